@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who this node is (node.json in its state folder) and, where a SmartNIC sits in a server, the
+ * paper the two exchange: card.json in the folder that stands for the PCIe link. The card writes
+ * it, the server reads it; both forms are fixed in docs/ARCHITECTURE.md.
+ *
+ * Both files are read strictly: unknown members, wrong types, values out of bounds are errors that
+ * name the member. card.json comes from another machine and is bounded in size and number.
+ *
+ * Plain structs without pointers; a card_watch belongs to one loop and its thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/error.h"
+
+enum node_role {
+	NODE_SERVER,
+	NODE_DPU,
+	NODE_MANAGER,
+};
+
+struct node {
+	char uuid[37];
+	char name[256];
+	enum node_role role;
+	char address[64]; /* numeric, what the node listens on */
+	uint16_t port;
+	uint32_t cpus;	      /* threads of the share this node may use */
+	uint64_t memory_mib;  /* of the share */
+	char server_uuid[37]; /* of a DPU: the server it sits in; else empty */
+	char link[1024];      /* the link's folder; empty: none */
+};
+
+/* "server", "dpu", "manager" */
+const char *node_role_name(enum node_role role);
+
+/* Reads STATE/node.json: ERROR_NOT_FOUND, ERROR_CORRUPT. */
+bool node_load(const char *state, struct node *out, struct error *e);
+
+/* Writes it atomically, mode 0600. */
+bool node_save(const char *state, const struct node *n, struct error *e);
+
+/* Reads it, or at the first start makes it from the hardware beneath `root` ("" or a test's tree):
+ * SMBIOS uuid (a random one where there is none or a bogus one), host name, all CPUs and memory. */
+bool node_load_or_make(const char *state, const char *root, struct node *out, struct error *e);
+
+enum card_function_kind {
+	CARD_NET,
+	CARD_BLOCK,
+};
+
+struct card_function {
+	enum card_function_kind kind;
+	char socket[64];  /* file in the link folder: "net-0.sock", "blk-0.sock" */
+	char mac[18];	  /* net: "02:…" */
+	char volume[256]; /* block: the volume's name */
+};
+
+#define CARD_FUNCTIONS_MAX 256
+#define CARD_FILE_MAX	   (256 * 1024)
+
+struct card {
+	char dpu_id[128];
+	char uuid[37];
+	char model[128];
+	size_t n_functions;
+	struct card_function functions[CARD_FUNCTIONS_MAX];
+};
+
+bool card_write(const char *link, const struct card *c, struct error *e);
+bool card_read(const char *link, struct card *out, struct error *e);
+
+/* Calls `changed` on the loop: soon after the start, and whenever the content changed; with
+ * card NULL and the reason when there is none any more or it is malformed. Besides file events it
+ * looks every recheck_ms itself (0: 5000). The link folder may be missing and appear later. */
+struct card_watch_config {
+	uv_loop_t *loop;
+	const char *link;
+	uint64_t recheck_ms;
+	void (*changed)(void *arg, const struct card *card, const struct error *why);
+	void *arg;
+};
+struct card_watch;
+struct card_watch *card_watch_new(const struct card_watch_config *c);
+
+/* May be called from within `changed`; its memory goes when the loop next runs. */
+void card_watch_free(struct card_watch *w);
