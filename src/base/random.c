@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/random.h"
+
+#include <sodium.h>
+
+void random_bytes(void *p, size_t n)
+{
+	randombytes_buf(p, n);
+}
+
+uint64_t random_u64(void)
+{
+	uint64_t v;
+	randombytes_buf(&v, sizeof(v));
+	return v;
+}
+
+uint32_t random_below(uint32_t n)
+{
+	return randombytes_uniform(n);
+}
+
+void random_hex(char *out, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	for (size_t i = 0; i < n; i++) {
+		unsigned char byte;
+		randombytes_buf(&byte, 1);
+		out[2 * i] = digits[byte >> 4];
+		out[2 * i + 1] = digits[byte & 15];
+	}
+	out[2 * n] = '\0';
+}
