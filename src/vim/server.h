@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTPS front of a node: libmicrohttpd + GnuTLS on the node's event loop (one thread, no others).
+ * Serves /sdk (service.h), /sdk/vimServiceVersions.xml, /sdk/vimService.wsdl, and routes that programs add.
+ */
+#ifndef VIM_SERVER_H
+#define VIM_SERVER_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "vim/session.h"
+
+struct server;
+
+struct server_config {
+	uv_loop_t *loop;
+	const char *address; /* "127.0.10.1" */
+	uint16_t port;       /* 0: any free port, see server_port() */
+	const char *cert_path; /* PEM; certificate.h makes them */
+	const char *key_path;
+	bool plain_http;     /* only for loopback; no TLS */
+	struct service *service;
+	struct session_manager *sessions;
+};
+
+struct server *server_new(const struct server_config *config, struct error *e);
+uint16_t server_port(const struct server *s);
+void server_free(struct server *s); /* lets running answers finish for at most a second */
+
+/* One HTTP request to a route. Read the members. */
+struct http_request {
+	const char *method;          /* "GET", "HEAD", "PUT", "POST", "DELETE" */
+	const char *path;            /* after decoding of %xx; no NUL, no "..": checked */
+	struct session *session;     /* from cookie or ticket; NULL: none */
+	const char *peer;
+	int64_t content_length;      /* -1: chunked */
+	void *arg;                   /* of the route */
+	void *state;                 /* the route's own, per request */
+};
+const char *http_header(struct http_request *r, const char *name);
+const char *http_query(struct http_request *r, const char *name); /* decoded, NULL when absent */
+/* HTTP Basic credentials, if given (used by /folder); buffers in the request's memory. */
+bool http_basic_auth(struct http_request *r, const char **user, const char **password);
+
+struct http_route {
+	const char *prefix; /* "/folder", longest prefix wins */
+	bool needs_session; /* 401 before the handler otherwise; session cookie, ticket or Basic */
+	/* Headers are there, the body is not: answer at once with http_respond…() or return true to
+	 * receive it. */
+	bool (*begin)(struct http_request *r);
+	/* Part of the body. Returns how many bytes were taken (fewer: call http_resume() when there is
+	 * room for more). NULL: a body is refused with 413. */
+	size_t (*body)(struct http_request *r, const char *data, size_t len);
+	/* Body complete: answer now or later. NULL together with body. */
+	void (*complete)(struct http_request *r);
+	/* Always last, also when the client vanished (r->state is yours to free). */
+	void (*finish)(struct http_request *r, bool ok);
+	void *arg;
+};
+void server_route(struct server *s, const struct http_route *route); /* copied */
+
+void http_reply_header(struct http_request *r, const char *name, const char *value);
+/* Takes the buffer's content. */
+void http_respond(struct http_request *r, int status, const char *content_type, struct buf *body);
+void http_respond_text(struct http_request *r, int status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* A file's bytes from `offset`, sendfile where possible; takes the fd. */
+void http_respond_fd(struct http_request *r, int status, const char *content_type, int fd,
+		     uint64_t offset, uint64_t len);
+void http_resume(struct http_request *r);
+
+#endif

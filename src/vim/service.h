@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One API endpoint: takes requests, finds object and method, checks session and privilege, runs the
+ * handler, and sends exactly one answer.
+ *
+ * A handler is one function for one method. It reads c->args, does its work and ends the call with
+ * exactly one of call_return(), call_fault(), call_error() or call_stream(), at once or later (then
+ * it keeps the struct call pointer; call_on_abort() tells it if the client goes away first). For
+ * *_Task methods it hands the call over to task_begin() (task.h).
+ *
+ * The service checks before the handler runs: the object exists (ManagedObjectNotFound), the method
+ * belongs to its type (MethodNotFound), a session exists unless the method may be called without
+ * (NotAuthenticated), and the session's user holds the privilege that the schema names on the object
+ * or, for objects outside the entity tree, on the root folder (NoPermission). Required arguments are
+ * present and of the declared type: the SOAP reader has seen to that.
+ *
+ * Event-loop thread only.
+ */
+#ifndef VIM_SERVICE_H
+#define VIM_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "vim/inventory.h"
+#include "vim/soap.h"
+#include "vim/value.h"
+
+struct service;
+struct session;
+
+/* One method call in progress. Handlers read the members. */
+struct call {
+	struct service *service;
+	struct session *session; /* NULL: not logged in (only for methods that allow it) */
+	struct object *self;     /* looked up and alive when the handler starts */
+	const struct value *args; /* structure schema_method(method)->args */
+	struct arena *arena;      /* dropped after the answer; drafts for the reply go here */
+	uint16_t method;
+	uint8_t version;          /* the client's version index */
+	const char *peer;         /* address of the client */
+	const char *operation_id; /* or NULL */
+};
+
+typedef void call_fn(struct call *c);
+
+/* Objects that every service knows. Filled in by the program (host or center) at start. */
+struct service_config {
+	uv_loop_t *loop;
+	struct clock *clock;
+	struct inventory *inventory;
+	const char *instance_id; /* "ServiceInstance" */
+	const char *root_folder_id; /* for privilege checks outside the entity tree */
+};
+
+struct service *service_new(const struct service_config *config);
+void service_free(struct service *s);
+struct inventory *service_inventory(struct service *s);
+uv_loop_t *service_loop(struct service *s);
+struct clock *service_clock(struct service *s);
+
+/* Registers the handler of a method, for objects of `managed` type and what derives from it (the most
+ * specific registration wins: Destroy_Task of VirtualMachine before that of ManagedEntity). `arg` is
+ * what call_arg() returns. */
+void service_handle(struct service *s, uint16_t managed, uint16_t method, call_fn *fn, void *arg);
+void *call_arg(const struct call *c);
+
+/* ---- ending a call ---- */
+
+/* v as the method's declared result; NULL for void or unset. A draft or a kept value. */
+void call_return(struct call *c, const struct value *v);
+/* A typed fault (draft or kept structure deriving from MethodFault) and its message. */
+void call_fault(struct call *c, const struct value *fault, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The fault that fits the error's kind (fault.h), with the error's message. */
+void call_error(struct call *c, const struct error *e);
+/* Streams the content of the Response element: next() appends some text to `out` and returns false
+ * when that was the last; called whenever the client has taken what was there. `done` frees arg. The
+ * arena lives until done. */
+void call_stream(struct call *c, bool (*next)(void *arg, struct buf *out), void (*done)(void *arg),
+		 void *arg);
+
+/* fn(arg) once if the client goes away or its session ends before the call is answered. The handler
+ * must then still end the call (with any of the above; nothing is sent). */
+void call_on_abort(struct call *c, void (*fn)(void *arg), void *arg);
+
+/* True when the session holds the privilege on the object; otherwise answers with NoPermission (the
+ * call is over) and returns false. For checks beyond the one that the schema names. */
+bool call_require(struct call *c, struct object *o, const char *privilege);
+
+/* The object that a reference argument names; answers ManagedObjectNotFound or InvalidArgument (the
+ * call is over) and returns NULL when there is none of that type. Optional and unset: NULL with
+ * *ok = true. */
+struct object *call_object(struct call *c, unsigned arg, uint16_t managed, bool *ok);
+
+/* ---- called by the server and by in-process clients ---- */
+
+/* How an answer leaves. Exactly one end() per request. */
+struct service_reply {
+	/* Whole or first part of a document; status 200 or 500. */
+	void (*send)(struct service_reply *r, int status, struct buf *body);
+	/* Streamed document: pull() is called for more until it returns false, then done(arg). */
+	void (*stream)(struct service_reply *r, bool (*pull)(void *arg, struct buf *out),
+		       void (*done)(void *arg), void *arg);
+	/* Cookie to set ("" = clear), called before send. */
+	void (*cookie)(struct service_reply *r, const char *session_key);
+};
+
+/* Takes one HTTP request body for /sdk. `session_key` is the cookie's value or NULL; `version` what
+ * SOAPAction says. Copies what it needs before returning. */
+struct service_request {
+	const char *body;
+	size_t len;
+	const char *session_key;
+	const char *soap_action; /* header value or NULL */
+	const char *peer;
+	const char *peer_cert_sha1; /* or NULL */
+	struct service_reply *reply;
+};
+/* Returned handle is for service_abort() when the client goes away before the answer; NULL when it was
+ * answered within this call. */
+struct call *service_request(struct service *s, const struct service_request *req);
+void service_abort(struct call *c);
+
+/*
+ * In-process call without XML (remora simulate's manager calling its hosts): runs the method as
+ * `session`, then done(arg, result, fault, text) once; result and fault are valid only during done().
+ */
+void service_call(struct service *s, struct session *session, struct object *self, uint16_t method,
+		  const struct value *args,
+		  void (*done)(void *arg, const struct value *result, const struct value *fault,
+			       const char *text),
+		  void *arg);
+
+#endif

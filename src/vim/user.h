@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Users with passwords: a JSON file {users: [{name, hash, groups: [], description}]}, hash = libsodium's
+ * Argon2id string. Written atomically; a missing file is an empty store.
+ */
+#ifndef VIM_USER_H
+#define VIM_USER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "base/error.h"
+
+struct user_store;
+struct user {
+	char *name;
+	char *hash; /* Argon2id, libsodium's string form */
+	char *description;
+};
+
+struct user_store *user_store_open(const char *path /* NULL: in memory */, struct error *e);
+void user_store_free(struct user_store *s);
+const struct user *user_find(const struct user_store *s, const char *name);
+size_t user_count(const struct user_store *s);
+const struct user *user_at(const struct user_store *s, size_t i);
+/* Adds or replaces; the hash is computed here (interactive cost, blocks some 50 ms). */
+bool user_set(struct user_store *s, const char *name, const char *password, const char *description,
+	      struct error *e);
+bool user_remove(struct user_store *s, const char *name, struct error *e);
+
+/* Verifies on a worker thread (or at once from memory of a recent success), then done(arg, ok). */
+void user_verify(struct user_store *s, uv_loop_t *loop, const char *name, const char *password,
+		 void (*done)(void *arg, bool ok), void *arg);
+
+#endif
