@@ -12,7 +12,8 @@
 struct collector_manager;
 
 /* Makes the default PropertyCollector object with that id ("ha-property-collector",
- * "propertyCollector"). Every session has filters of its own on it; CreatePropertyCollector makes more. */
+ * "propertyCollector"). Every session has filters of its own on it; CreatePropertyCollector makes
+ * more. */
 struct collector_manager *collector_manager_new(struct service *s, struct session_manager *sessions,
 						const char *id);
 void collector_manager_free(struct collector_manager *m);

@@ -13,8 +13,8 @@
 
 struct event_manager;
 
-/* Makes the EventManager object with that id and its methods (QueryEvents, CreateCollectorForEvents,
- * PostEvent, LogUserEvent, history collectors with latestPage). */
+/* Makes the EventManager object with that id and its methods (QueryEvents,
+ * CreateCollectorForEvents, PostEvent, LogUserEvent, history collectors with latestPage). */
 struct event_manager *event_manager_new(struct service *s, const char *id);
 void event_manager_free(struct event_manager *m);
 
@@ -26,9 +26,10 @@ int32_t event_post(struct event_manager *m, struct arena *a, struct value *event
 		   struct object *entity, const char *user, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
 
-/* For storage and mirroring: fn for each event posted; event_restore() puts an old one back at start
- * (oldest first) without telling listeners. */
-void event_listen(struct event_manager *m, void (*fn)(void *arg, const struct value *event), void *arg);
+/* For storage and mirroring: fn for each event posted; event_restore() puts an old one back at
+ * start (oldest first) without telling listeners. */
+void event_listen(struct event_manager *m, void (*fn)(void *arg, const struct value *event),
+		  void *arg);
 void event_restore(struct event_manager *m, const struct value *event);
 
 #endif

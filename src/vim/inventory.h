@@ -27,8 +27,13 @@
 struct inventory;
 struct object;
 
-/* One noted change: path below the object ("runtime.powerState", "config.hardware.device[4000]"). */
-enum change_op { CHANGE_ASSIGN, CHANGE_ADD, CHANGE_REMOVE };
+/* One noted change: path below the object ("runtime.powerState", "config.hardware.device[4000]").
+ */
+enum change_op {
+	CHANGE_ASSIGN,
+	CHANGE_ADD,
+	CHANGE_REMOVE
+};
 struct change {
 	uint64_t version;
 	const char *path; /* interned, lives as long as the inventory */
@@ -44,15 +49,15 @@ struct change {
 struct object {
 	struct inventory *inventory;
 	struct list_node changed; /* in the inventory's list, by version */
-	uint64_t version;         /* of its latest change */
-	uint64_t created;         /* version of its creation */
-	uint32_t index;           /* dense number, reused after removal */
-	uint16_t type;            /* managed type id */
+	uint64_t version;	  /* of its latest change */
+	uint64_t created;	  /* version of its creation */
+	uint32_t index;		  /* dense number, reused after removal */
+	uint16_t type;		  /* managed type id */
 	uint16_t n_props;
-	bool removed;              /* tombstone: properties are gone */
-	const struct value *ref;   /* kept reference to itself; value_bytes(ref) is the id */
+	bool removed;		    /* tombstone: properties are gone */
+	const struct value *ref;    /* kept reference to itself; value_bytes(ref) is the id */
 	const struct value **props; /* n_props entries, kept values or NULL; scalars boxed */
-	struct change *journal;     /* newest last; only changes after creation */
+	struct change *journal;	    /* newest last; only changes after creation */
 	uint32_t n_journal, journal_cap;
 	const struct object_class *class;
 	void *owner;
@@ -60,8 +65,8 @@ struct object {
 
 /*
  * What a kind of object adds to the store. All members may be NULL.
- * compute(): value of a property that is not stored but derived on demand (a draft in `a`, or a kept
- * value); called for properties whose bit is set in `computed`. The owner calls
+ * compute(): value of a property that is not stored but derived on demand (a draft in `a`, or a
+ * kept value); called for properties whose bit is set in `computed`. The owner calls
  * inventory_touch() when what it derives from has changed.
  */
 struct object_class {
@@ -83,7 +88,8 @@ void inventory_remove(struct object *o);
 
 /* By id (ids are unique over all types, as on real servers), or NULL. */
 struct object *inventory_find(struct inventory *inv, const char *id);
-struct object *inventory_find_ref(struct inventory *inv, const struct value *ref); /* type must fit */
+struct object *inventory_find_ref(struct inventory *inv,
+				  const struct value *ref); /* type must fit */
 size_t inventory_count(const struct inventory *inv);
 
 static inline const char *object_id(const struct object *o)
@@ -102,7 +108,8 @@ bool inventory_set(struct object *o, unsigned prop, const struct value *v);
 bool inventory_set_str(struct object *o, unsigned prop, const char *s);
 bool inventory_set_bool(struct object *o, unsigned prop, bool b);
 bool inventory_set_enum(struct object *o, unsigned prop, uint16_t type, int ordinal);
-bool inventory_set_ref(struct object *o, unsigned prop, const struct object *target); /* NULL: unset */
+bool inventory_set_ref(struct object *o, unsigned prop,
+		       const struct object *target); /* NULL: unset */
 bool inventory_set_refs(struct object *o, unsigned prop, struct object *const *targets, size_t n);
 /* Array of references: adds or takes out one. False when it was there already / not there. */
 bool inventory_add_ref(struct object *o, unsigned prop, const struct object *target);
@@ -123,9 +130,11 @@ uint64_t inventory_version(const struct inventory *inv); /* of the newest change
 /* Calls fn once, at the end of the current turn of the event loop, after something changed (any
  * number of changes in a turn: one call). Returned handle is for inventory_unsubscribe(). */
 struct inventory_listener;
-struct inventory_listener *inventory_subscribe(struct inventory *inv, void (*fn)(void *arg), void *arg);
+struct inventory_listener *inventory_subscribe(struct inventory *inv, void (*fn)(void *arg),
+					       void *arg);
 void inventory_unsubscribe(struct inventory_listener *l);
-/* Runs the listeners now if something changed; the owner of the loop calls it (uv_check/uv_idle). */
+/* Runs the listeners now if something changed; the owner of the loop calls it (uv_check/uv_idle).
+ */
 void inventory_publish(struct inventory *inv);
 
 /* Objects (tombstones included) whose version is greater than `since`, newest first:

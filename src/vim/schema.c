@@ -107,8 +107,8 @@ uint16_t schema_method_find(uint16_t managed, const char *name, size_t len)
 }
 
 /*
- * Versions are numbers joined by dots, the last of them perhaps followed by an update mark ("2.5u2",
- * "2.5u2s"). Reads the next number from *s; a mark counts as a further number. End: 0.
+ * Versions are numbers joined by dots, the last of them perhaps followed by an update mark
+ * ("2.5u2", "2.5u2s"). Reads the next number from *s; a mark counts as a further number. End: 0.
  */
 static uint32_t version_part(const char **s, const char *end)
 {

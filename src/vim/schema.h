@@ -37,8 +37,8 @@ enum schema_kind {
 	KIND_BINARY, /* xsd:base64Binary */
 	KIND_REF,    /* ManagedObjectReference */
 	KIND_STRUCT,
-	KIND_ANY,   /* declared kind only: any value, boxed */
-	KIND_ARRAY, /* value kind only: in a schema it is the field's `array` flag */
+	KIND_ANY,     /* declared kind only: any value, boxed */
+	KIND_ARRAY,   /* value kind only: in a schema it is the field's `array` flag */
 	KIND_MANAGED, /* type kind only: a managed object type */
 };
 
@@ -49,33 +49,33 @@ enum schema_field_flag {
 };
 
 struct schema_field {
-	uint32_t name;  /* offset in schema_strings */
-	uint16_t type;  /* element type id; for references the managed type */
-	uint8_t kind;   /* enum schema_kind of one element */
-	uint8_t flags;  /* enum schema_field_flag */
-	uint8_t since;  /* version index, see schema_version_parse() */
+	uint32_t name; /* offset in schema_strings */
+	uint16_t type; /* element type id; for references the managed type */
+	uint8_t kind;  /* enum schema_kind of one element */
+	uint8_t flags; /* enum schema_field_flag */
+	uint8_t since; /* version index, see schema_version_parse() */
 	uint8_t name_len;
 };
 
 struct schema_type {
-	uint32_t name;        /* offset in schema_strings */
+	uint32_t name;	      /* offset in schema_strings */
 	uint32_t first_field; /* index in schema_fields; enumerations: in schema_enum_names */
 	uint16_t n_fields;    /* all of them, inherited first; enumerations: number of values */
-	uint16_t base;        /* type id or T_none */
-	uint16_t last;        /* last id of the subtree below this type (itself when a leaf) */
-	uint8_t kind;         /* KIND_STRUCT, KIND_ENUM, KIND_MANAGED or a primitive kind */
+	uint16_t base;	      /* type id or T_none */
+	uint16_t last;	      /* last id of the subtree below this type (itself when a leaf) */
+	uint8_t kind;	      /* KIND_STRUCT, KIND_ENUM, KIND_MANAGED or a primitive kind */
 	uint8_t since;
 	uint8_t name_len;
 };
 
 struct schema_method {
-	uint32_t name;        /* wire name, e.g. "PowerOnVM_Task" */
+	uint32_t name;	      /* wire name, e.g. "PowerOnVM_Task" */
 	uint32_t privilege;   /* e.g. "VirtualMachine.Interact.PowerOn"; "" = none needed */
 	uint32_t first_fault; /* index in schema_faults */
 	uint16_t n_faults;
-	uint16_t managed;     /* type that declares it */
-	uint16_t args;        /* structure type of the arguments */
-	uint16_t next;        /* next method of the same wire name, or M_none */
+	uint16_t managed;	    /* type that declares it */
+	uint16_t args;		    /* structure type of the arguments */
+	uint16_t next;		    /* next method of the same wire name, or M_none */
 	struct schema_field result; /* kind KIND_NONE: void; name offset is unused */
 	uint8_t since;
 };

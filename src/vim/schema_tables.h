@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of schema_tables.c that only schema.c reads. Hash tables: FNV-1a, open addressing, 0 = free. */
+/* Tables of schema_tables.c that only schema.c reads. Hash tables: FNV-1a, open addressing, 0 =
+ * free. */
 #ifndef VIM_SCHEMA_TABLES_H
 #define VIM_SCHEMA_TABLES_H
 

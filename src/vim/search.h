@@ -6,7 +6,8 @@
 #include "vim/service.h"
 
 struct search_index;
-struct search_index *search_index_new(struct service *s, const char *id, const char *root_folder_id);
+struct search_index *search_index_new(struct service *s, const char *id,
+				      const char *root_folder_id);
 void search_index_free(struct search_index *x);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTPS front of a node: libmicrohttpd + GnuTLS on the node's event loop (one thread, no others).
- * Serves /sdk (service.h), /sdk/vimServiceVersions.xml, /sdk/vimService.wsdl, and routes that programs add.
+ * Serves /sdk (service.h), /sdk/vimServiceVersions.xml, /sdk/vimService.wsdl, and routes that
+ * programs add.
  */
 #ifndef VIM_SERVER_H
 #define VIM_SERVER_H
@@ -16,11 +17,11 @@ struct server;
 
 struct server_config {
 	uv_loop_t *loop;
-	const char *address; /* "127.0.10.1" */
-	uint16_t port;       /* 0: any free port, see server_port() */
+	const char *address;   /* "127.0.10.1" */
+	uint16_t port;	       /* 0: any free port, see server_port() */
 	const char *cert_path; /* PEM; certificate.h makes them */
 	const char *key_path;
-	bool plain_http;     /* only for loopback; no TLS */
+	bool plain_http; /* only for loopback; no TLS */
 	struct service *service;
 	struct session_manager *sessions;
 };
@@ -31,13 +32,13 @@ void server_free(struct server *s); /* lets running answers finish for at most a
 
 /* One HTTP request to a route. Read the members. */
 struct http_request {
-	const char *method;          /* "GET", "HEAD", "PUT", "POST", "DELETE" */
-	const char *path;            /* after decoding of %xx; no NUL, no "..": checked */
-	struct session *session;     /* from cookie or ticket; NULL: none */
+	const char *method;	 /* "GET", "HEAD", "PUT", "POST", "DELETE" */
+	const char *path;	 /* after decoding of %xx; no NUL, no "..": checked */
+	struct session *session; /* from cookie or ticket; NULL: none */
 	const char *peer;
-	int64_t content_length;      /* -1: chunked */
-	void *arg;                   /* of the route */
-	void *state;                 /* the route's own, per request */
+	int64_t content_length; /* -1: chunked */
+	void *arg;		/* of the route */
+	void *state;		/* the route's own, per request */
 };
 const char *http_header(struct http_request *r, const char *name);
 const char *http_query(struct http_request *r, const char *name); /* decoded, NULL when absent */
@@ -50,8 +51,8 @@ struct http_route {
 	/* Headers are there, the body is not: answer at once with http_respond…() or return true to
 	 * receive it. */
 	bool (*begin)(struct http_request *r);
-	/* Part of the body. Returns how many bytes were taken (fewer: call http_resume() when there is
-	 * room for more). NULL: a body is refused with 413. */
+	/* Part of the body. Returns how many bytes were taken (fewer: call http_resume() when there
+	 * is room for more). NULL: a body is refused with 413. */
 	size_t (*body)(struct http_request *r, const char *data, size_t len);
 	/* Body complete: answer now or later. NULL together with body. */
 	void (*complete)(struct http_request *r);

@@ -10,9 +10,9 @@
  *
  * The service checks before the handler runs: the object exists (ManagedObjectNotFound), the method
  * belongs to its type (MethodNotFound), a session exists unless the method may be called without
- * (NotAuthenticated), and the session's user holds the privilege that the schema names on the object
- * or, for objects outside the entity tree, on the root folder (NoPermission). Required arguments are
- * present and of the declared type: the SOAP reader has seen to that.
+ * (NotAuthenticated), and the session's user holds the privilege that the schema names on the
+ * object or, for objects outside the entity tree, on the root folder (NoPermission). Required
+ * arguments are present and of the declared type: the SOAP reader has seen to that.
  *
  * Event-loop thread only.
  */
@@ -38,13 +38,13 @@ struct session;
 /* One method call in progress. Handlers read the members. */
 struct call {
 	struct service *service;
-	struct session *session; /* NULL: not logged in (only for methods that allow it) */
-	struct object *self;     /* looked up and alive when the handler starts */
+	struct session *session;  /* NULL: not logged in (only for methods that allow it) */
+	struct object *self;	  /* looked up and alive when the handler starts */
 	const struct value *args; /* structure schema_method(method)->args */
-	struct arena *arena;      /* dropped after the answer; drafts for the reply go here */
+	struct arena *arena;	  /* dropped after the answer; drafts for the reply go here */
 	uint16_t method;
-	uint8_t version;          /* the client's version index */
-	const char *peer;         /* address of the client */
+	uint8_t version;	  /* the client's version index */
+	const char *peer;	  /* address of the client */
 	const char *operation_id; /* or NULL */
 };
 
@@ -55,7 +55,7 @@ struct service_config {
 	uv_loop_t *loop;
 	struct clock *clock;
 	struct inventory *inventory;
-	const char *instance_id; /* "ServiceInstance" */
+	const char *instance_id;    /* "ServiceInstance" */
 	const char *root_folder_id; /* for privilege checks outside the entity tree */
 };
 
@@ -65,9 +65,9 @@ struct inventory *service_inventory(struct service *s);
 uv_loop_t *service_loop(struct service *s);
 struct clock *service_clock(struct service *s);
 
-/* Registers the handler of a method, for objects of `managed` type and what derives from it (the most
- * specific registration wins: Destroy_Task of VirtualMachine before that of ManagedEntity). `arg` is
- * what call_arg() returns. */
+/* Registers the handler of a method, for objects of `managed` type and what derives from it (the
+ * most specific registration wins: Destroy_Task of VirtualMachine before that of ManagedEntity).
+ * `arg` is what call_arg() returns. */
 void service_handle(struct service *s, uint16_t managed, uint16_t method, call_fn *fn, void *arg);
 void *call_arg(const struct call *c);
 
@@ -81,8 +81,8 @@ void call_fault(struct call *c, const struct value *fault, const char *fmt, ...)
 /* The fault that fits the error's kind (fault.h), with the error's message. */
 void call_error(struct call *c, const struct error *e);
 /* Streams the content of the Response element: next() appends some text to `out` and returns false
- * when that was the last; called whenever the client has taken what was there. `done` frees arg. The
- * arena lives until done. */
+ * when that was the last; called whenever the client has taken what was there. `done` frees arg.
+ * The arena lives until done. */
 void call_stream(struct call *c, bool (*next)(void *arg, struct buf *out), void (*done)(void *arg),
 		 void *arg);
 
@@ -123,14 +123,15 @@ struct service_request {
 	const char *peer_cert_sha1; /* or NULL */
 	struct service_reply *reply;
 };
-/* Returned handle is for service_abort() when the client goes away before the answer; NULL when it was
- * answered within this call. */
+/* Returned handle is for service_abort() when the client goes away before the answer; NULL when it
+ * was answered within this call. */
 struct call *service_request(struct service *s, const struct service_request *req);
 void service_abort(struct call *c);
 
 /*
  * In-process call without XML (remora simulate's manager calling its hosts): runs the method as
- * `session`, then done(arg, result, fault, text) once; result and fault are valid only during done().
+ * `session`, then done(arg, result, fault, text) once; result and fault are valid only during
+ * done().
  */
 void service_call(struct service *s, struct session *session, struct object *self, uint16_t method,
 		  const struct value *args,

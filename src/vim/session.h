@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions and who may do what: SessionManager, password check, AuthorizationManager, UserDirectory.
+ * Sessions and who may do what: SessionManager, password check, AuthorizationManager,
+ * UserDirectory.
  *
  * Users come from a file (users.json in the node's state: name, Argon2id hash, groups) kept by
- * user.h. A password that was just verified is remembered for a short while as a keyed BLAKE2b tag (key
- * made at start, never stored), so that scripts which log in a hundred times a second do not pay Argon2id
- * each time; wrong passwords always pay, on a worker thread, and are rate-limited per user and address.
+ * user.h. A password that was just verified is remembered for a short while as a keyed BLAKE2b tag
+ * (key made at start, never stored), so that scripts which log in a hundred times a second do not
+ * pay Argon2id each time; wrong passwords always pay, on a worker thread, and are rate-limited per
+ * user and address.
  *
  * Sessions: random 128-bit keys; idle expiry (30 min default, none while a call waits); at most
  * 2,000 (the oldest idle one goes first; else the login is refused). Things that live as long as
@@ -21,7 +23,7 @@
 struct session_manager;
 
 struct session_config {
-	const char *id;               /* "ha-sessionmgr" / "SessionManager" */
+	const char *id;		      /* "ha-sessionmgr" / "SessionManager" */
 	const char *authorization_id; /* "ha-authmgr" / "AuthorizationManager" */
 	const char *directory_id;     /* "ha-user-directory" / "UserDirectory" */
 	struct user_store *users;
@@ -35,11 +37,12 @@ void session_manager_free(struct session_manager *m);
 
 /* By cookie value; NULL when unknown or expired. Touches the idle clock. */
 struct session *session_find(struct session_manager *m, const char *key);
-struct session *session_system(struct session_manager *m); /* the program itself: may do everything */
+struct session *
+session_system(struct session_manager *m); /* the program itself: may do everything */
 /* Logs in without SOAP (REST, in-process): NULL with ERROR_PERMISSION. */
 void session_login(struct session_manager *m, const char *user, const char *password,
-		   const char *peer, void (*done)(void *arg, struct session *s, const struct error *e),
-		   void *arg);
+		   const char *peer,
+		   void (*done)(void *arg, struct session *s, const struct error *e), void *arg);
 void session_logout(struct session *s);
 
 const char *session_user(const struct session *s);
@@ -62,9 +65,9 @@ void session_idle(struct session *s);
 /* Does the session's user hold the privilege on the object (own or inherited permission)? */
 bool session_may(const struct session *s, struct object *o, const char *privilege);
 
-/* One-time ticket for an HTTP request (AcquireGenericServiceTicket): cookie vmware_cgi_ticket. Checks
- * method and URL; NULL when invalid. */
-struct session *session_from_ticket(struct session_manager *m, const char *ticket, const char *method,
-				    const char *url);
+/* One-time ticket for an HTTP request (AcquireGenericServiceTicket): cookie vmware_cgi_ticket.
+ * Checks method and URL; NULL when invalid. */
+struct session *session_from_ticket(struct session_manager *m, const char *ticket,
+				    const char *method, const char *url);
 
 #endif

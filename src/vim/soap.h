@@ -17,23 +17,27 @@
 #include "base/error.h"
 #include "vim/value.h"
 
-enum { SOAP_MAX_BYTES = 16 << 20, SOAP_MAX_DEPTH = 64, SOAP_MAX_ELEMENTS = 400000 };
+enum {
+	SOAP_MAX_BYTES = 16 << 20,
+	SOAP_MAX_DEPTH = 64,
+	SOAP_MAX_ELEMENTS = 400000
+};
 
 /* What a request says. Text members live in the arena. */
 struct soap_request {
-	const struct value *self;  /* _this */
-	uint16_t method;           /* M_…; M_none for Fetch and for unknown methods */
-	const char *method_name;   /* local name of the request element */
-	const char *ns;            /* its namespace: "urn:vim25" or "urn:internalvim25" */
-	const struct value *args;  /* structure schema_method(method)->args */
-	const char *fetch_prop;    /* Fetch (undocumented, on every object): the property's name */
-	const char *operation_id;  /* from the SOAP header, or NULL */
+	const struct value *self;   /* _this */
+	uint16_t method;	    /* M_…; M_none for Fetch and for unknown methods */
+	const char *method_name;    /* local name of the request element */
+	const char *ns;		    /* its namespace: "urn:vim25" or "urn:internalvim25" */
+	const struct value *args;   /* structure schema_method(method)->args */
+	const char *fetch_prop;	    /* Fetch (undocumented, on every object): the property's name */
+	const char *operation_id;   /* from the SOAP header, or NULL */
 	const char *session_cookie; /* vcSessionCookie from the header, or NULL */
 };
 
-/* Reads one request. On failure `e` says what was wrong (ERROR_INVALID: malformed, unknown or missing
- * element, wrong type → InvalidRequest; ERROR_LIMIT: too large or too deep; ERROR_NOT_FOUND: unknown
- * method → MethodNotFound, then req->self and method_name are set). */
+/* Reads one request. On failure `e` says what was wrong (ERROR_INVALID: malformed, unknown or
+ * missing element, wrong type → InvalidRequest; ERROR_LIMIT: too large or too deep;
+ * ERROR_NOT_FOUND: unknown method → MethodNotFound, then req->self and method_name are set). */
 bool soap_read_request(struct soap_request *req, const char *data, size_t len, struct arena *a,
 		       struct error *e);
 
@@ -48,19 +52,21 @@ struct soap_response {
 bool soap_read_response(struct soap_response *r, uint16_t method, const char *data, size_t len,
 			struct arena *a, struct error *e);
 
-/* Reads one value of a known type from XML text (tests, stored documents): `type` is a structure. */
+/* Reads one value of a known type from XML text (tests, stored documents): `type` is a structure.
+ */
 bool soap_read_value(const struct value **out, uint16_t type, const char *data, size_t len,
 		     struct arena *a, struct error *e);
 
-/* ---- writing; `version` is the client's version index, newer fields and types are left out ---- */
+/* ---- writing; `version` is the client's version index, newer fields and types are left out ----
+ */
 
 /* Prologue and epilogue of an envelope (namespaces xsd, xsi, soapenv declared). */
 void soap_envelope_begin(struct buf *b);
 void soap_envelope_end(struct buf *b);
 
-/* Whole response: <PowerOnVM_TaskResponse xmlns="urn:vim25"><returnval …>…. v: as the method's result
- * is declared: structure, reference, string, boxed scalar, or array (repeated returnval); NULL: no
- * returnval. ns NULL: urn:vim25. */
+/* Whole response: <PowerOnVM_TaskResponse xmlns="urn:vim25"><returnval …>…. v: as the method's
+ * result is declared: structure, reference, string, boxed scalar, or array (repeated returnval);
+ * NULL: no returnval. ns NULL: urn:vim25. */
 void soap_write_response(struct buf *b, const char *method_name, const char *ns,
 			 const struct schema_field *result, const struct value *v, uint8_t version);
 
@@ -73,8 +79,8 @@ void soap_write_request(struct buf *b, uint16_t method, const struct value *self
 			const struct value *args, uint8_t version);
 
 /* One element with xsi:type always present, as DynamicProperty.val and PropertyChange.val need it:
- * <val xsi:type="xsd:string">…</val>, arrays as <val xsi:type="ArrayOfString"><string>…. Every array
- * item carries its own xsi:type (libvirt needs it). */
+ * <val xsi:type="xsd:string">…</val>, arrays as <val xsi:type="ArrayOfString"><string>…. Every
+ * array item carries its own xsi:type (libvirt needs it). */
 void soap_write_any(struct buf *b, const char *element, const struct value *v, uint8_t version);
 
 /* One element of a declared field (repeated elements for arrays); xsi:type only where the declared

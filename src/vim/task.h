@@ -4,8 +4,8 @@
  * TaskHistoryCollector).
  *
  * States: queued → running → success | error; a cancelled task ends in error with RequestCanceled.
- * Finished tasks stay for ten minutes (and at most 1,000 of them) as objects, in recentTask of the manager
- * and of their entity, and longer in the history (ring of 10,000, oldest dropped).
+ * Finished tasks stay for ten minutes (and at most 1,000 of them) as objects, in recentTask of the
+ * manager and of their entity, and longer in the history (ring of 10,000, oldest dropped).
  *
  * A task owns the arena of the call that began it, so arguments stay valid until it ends.
  * Event-loop thread only.
@@ -23,13 +23,14 @@ struct task_manager;
 struct task_manager *task_manager_new(struct service *s, const char *id);
 void task_manager_free(struct task_manager *m);
 
-/* Begins a task for the running call on c->self (name, descriptionId and entity from c), answers the
- * client with its reference, and takes the call's arena: c is gone afterwards; c->args stay valid as
- * task_args(). The task is running. */
+/* Begins a task for the running call on c->self (name, descriptionId and entity from c), answers
+ * the client with its reference, and takes the call's arena: c is gone afterwards; c->args stay
+ * valid as task_args(). The task is running. */
 struct task *task_begin(struct call *c, struct task_manager *m);
 
 /* Begins a task that no call asked for (mirrored from a host, or started by the program itself).
- * description_id e.g. "VirtualMachine.powerOn"; name e.g. "PowerOnVM_Task"; user "" = the system. */
+ * description_id e.g. "VirtualMachine.powerOn"; name e.g. "PowerOnVM_Task"; user "" = the system.
+ */
 struct task *task_begin_internal(struct task_manager *m, struct object *entity, const char *name,
 				 const char *description_id, const char *user);
 
@@ -46,11 +47,12 @@ void task_progress(struct task *t, int percent); /* 0 … 100; only growth is pu
 void task_done(struct task *t, const struct value *result); /* NULL: none; e.g. a reference */
 void task_fail(struct task *t, const struct value *fault, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-void task_fail_error(struct task *t, const struct error *e);      /* fault_from_error() */
+void task_fail_error(struct task *t, const struct error *e); /* fault_from_error() */
 void task_fail_file(struct task *t, const struct error *e, const char *file);
 
-/* Makes the task cancelable: fn(arg) is called once when a client asks; the owner then ends the task
- * soon with task_fail(RequestCanceled) or, if too late, task_done(). NULL: not cancelable again. */
+/* Makes the task cancelable: fn(arg) is called once when a client asks; the owner then ends the
+ * task soon with task_fail(RequestCanceled) or, if too late, task_done(). NULL: not cancelable
+ * again. */
 void task_set_cancel(struct task *t, void (*fn)(void *arg), void *arg);
 bool task_is_cancelled(const struct task *t);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Users with passwords: a JSON file {users: [{name, hash, groups: [], description}]}, hash = libsodium's
- * Argon2id string. Written atomically; a missing file is an empty store.
+ * Users with passwords: a JSON file {users: [{name, hash, groups: [], description}]}, hash =
+ * libsodium's Argon2id string. Written atomically; a missing file is an empty store.
  */
 #ifndef VIM_USER_H
 #define VIM_USER_H

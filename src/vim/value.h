@@ -34,17 +34,18 @@ struct value;
 /* Contents of a slot; which member counts follows from the field's kind. */
 union slot {
 	const struct value *value; /* KIND_STRING and above */
-	int64_t num;               /* KIND_BOOL … KIND_LONG, KIND_DATETIME, KIND_ENUM */
-	double real;               /* KIND_FLOAT, KIND_DOUBLE */
+	int64_t num;		   /* KIND_BOOL … KIND_LONG, KIND_DATETIME, KIND_ENUM */
+	double real;		   /* KIND_FLOAT, KIND_DOUBLE */
 };
 
 /* Header of every value; the payload follows. Use the functions below, not the members. */
 struct value {
 	uint32_t refs; /* kept: count; draft: 0 */
-	uint16_t type; /* structure, enumeration, primitive; reference: managed type; array: element */
+	uint16_t type; /* structure, enumeration, primitive; reference: managed type; array: element
+			*/
 	uint8_t kind;  /* enum schema_kind, KIND_ARRAY for arrays */
 	uint8_t item;  /* array: kind of one element */
-	uint32_t n;    /* string, binary, reference: bytes; array: elements; structure: set fields */
+	uint32_t n; /* string, binary, reference: bytes; array: elements; structure: set fields */
 	uint32_t hash; /* kept: hash of the contents; draft: capacity (array) */
 };
 
@@ -104,7 +105,7 @@ const struct value *value_item(const struct value *array, size_t i); /* non-scal
 /* ---- drafts ---- */
 
 /* Each returns NULL only when the arena's limit is reached (and passes NULLs through). */
-struct value *value_new(struct arena *a, uint16_t type); /* empty structure */
+struct value *value_new(struct arena *a, uint16_t type);       /* empty structure */
 struct value *value_new_array(struct arena *a, uint16_t type); /* of that element type; grows */
 struct value *value_new_str(struct arena *a, const char *s);
 struct value *value_new_strn(struct arena *a, const char *s, size_t n);
@@ -121,12 +122,14 @@ struct value *value_new_long(struct arena *a, int64_t i);
  * the field's kind must fit (asserted: our own bug). Arena exhaustion marks nothing and is seen by
  * the final value_keep()/reply; only parsers use limited arenas and check each step. */
 void value_set_bool(struct arena *a, struct value *v, unsigned field, bool b);
-void value_set_num(struct arena *a, struct value *v, unsigned field, int64_t n); /* …int, enum, time */
+void value_set_num(struct arena *a, struct value *v, unsigned field,
+		   int64_t n); /* …int, enum, time */
 void value_set_real(struct arena *a, struct value *v, unsigned field, double d);
 void value_set_str(struct arena *a, struct value *v, unsigned field, const char *s);
 void value_set_strf(struct arena *a, struct value *v, unsigned field, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-void value_set_ref(struct arena *a, struct value *v, unsigned field, uint16_t managed, const char *id);
+void value_set_ref(struct arena *a, struct value *v, unsigned field, uint16_t managed,
+		   const char *id);
 void value_set(struct arena *a, struct value *v, unsigned field, const struct value *x);
 void value_set_slot(struct value *v, unsigned field, union slot s); /* kind already checked */
 void value_unset(struct value *v, unsigned field);
