@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of remora(1) for bash.
+
+_remora_names()
+{
+	# Node and VM names of the running lab; nothing where there is none.
+	"${COMP_WORDS[0]}" lab status --json 2>/dev/null |
+		python3 -c 'import json, sys
+try:
+    print(*(thing["name"] for thing in json.load(sys.stdin).get(sys.argv[1], [])))
+except ValueError:
+    pass' "$1" 2>/dev/null
+}
+
+_remora()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=""
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		words="lab simulate"
+	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 2 ]; then
+		words="up down status console start stop kill"
+	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 3 ]; then
+		case $before in
+		status) words="--json" ;;
+		console) words=$(_remora_names vms) ;;
+		start | stop | kill) words="center $(_remora_names hosts)" ;;
+		esac
+	elif [ "${COMP_WORDS[1]}" = simulate ]; then
+		if [ "$before" = -E ]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+			return
+		fi
+		words="--esx --dc --cluster --host --standalone-host --vm --ds --pool --app --folder
+			--pg --username --password --listen -E"
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -F _remora remora
