@@ -115,8 +115,9 @@ bool inventory_set_refs(struct object *o, unsigned prop, struct object *const *t
 bool inventory_add_ref(struct object *o, unsigned prop, const struct object *target);
 bool inventory_drop_ref(struct object *o, unsigned prop, const struct object *target);
 
-/* Sets one nested field, e.g. runtime.powerState: `path` field indices below the property (F_…).
- * Structures on the way are made when `types` names them (T_none: must exist). */
+/* Sets one nested field, e.g. runtime.powerState: `fields` are field indices below the property
+ * (F_…), n of them. Structures on the way are made, of the declared types, where they do not exist.
+ */
 bool inventory_set_nested(struct object *o, unsigned prop, const unsigned *fields, size_t n,
 			  const struct value *v);
 

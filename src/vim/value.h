@@ -156,6 +156,9 @@ static inline bool value_is_kept(const struct value *v)
 	return v->refs != 0;
 }
 
+/* Would x be right in a field or property declared like f? */
+bool value_fits(const struct schema_field *f, const struct value *x);
+
 /* Deep equality (pointer comparison when both are kept). NULL equals only NULL. */
 bool value_equal(const struct value *a, const struct value *b);
 
