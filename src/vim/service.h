@@ -12,7 +12,9 @@
  * belongs to its type (MethodNotFound), a session exists unless the method may be called without
  * (NotAuthenticated), and the session's user holds the privilege that the schema names on the
  * object or, for objects outside the entity tree, on the root folder (NoPermission). Required
- * arguments are present and of the declared type: the SOAP reader has seen to that.
+ * arguments are present and of the declared type: the SOAP reader has seen to that. A method of the
+ * type without a handler answers NotSupported. Without a session manager (session.h) nothing but
+ * the methods for everyone may be called.
  *
  * Event-loop thread only.
  */
@@ -34,6 +36,7 @@
 
 struct service;
 struct session;
+struct session_manager;
 
 /* One method call in progress. Handlers read the members. */
 struct call {
@@ -45,6 +48,7 @@ struct call {
 	uint16_t method;
 	uint8_t version;	  /* the client's version index */
 	const char *peer;	  /* address of the client */
+	const char *user_agent;	  /* or NULL */
 	const char *operation_id; /* or NULL */
 };
 
@@ -64,6 +68,18 @@ void service_free(struct service *s);
 struct inventory *service_inventory(struct service *s);
 uv_loop_t *service_loop(struct service *s);
 struct clock *service_clock(struct service *s);
+struct object *service_root(struct service *s); /* the root folder; NULL when there is none yet */
+
+/* The session manager names itself here when it is made (NULL: taken away). */
+void service_set_sessions(struct service *s, struct session_manager *m);
+struct session_manager *service_sessions(struct service *s);
+
+/* Whose request is being worked on: what computed properties that differ by session
+ * (currentSession, effectiveRole) go by. The service sets it around handlers; who reads properties
+ * at other times for a session (the collector, for a waiting client) sets it and puts the old one
+ * back after. */
+struct session *service_acting(const struct service *s);
+struct session *service_act_as(struct service *s, struct session *session); /* returns the old */
 
 /* Registers the handler of a method, for objects of `managed` type and what derives from it (the
  * most specific registration wins: Destroy_Task of VirtualMachine before that of ManagedEntity).
@@ -86,8 +102,25 @@ void call_error(struct call *c, const struct error *e);
 void call_stream(struct call *c, bool (*next)(void *arg, struct buf *out), void (*done)(void *arg),
 		 void *arg);
 
+/* For handlers that write XML themselves: the answer's buffer, with everything up to and including
+ * the Response element's start tag in it. Append <returnval> elements, then call_xml_end(); any
+ * other ending throws away what was written. Only where call_wants_xml(): in-process callers
+ * (service_call()) want values. The buffer is valid until the handler returns; a call that is
+ * answered late calls call_xml() when the content is there. */
+bool call_wants_xml(const struct call *c);
+struct buf *call_xml(struct call *c);
+void call_xml_end(struct call *c);
+
+/* Takes the call's arena over, c->args in it: the caller frees it with arena_free() some time after
+ * the call was ended. The call must still be ended. */
+struct arena *call_take_arena(struct call *c);
+
+/* Session cookie to set with the answer; "" takes the client's away. */
+void call_set_cookie(struct call *c, const char *session_key);
+
 /* fn(arg) once if the client goes away or its session ends before the call is answered. The handler
- * must then still end the call (with any of the above; nothing is sent). */
+ * must then still end the call, at once or soon (with any of the above; a client that is gone gets
+ * nothing). While a call waits, its session does not expire. */
 void call_on_abort(struct call *c, void (*fn)(void *arg), void *arg);
 
 /* True when the session holds the privilege on the object; otherwise answers with NoPermission (the
@@ -103,7 +136,8 @@ struct object *call_object(struct call *c, unsigned arg, uint16_t managed, bool 
 
 /* How an answer leaves. Exactly one end() per request. */
 struct service_reply {
-	/* Whole or first part of a document; status 200 or 500. */
+	/* Whole document; status 200 or 500. May take the buffer's memory and put another empty
+	 * buffer in its place. */
 	void (*send)(struct service_reply *r, int status, struct buf *body);
 	/* Streamed document: pull() is called for more until it returns false, then done(arg). */
 	void (*stream)(struct service_reply *r, bool (*pull)(void *arg, struct buf *out),
@@ -120,18 +154,27 @@ struct service_request {
 	const char *session_key;
 	const char *soap_action; /* header value or NULL */
 	const char *peer;
-	const char *peer_cert_sha1; /* or NULL */
+	const char *user_agent; /* or NULL */
 	struct service_reply *reply;
 };
 /* Returned handle is for service_abort() when the client goes away before the answer; NULL when it
- * was answered within this call. */
+ * was answered within this call. service_abort() lets go of the reply at once: no function of it is
+ * called any more. Not for answers that stream already: their stream is ended by done(). */
 struct call *service_request(struct service *s, const struct service_request *req);
 void service_abort(struct call *c);
 
+/* What was asked so far, for metrics. */
+struct service_stats {
+	uint64_t n_requests, n_faults;
+	uint32_t n_waiting; /* calls begun and not yet answered */
+};
+void service_stats(const struct service *s, struct service_stats *out);
+
 /*
  * In-process call without XML (remora simulate's manager calling its hosts): runs the method as
- * `session`, then done(arg, result, fault, text) once; result and fault are valid only during
- * done().
+ * `session` (NULL: not logged in), then done(arg, result, fault, text) once, perhaps before this
+ * returns; result and fault are valid only during done(). args (NULL: none) must stay valid until
+ * done(). The same checks as for clients, except that arguments are taken as they are.
  */
 void service_call(struct service *s, struct session *session, struct object *self, uint16_t method,
 		  const struct value *args,

@@ -27,6 +27,8 @@ struct session_config {
 	const char *authorization_id; /* "ha-authmgr" / "AuthorizationManager" */
 	const char *directory_id;     /* "ha-user-directory" / "UserDirectory" */
 	struct user_store *users;
+	const char
+		*admin; /* has role Admin on the root while no permission is stored; NULL: root */
 	int64_t idle_limit_ms; /* 0: 30 minutes */
 	/* Where roles and permissions are stored for good, or NULL: only in memory. */
 	const char *permissions_path;
@@ -64,6 +66,10 @@ void session_idle(struct session *s);
 
 /* Does the session's user hold the privilege on the object (own or inherited permission)? */
 bool session_may(const struct session *s, struct object *o, const char *privilege);
+
+/* int[] for ManagedEntity.effectiveRole: roles that the acting session's user (service_acting())
+ * has on the entity; for the compute() of entity classes. NULL without a session. */
+const struct value *session_effective_role(struct object *o, struct service *s, struct arena *a);
 
 /* One-time ticket for an HTTP request (AcquireGenericServiceTicket): cookie vmware_cgi_ticket.
  * Checks method and URL; NULL when invalid. */

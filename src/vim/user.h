@@ -17,6 +17,7 @@ struct user {
 	char *name;
 	char *hash; /* Argon2id, libsodium's string form */
 	char *description;
+	char **groups; /* names, NULL-terminated; NULL: none */
 };
 
 struct user_store *user_store_open(const char *path /* NULL: in memory */, struct error *e);
