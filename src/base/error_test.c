@@ -53,7 +53,7 @@ static void test_long_text_is_cut_at_a_character(void **state)
 	char text[400];
 	for (size_t start = 0; start < 4; start++) {
 		memset(text, 'x', start);
-		for (size_t i = start; i + 3 < sizeof(text); i += 3) {
+		for (size_t i = start; i + 3 < ARRAY_LEN(text); i += 3) {
 			memcpy(text + i, "\xe2\x82\xac", 4); /* the euro sign */
 		}
 		struct error e;

@@ -155,6 +155,7 @@ static void rebuild(struct map *m)
 		assert(size < INDEX_MAX);
 		size *= 2;
 	}
+	assert(m->entries || m->n_entries == 0);
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < m->n_entries; i++) {
 		if (m->entries[i].hash) {
@@ -179,6 +180,7 @@ static struct map_entry *insert(struct map *m, uint64_t hash)
 	if (m->n_entries == m->cap) {
 		rebuild(m);
 	}
+	assert(m->entries);
 	index_put(m, hash, m->n_entries);
 	struct map_entry *e = &m->entries[m->n_entries++];
 	e->hash = hash;
