@@ -560,7 +560,9 @@ static bool struct_equal(const struct value *a, const struct value *b)
 		return false;
 	}
 	for (int i = -1; value_next(a, &i, &s);) {
-		value_get(b, (unsigned)i, &t);
+		if (!value_get(b, (unsigned)i, &t)) {
+			return false;
+		}
 		if (slot_is_value(a, (unsigned)i) ? !value_equal(s.value, t.value)
 						  : s.num != t.num) {
 			return false;
