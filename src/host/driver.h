@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs machines (host/machine.h). Two drivers stand behind this interface: driver_qemu.h, one QEMU
+ * process a machine, and driver_sim.h, which only pretends. driver_impl.h is for those who write
+ * another.
+ *
+ * A struct machine is the handle of one VM, owned by who made it with machine_new(); it goes
+ * through
+ *
+ *     OFF -start-> STARTING -> RUNNING -stop, guest, crash-> OFF
+ *     OFF -resume-> STARTING       RUNNING -suspend-> SUSPENDING -> OFF
+ *     OFF -adopt-> ADOPTING -> RUNNING or OFF
+ *
+ * Operations return false with `e` set when they are refused at once; nothing has changed then and
+ * the reply is not called. Otherwise the reply is called exactly once, later, never from within
+ * the operation, with e == NULL on success. One operation runs at a time (others: ERROR_BUSY),
+ * except that machine_stop() overtakes any other, which then ends with ERROR_CANCELED.
+ *
+ * VMs outlive the process: machine_free() and driver_free() let go of a running VM without
+ * touching it; machine_adopt() finds it again, in this process or the next.
+ *
+ * All functions and callbacks: on the thread of the driver's loop. Callbacks may call any function
+ * here, machine_free() of their own machine included.
+ */
+#pragma once
+
+#include "host/machine.h"
+
+struct driver;
+struct machine;
+
+enum machine_state {
+	MACHINE_OFF,
+	MACHINE_ADOPTING,
+	MACHINE_STARTING, /* or resuming */
+	MACHINE_RUNNING,
+	MACHINE_SUSPENDING,
+	MACHINE_STOPPING,
+};
+
+enum machine_exit {
+	MACHINE_EXIT_STOPPED, /* machine_stop() */
+	MACHINE_EXIT_GUEST, /* the guest powered itself off, asked by machine_powerdown() or not */
+	MACHINE_EXIT_SUSPENDED, /* machine_suspend(); the memory is in the state file */
+	MACHINE_EXIT_FAILED,	/* crashed or killed from outside; `e` says what is known */
+};
+
+/* What the layer above hears unasked. Static; either function may be NULL. */
+struct machine_listener {
+	/* The guest restarted itself (machine_reset() is not told here). */
+	void (*reset)(void *arg, struct machine *m);
+	/* A machine that was RUNNING is OFF now; after the replies of what was under way. Not
+	 * called for a start, resume or adoption that failed: their reply says so. */
+	void (*exited)(void *arg, struct machine *m, enum machine_exit why, const struct error *e);
+};
+
+struct machine_reply {
+	void (*done)(void *arg, struct machine *m, const struct error *e); /* NULL: nobody asks */
+	void *arg;
+};
+
+/* What a running machine uses of its host. */
+struct machine_usage {
+	int64_t pid;	    /* 0 with the simulating driver */
+	uint64_t cpu_us;    /* CPU time since power-on, all threads */
+	uint64_t resident;  /* bytes of the host's memory, guest memory included */
+	int64_t started_us; /* wall time of power-on, 1970; 0 where unknown */
+};
+
+void driver_free(struct driver *d); /* all its machines must have been freed; NULL is fine */
+const char *driver_name(const struct driver *d); /* "qemu", "sim" */
+
+/* `l` outlives the machine. */
+struct machine *machine_new(struct driver *d, const struct machine_listener *l, void *arg);
+/* What is under way ends with ERROR_CANCELED; a running VM runs on. NULL is fine. */
+void machine_free(struct machine *m);
+
+enum machine_state machine_state(const struct machine *m);
+const char *machine_state_name(enum machine_state s); /* "off", "running", … */
+
+/* Powers on. Success: the guest's processors run. ERROR_BUSY: a VM of this UUID runs already
+ * (adopt it), or a disk is in use. */
+bool machine_start(struct machine *m, const struct machine_spec *s, const struct machine_reply *r,
+		   struct error *e);
+
+/* Powers on with the memory in the state file, which is removed before the guest goes on. The
+ * spec must name the same hardware as at suspend. On failure the state file is still there. */
+bool machine_resume(struct machine *m, const struct machine_spec *s, const struct machine_reply *r,
+		    struct error *e);
+
+/* Looks for a VM left running by an earlier process and goes on with it; finishes what was half
+ * done (a start becomes complete, an unfinished suspend is undone). ERROR_NOT_FOUND: none runs, and
+ * traces of a dead one have been cleaned away. If the state file exists then, it is suspended. */
+bool machine_adopt(struct machine *m, const struct machine_spec *s, const struct machine_reply *r,
+		   struct error *e);
+
+/* Pulls the plug. The reply comes when the VM is gone and its files are closed. */
+bool machine_stop(struct machine *m, const struct machine_reply *r, struct error *e);
+bool machine_reset(struct machine *m, const struct machine_reply *r, struct error *e);
+/* Presses the power button; success says no more than that. */
+bool machine_powerdown(struct machine *m, const struct machine_reply *r, struct error *e);
+/* Writes memory and devices into the spec's state file and goes off. On failure it runs on. */
+bool machine_suspend(struct machine *m, const struct machine_reply *r, struct error *e);
+
+/* Puts the ISO at `path` into the CD-ROM drive `key`; NULL takes the medium out, even where the
+ * guest has locked the drive. */
+bool machine_set_medium(struct machine *m, int32_t key, const char *path,
+			const struct machine_reply *r, struct error *e);
+/* Plugs the NIC's cable in or out. */
+bool machine_set_link(struct machine *m, int32_t key, bool connected, const struct machine_reply *r,
+		      struct error *e);
+
+/* At once, without asking the VM. ERROR_STATE where nothing runs. */
+bool machine_usage(const struct machine *m, struct machine_usage *out, struct error *e);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver that only pretends: no processes, no files, thousands of machines at less than 100
+ * bytes each. Every operation succeeds after the delay; machine_adopt() finds nothing.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/clock.h"
+#include "host/driver.h"
+
+/* delay_ms: how long power operations take; 0: done at the loop's next turn. With a manual clock
+ * `loop` may be NULL and clock_advance() calls back. */
+struct driver *driver_sim_new(uv_loop_t *loop, struct clock *c, int64_t delay_ms);
+
+/* What a guest may do by itself. The machine must be RUNNING. */
+void driver_sim_guest_reset(struct machine *m);
+void driver_sim_guest_off(struct machine *m);
