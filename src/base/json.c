@@ -197,8 +197,7 @@ void json_path(const struct json_at *at, char *out, size_t size)
 	}
 }
 
-/* In parentheses because under the analyser it is a macro as well. */
-bool(json_error)(const struct json_at *at, struct error *e, const char *fmt, ...)
+bool json_error(const struct json_at *at, struct error *e, const char *fmt, ...)
 {
 	char text[sizeof(e->msg)];
 	char path[PATH_TEXT];
