@@ -16,7 +16,7 @@ static void test_matches_model(void **state)
 	size_t n = 0;
 	struct buf b = BUF_INIT;
 	srandom(1);
-	while (n < sizeof(model) - 300) {
+	while (n < ARRAY_LEN(model) - 300) {
 		char piece[300];
 		size_t len = (size_t)random() % 256;
 		memset(piece, 'a' + (int)(random() % 26), len);

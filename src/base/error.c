@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef error_set
+#undef error_set_sys
+#undef error_prefix
+
 #define TEXT_SIZE sizeof(((struct error *)0)->msg)
 
 static const char *const kind_names[] = {

@@ -197,7 +197,8 @@ void json_path(const struct json_at *at, char *out, size_t size)
 	}
 }
 
-bool json_error(const struct json_at *at, struct error *e, const char *fmt, ...)
+/* In parentheses because under the analyser it is a macro as well. */
+bool(json_error)(const struct json_at *at, struct error *e, const char *fmt, ...)
 {
 	char text[sizeof(e->msg)];
 	char path[PATH_TEXT];

@@ -44,6 +44,9 @@ struct json_at json_root(struct json_object *value);
 void json_path(const struct json_at *at, char *out, size_t size);
 /* An error that names the place: "\"path\": text". Always false. */
 bool json_error(const struct json_at *at, struct error *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+#ifdef __clang_analyzer__
+#define json_error(...) error_is_false(json_error(__VA_ARGS__)) /* as in base/error.h */
+#endif
 
 /* Whether an object has the member and it is not null. */
 bool json_has(const struct json_at *at, const char *key);

@@ -9,8 +9,7 @@
  *
  * Plain structs without pointers; a card_watch belongs to one loop and its thread.
  */
-#ifndef HOST_NODE_H
-#define HOST_NODE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -91,5 +90,3 @@ struct card_watch *card_watch_new(const struct card_watch_config *c);
 
 /* May be called from within `changed`; its memory goes when the loop next runs. */
 void card_watch_free(struct card_watch *w);
-
-#endif

@@ -87,23 +87,37 @@ int schema_enum_find(uint16_t type, const char *name, size_t len)
 	return -1;
 }
 
-uint16_t schema_method_find(uint16_t managed, const char *name, size_t len)
+/* The first method of that wire name; the others follow by `next`. */
+static uint16_t method_first(const char *name, size_t len)
 {
 	uint32_t i = name_hash(name, len) & schema_method_hash_mask;
 
 	for (; schema_method_hash[i] != 0; i = (i + 1) & schema_method_hash_mask) {
-		uint16_t m = schema_method_hash[i];
-		if (!name_is(schema_methods[m].name, name, len)) {
-			continue;
+		if (name_is(schema_methods[schema_method_hash[i]].name, name, len)) {
+			return schema_method_hash[i];
 		}
-		for (; m != M_none; m = schema_methods[m].next) {
-			if (schema_is_a(managed, schema_methods[m].managed)) {
-				return m;
-			}
-		}
-		return M_none;
 	}
 	return M_none;
+}
+
+uint16_t schema_method_find(uint16_t managed, const char *name, size_t len)
+{
+	uint16_t m = method_first(name, len);
+
+	while (m != M_none && !schema_is_a(managed, schema_methods[m].managed)) {
+		m = schema_methods[m].next;
+	}
+	return m;
+}
+
+uint16_t schema_method_find_any(uint16_t managed, const char *name, size_t len)
+{
+	uint16_t first = method_first(name, len), m = first;
+
+	while (m != M_none && !schema_is_a(schema_methods[m].managed, managed)) {
+		m = schema_methods[m].next;
+	}
+	return m != M_none ? m : first;
 }
 
 /*

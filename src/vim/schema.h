@@ -164,6 +164,10 @@ int schema_enum_find(uint16_t type, const char *name, size_t len);
 /* Method of that wire name on that managed type or one of its bases, or M_none. */
 uint16_t schema_method_find(uint16_t managed, const char *name, size_t len);
 
+/* Method of that wire name for callers who do not know the object's exact type: one that a type
+ * derived from `managed` declares, else any of that name; or M_none. */
+uint16_t schema_method_find_any(uint16_t managed, const char *name, size_t len);
+
 /* Version index for what follows "urn:vim25/" ("6.7.1", "8.0.3.0"): the newest known version that
  * is not newer. Empty, unknown form or NULL: SCHEMA_VERSION_SERVED. */
 uint8_t schema_version_parse(const char *text, size_t len);

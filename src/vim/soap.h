@@ -64,6 +64,10 @@ bool soap_read_value(const struct value **out, uint16_t type, const char *data, 
 void soap_envelope_begin(struct buf *b);
 void soap_envelope_end(struct buf *b);
 
+/* The same with the Response element's start and end tag, for writers of its content. */
+void soap_response_begin(struct buf *b, const char *method_name, const char *ns);
+void soap_response_end(struct buf *b, const char *method_name);
+
 /* Whole response: <PowerOnVM_TaskResponse xmlns="urn:vim25"><returnval …>…. v: as the method's
  * result is declared: structure, reference, string, boxed scalar, or array (repeated returnval);
  * NULL: no returnval. ns NULL: urn:vim25. */

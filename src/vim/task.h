@@ -4,8 +4,9 @@
  * TaskHistoryCollector).
  *
  * States: queued → running → success | error; a cancelled task ends in error with RequestCanceled.
- * Finished tasks stay for ten minutes (and at most 1,000 of them) as objects, in recentTask of the
- * manager and of their entity, and longer in the history (ring of 10,000, oldest dropped).
+ * Finished tasks stay for ten minutes (and at most 10,000 of them) as objects and in recentTask of
+ * their entity (at most 32), the newest 200 of them in recentTask of the manager, and longer in the
+ * history (ring of 10,000, oldest dropped).
  *
  * A task owns the arena of the call that began it, so arguments stay valid until it ends.
  * Event-loop thread only.
@@ -40,6 +41,9 @@ struct object *task_entity(const struct task *t); /* NULL when it was removed me
 struct object *task_object(const struct task *t);
 const char *task_user(const struct task *t);
 struct task_manager *task_manager_of(const struct task *t);
+
+/* Number that joins the events of this task (Event.chainId). */
+int32_t task_chain_id(const struct task *t);
 
 void task_progress(struct task *t, int percent); /* 0 … 100; only growth is published */
 
