@@ -371,9 +371,10 @@ bool json_check_members(const struct json_at *at, const char *const *names, size
 	if (!json_as_object(at, e)) {
 		return false;
 	}
-	json_object_object_foreach(at->value, key, value)
-	{
-		(void)value;
+	struct json_object_iterator it = json_object_iter_begin(at->value);
+	struct json_object_iterator end = json_object_iter_end(at->value);
+	for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
+		const char *key = json_object_iter_peek_name(&it);
 		size_t i = 0;
 		while (i < n && strcmp(names[i], key) != 0) {
 			i++;
