@@ -3,17 +3,18 @@
  * A local datastore: a folder of the node that holds VM folders, disks and ISO images, and the
  * paths, listings, searches and file operations that administrators do on it.
  *
- * All access is confined: every path is opened beneath the datastore's folder, symbolic links are
- * not followed. Names that begin with ".remora-" are the datastore's own (its identity, temporary
- * files): refused in paths, absent from listings. What was being written when the process died is
- * a file of such a name and removed by datastore_recover().
+ * All access is confined: every path is opened beneath the datastore's folder; what leads out, by
+ * `..` or a symbolic link, is refused. Names that begin with ".remora-" are the datastore's own
+ * (its identity, temporary files): refused in paths, absent from listings. What was being written
+ * when the process died is a file of such a name and removed by datastore_recover().
  *
  * Threads: a struct datastore does not change after datastore_open(), any thread may use it.
  * The functions block on the file system; those with a `struct progress *` are meant for a worker
  * (host/job.h), the *_start() forms do that. Whoever starts a job keeps the datastore open until
  * its `done`.
  */
-#pragma once
+#ifndef HOST_DATASTORE_H
+#define HOST_DATASTORE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -186,3 +187,5 @@ uint64_t datastore_upload_size(const struct datastore_upload *u); /* bytes so fa
 /* Both free `u`, also on failure. Refuses a commit of fewer or more bytes than announced. */
 bool datastore_upload_commit(struct datastore_upload *u, struct error *e);
 void datastore_upload_abort(struct datastore_upload *u);
+
+#endif

@@ -10,7 +10,8 @@
  * The plain functions block and are meant for a worker (host/job.h); the *_start() forms do that.
  * Two operations on the same disk at the same time are the caller's to prevent.
  */
-#pragma once
+#ifndef HOST_DISK_H
+#define HOST_DISK_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -83,3 +84,5 @@ struct job *disk_move_start(const struct disk_place *from, const struct disk_pla
 struct job *disk_extend_start(const struct disk_place *at, uint64_t capacity, bool eager,
 			      const struct job_handler *h);
 struct job *disk_delete_start(const struct disk_place *at, const struct job_handler *h);
+
+#endif

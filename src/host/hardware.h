@@ -10,7 +10,8 @@
  * A struct hardware owns its arrays: hardware_fini(). Strings are cleaned: printable UTF-8, single
  * blanks. Reading takes milliseconds (many small files); any thread.
  */
-#pragma once
+#ifndef HOST_HARDWARE_H
+#define HOST_HARDWARE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -125,3 +126,5 @@ bool hardware_usage_read(struct hardware_usage *u, const char *root);
 
 /* 0..100 between two samples. */
 double hardware_cpu_percent(const struct hardware_usage *before, const struct hardware_usage *now);
+
+#endif

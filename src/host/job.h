@@ -11,7 +11,8 @@
  * Threads: job_start(), job_cancel() and the handlers on the loop's thread; `run` on a worker;
  * progress_*() on either.
  */
-#pragma once
+#ifndef HOST_JOB_H
+#define HOST_JOB_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -60,3 +61,5 @@ struct job *job_start(const struct job_handler *h, const struct job_work *w);
 /* Asks the job to stop; it ends soon with ERROR_CANCELED, or with success if it was just done.
  * A job still waiting for a worker never runs. */
 void job_cancel(struct job *j);
+
+#endif

@@ -9,7 +9,8 @@
  *
  * Plain structs without pointers; a card_watch belongs to one loop and its thread.
  */
-#pragma once
+#ifndef HOST_NODE_H
+#define HOST_NODE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,3 +91,5 @@ struct card_watch *card_watch_new(const struct card_watch_config *c);
 
 /* May be called from within `changed`; its memory goes when the loop next runs. */
 void card_watch_free(struct card_watch *w);
+
+#endif

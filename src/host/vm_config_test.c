@@ -18,13 +18,13 @@
 
 static struct arena *world;
 
-static const struct value *datastore_ref(void *arg, const char *name)
+static const struct value *ref_of(void *arg, const char *name)
 {
 	(void)arg;
 	return strcmp(name, "ds1") == 0 ? value_new_ref(world, T_Datastore, "ds-1") : NULL;
 }
 
-static const char *datastore_url(void *arg, const char *name)
+static const char *url_of(void *arg, const char *name)
 {
 	(void)arg;
 	return strcmp(name, "ds1") == 0 ? "ds:///vmfs/volumes/1/" : NULL;
@@ -61,8 +61,8 @@ static bool file_exists(void *arg, const char *path)
 
 static struct vm_env make_env(enum vm_strictness strictness)
 {
-	return (struct vm_env){ .datastore_ref = datastore_ref,
-				.datastore_url = datastore_url,
+	return (struct vm_env){ .datastore_ref = ref_of,
+				.datastore_url = url_of,
 				.network_ref = network_ref,
 				.network_name = network_name,
 				.disk = disk_facts,
@@ -210,7 +210,8 @@ static void a_vmx_tells_the_same(void **state)
 	vmx_write(vmx2, &again);
 	assert_string_equal(text.data, again.data);
 	assert_string_equal(value_get_str(back, INFO(annotation)), "two\nlines | and \"quotes\"");
-	assert_string_equal(value_get_str(back, INFO(uuid)), value_get_str(plan.config, INFO(uuid)));
+	assert_string_equal(value_get_str(back, INFO(uuid)),
+			    value_get_str(plan.config, INFO(uuid)));
 	assert_string_equal(value_get_str(back, INFO(changeVersion)),
 			    value_get_str(plan.config, INFO(changeVersion)));
 	assert_int_equal(value_count(devices_of(back)), value_count(devices_of(plan.config)));
@@ -323,7 +324,8 @@ static void a_disk_grows_but_does_not_shrink(void **state)
 		struct value *spec = value_new(world, T_VirtualMachineConfigSpec);
 		struct value *changes = value_new_array(world, T_VirtualDeviceConfigSpec);
 		struct value *c = value_new(world, T_VirtualDeviceConfigSpec);
-		struct value *disk = value_edit(world, vm_device_find(devices_of(plan.config), 2000));
+		struct value *disk =
+			value_edit(world, vm_device_find(devices_of(plan.config), 2000));
 		value_set_num(world, disk, F_VirtualDisk_capacityInKB, pass == 0 ? 4096 : 512);
 		value_set_num(world, c, F_VirtualDeviceConfigSpec_operation,
 			      E_VirtualDeviceConfigSpecOperation_edit);

@@ -9,7 +9,8 @@
  *
  * A struct vmdk owns its strings; vmdk_free() frees all. No locks: one thread at a time.
  */
-#pragma once
+#ifndef HOST_VMDK_H
+#define HOST_VMDK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -94,8 +95,14 @@ bool vmdk_is_thin(const struct vmdk *d);
 const char *vmdk_get(const struct vmdk *d, const char *key);
 bool vmdk_set(struct vmdk *d, const char *key, const char *value, struct error *e);
 
+void vmdk_unset(struct vmdk *d, const char *key);
+
 /* The uuid in 8-4-4-4-12 form; false when there is none or it is malformed. */
 bool vmdk_uuid(const struct vmdk *d, char out[37]);
+bool vmdk_set_uuid(struct vmdk *d, const char *uuid, struct error *e);
+
+/* Cylinders, heads, sectors that fit capacity and adapter; after either has changed. */
+bool vmdk_set_geometry(struct vmdk *d, struct error *e);
 
 /* The path, beneath the same root, of an extent's file: descriptor's folder + name. Refuses names
  * with folders in them, `..` and absolute ones (ERROR_NAME). */
@@ -105,3 +112,5 @@ bool vmdk_extent_path(const char *descriptor_path, const struct vmdk_extent *x, 
 /* Whether the disk can be used: kinds supported, no parent, files beneath root, regular, and as
  * long as the descriptor says. A short file is ERROR_CORRUPT, naming file, have and want. */
 bool vmdk_check(const struct vmdk *d, int root, const char *descriptor_path, struct error *e);
+
+#endif

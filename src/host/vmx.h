@@ -18,7 +18,8 @@
  * The owner frees with vmx_free(); returned strings live until the next change of that vmx.
  * No locks: one thread at a time.
  */
-#pragma once
+#ifndef HOST_VMX_H
+#define HOST_VMX_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -96,7 +97,8 @@ bool vmx_get_file(const struct vmx *v, const char *key, struct vmx_file *out, st
 bool vmx_get_uuid(const struct vmx *v, const char *key, char out[37], struct error *e);
 bool vmx_set_uuid(struct vmx *v, const char *key, const char *uuid, struct error *e);
 
-/* Changes or appends. The key: letters, digits and `. : _ -`; the value: UTF-8 without NUL. */
+/* Changes or appends. The key: printable ASCII without blanks, quotes, `=`, `|` and, in front, `#`;
+ * the value: UTF-8 without NUL. */
 bool vmx_set(struct vmx *v, const char *key, const char *value, struct error *e);
 bool vmx_set_int(struct vmx *v, const char *key, int64_t value, struct error *e);
 bool vmx_set_bool(struct vmx *v, const char *key, bool value, struct error *e);
@@ -106,3 +108,5 @@ bool vmx_remove(struct vmx *v, const char *key);
 
 /* Removes every key that begins with prefix ("scsi0:1."), says how many. */
 size_t vmx_remove_prefix(struct vmx *v, const char *prefix);
+
+#endif
