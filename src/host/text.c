@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/text.h"
 
+#include "base/macro.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,7 +91,7 @@ bool text_uuid_from_esx(const char *s, char out[37])
 {
 	char hex[33];
 	size_t n = 0;
-	for (; *s != '\0' && n < sizeof(hex); s++) {
+	for (; *s != '\0' && n < ARRAY_LEN(hex); s++) {
 		if (*s != ' ' && *s != '-') {
 			hex[n++] = *s;
 		}
@@ -113,7 +115,7 @@ bool text_uuid_to_esx(const char *uuid, char out[TEXT_ESX_UUID_SIZE])
 		return false;
 	}
 	size_t n = 0;
-	for (size_t i = 0; i < sizeof(u.b); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(u.b); i++) {
 		const char *gap = i == 0 ? "" : i == 8 ? "-" : " ";
 		n += (size_t)snprintf(out + n, TEXT_ESX_UUID_SIZE - n, "%s%02x", gap, u.b[i]);
 	}

@@ -164,8 +164,7 @@ static void default_groups(struct arena *a, struct value *c)
 	value_set(a, c, INFO(bootOptions), boot);
 }
 
-static struct value *config_default(struct arena *a, const char *folder, const char *vmx_name,
-				    const struct vm_env *env)
+static struct value *config_default(struct arena *a, const char *path, const struct vm_env *env)
 {
 	struct value *c = value_new(a, T_VirtualMachineConfigInfo);
 	struct value *files = value_new(a, T_VirtualMachineFileInfo);
@@ -193,7 +192,8 @@ static struct value *config_default(struct arena *a, const char *folder, const c
 		value_set_bool(a, c, off[i], false);
 	}
 	value_set_bool(a, c, INFO(guestAutoLockEnabled), true);
-	value_set_strf(a, files, F_VirtualMachineFileInfo_vmPathName, "%s/%s", folder, vmx_name);
+	const char *folder = arena_strndup(a, path, (size_t)(strrchr(path, '/') - path));
+	value_set_str(a, files, F_VirtualMachineFileInfo_vmPathName, path);
 	value_set_strf(a, files, F_VirtualMachineFileInfo_snapshotDirectory, "%s/", folder);
 	value_set_strf(a, files, F_VirtualMachineFileInfo_suspendDirectory, "%s/", folder);
 	value_set_strf(a, files, F_VirtualMachineFileInfo_logDirectory, "%s/", folder);
@@ -544,12 +544,11 @@ static bool apply_all(struct apply *x)
 	return true;
 }
 
-bool vm_config_create(struct arena *a, const struct value *spec, const char *folder,
-		      const char *vmx_name, const struct vm_env *env, struct vm_plan *out,
-		      struct vm_refusal *r)
+bool vm_config_create(struct arena *a, const struct value *spec, const char *path,
+		      const struct vm_env *env, struct vm_plan *out, struct vm_refusal *r)
 {
 	char uuid[UUID_TEXT_SIZE];
-	struct value *c = config_default(a, folder, vmx_name, env);
+	struct value *c = config_default(a, path, env);
 	struct apply x = { .a = a, .config = c, .spec = spec, .env = env, .plan = out, .r = r };
 
 	*out = (struct vm_plan){ 0 };

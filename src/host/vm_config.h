@@ -86,12 +86,11 @@ struct vm_plan {
 void vm_plan_fini(struct vm_plan *p);
 
 /*
- * A new VM: defaults, then the spec. `folder` is "[ds] name" where the VM will live, `vmx_name` its
- * file there. Checks everything that can be checked without doing it.
+ * A new VM: defaults, then the spec. `path` is "[ds] folder/name.vmx", where it will live. Checks
+ * everything that can be checked without doing it.
  */
-bool vm_config_create(struct arena *a, const struct value *spec, const char *folder,
-		      const char *vmx_name, const struct vm_env *env, struct vm_plan *out,
-		      struct vm_refusal *r);
+bool vm_config_create(struct arena *a, const struct value *spec, const char *path,
+		      const struct vm_env *env, struct vm_plan *out, struct vm_refusal *r);
 
 /* Changes to an existing configuration (kept value); unset members of the spec leave it alone. A
  * spec whose changeVersion is not the configuration's is refused with ConcurrentAccess. */
@@ -100,9 +99,8 @@ bool vm_config_apply(struct arena *a, const struct value *config, const struct v
 
 /* The configuration that a .vmx file describes. `folder` "[ds] path" of the file, `vmx_name` its
  * name. What this side does not know goes to extraConfig and comes out again. */
-bool vm_config_from_vmx(struct arena *a, const struct vmx *vmx, const char *folder,
-			const char *vmx_name, const struct vm_env *env, const struct value **out,
-			struct vm_refusal *r);
+bool vm_config_from_vmx(struct arena *a, const struct vmx *vmx, const char *path,
+			const struct vm_env *env, const struct value **out, struct vm_refusal *r);
 
 /* And back. Never fails on a configuration that the functions above made. */
 struct vmx *vm_config_to_vmx(const struct value *config);

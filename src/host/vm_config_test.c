@@ -158,7 +158,7 @@ static void a_new_vm_has_its_devices(void **state)
 	struct vm_plan plan;
 	struct vm_refusal r;
 
-	assert_true(vm_config_create(world, new_spec("vm"), "[ds1] vm", "vm.vmx", &env, &plan, &r));
+	assert_true(vm_config_create(world, new_spec("vm"), "[ds1] vm/vm.vmx", &env, &plan, &r));
 	const struct value *all = devices_of(plan.config);
 	const struct value *disk = vm_device_find(all, 2000);
 	assert_non_null(disk);
@@ -197,13 +197,13 @@ static void a_vmx_tells_the_same(void **state)
 	value_set(world, option, F_OptionValue_value, value_new_str(world, "1.2.3.4"));
 	value_push(world, extra, option);
 	value_set(world, spec, SPEC(extraConfig), extra);
-	assert_true(vm_config_create(world, spec, "[ds1] vm", "vm.vmx", &env, &plan, &r));
+	assert_true(vm_config_create(world, spec, "[ds1] vm/vm.vmx", &env, &plan, &r));
 	struct vmx *vmx = vm_config_to_vmx(plan.config);
 	vmx_write(vmx, &text);
 	struct vmx *read = vmx_parse(text.data, text.len, &e);
 	assert_non_null(read);
 	env.strictness = VM_RELOAD;
-	if (!vm_config_from_vmx(world, read, "[ds1] vm", "vm.vmx", &env, &back, &r)) {
+	if (!vm_config_from_vmx(world, read, "[ds1] vm/vm.vmx", &env, &back, &r)) {
 		fail_msg("%s", r.text);
 	}
 	struct vmx *vmx2 = vm_config_to_vmx(back);
@@ -229,7 +229,7 @@ static uint16_t refused(struct value *spec)
 	struct vm_plan plan;
 	struct vm_refusal r = { 0 };
 
-	assert_false(vm_config_create(world, spec, "[ds1] vm", "vm.vmx", &env, &plan, &r));
+	assert_false(vm_config_create(world, spec, "[ds1] vm/vm.vmx", &env, &plan, &r));
 	assert_non_null(r.fault);
 	assert_true(r.text[0] != '\0');
 	return r.fault->type;
@@ -294,7 +294,7 @@ static void a_stale_change_is_refused(void **state)
 	struct vm_refusal r;
 	struct value *change = value_new(world, T_VirtualMachineConfigSpec);
 
-	assert_true(vm_config_create(world, new_spec("vm"), "[ds1] vm", "vm.vmx", &env, &plan, &r));
+	assert_true(vm_config_create(world, new_spec("vm"), "[ds1] vm/vm.vmx", &env, &plan, &r));
 	value_set_str(world, change, SPEC(annotation), "new");
 	value_set_str(world, change, SPEC(changeVersion), "2001-01-01T00:00:00Z");
 	assert_false(vm_config_apply(world, plan.config, change, &env, &next, &r));
@@ -319,7 +319,7 @@ static void a_disk_grows_but_does_not_shrink(void **state)
 	struct vm_plan plan, next;
 	struct vm_refusal r;
 
-	assert_true(vm_config_create(world, new_spec("vm"), "[ds1] vm", "vm.vmx", &env, &plan, &r));
+	assert_true(vm_config_create(world, new_spec("vm"), "[ds1] vm/vm.vmx", &env, &plan, &r));
 	for (int pass = 0; pass < 2; pass++) {
 		struct value *spec = value_new(world, T_VirtualMachineConfigSpec);
 		struct value *changes = value_new_array(world, T_VirtualDeviceConfigSpec);

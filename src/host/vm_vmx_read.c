@@ -600,24 +600,24 @@ static bool finish(struct reader *x, struct value *config)
 	return read_boot_order(x, config);
 }
 
-bool vm_config_from_vmx(struct arena *a, const struct vmx *vmx, const char *folder,
-			const char *vmx_name, const struct vm_env *env, const struct value **out,
-			struct vm_refusal *r)
+bool vm_config_from_vmx(struct arena *a, const struct vmx *vmx, const char *path,
+			const struct vm_env *env, const struct value **out, struct vm_refusal *r)
 {
+	const char *slash = strrchr(path, '/');
 	struct reader x = { .a = a,
 			    .vmx = vmx,
-			    .folder = folder,
+			    .folder = arena_strndup(a, path, (size_t)(slash - path)),
 			    .spec = value_new(a, T_VirtualMachineConfigSpec),
 			    .changes = value_new_array(a, T_VirtualDeviceConfigSpec),
 			    .r = r,
 			    .next_key = -1 };
 	struct vm_plan plan;
 
-	if (!read_identity(&x, vmx_name) || !read_hardware(&x)) {
+	if (!read_identity(&x, slash + 1) || !read_hardware(&x)) {
 		return false;
 	}
 	keep_unknown(&x);
-	if (!vm_config_create(a, x.spec, folder, vmx_name, env, &plan, r)) {
+	if (!vm_config_create(a, x.spec, path, env, &plan, r)) {
 		return false;
 	}
 	struct value *config = value_edit(a, plan.config);

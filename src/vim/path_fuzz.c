@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "vim/path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (vm == NULL) {
 		vm = make_vm(inventory_new(clock_real()));
 	}
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		struct error e = { 0 };
 		struct path *p = path_parse(a, types[i], (const char *)data, size, &e);
 		if (p == NULL && e.kind == ERROR_NONE) {

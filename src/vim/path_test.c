@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "vim/path.h"
 
 static struct inventory *inv;
@@ -115,7 +116,7 @@ static void texts_are_made_alike(void **state)
 		{ "config.cpuFeatureMask", "config.cpuFeatureMask" },
 	};
 
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		struct path *p =
 			path_parse(arena, T_VirtualMachine, pairs[i][0], strlen(pairs[i][0]), &e);
 		assert_non_null(p);
@@ -155,7 +156,7 @@ static void wrong_paths_are_refused(void **state)
 	};
 	struct error e;
 
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		e.msg[0] = '\0';
 		assert_null(path_parse(arena, T_VirtualMachine, wrong[i], strlen(wrong[i]), &e));
 		assert_int_equal(e.kind, ERROR_INVALID);

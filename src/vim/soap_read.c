@@ -389,6 +389,7 @@ static void take_attribute(struct element *el, const xmlChar **att)
 	}
 }
 
+/* Form: libxml2's startElementNsSAX2Func. */
 static void on_start(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns,
 		     int n_ns, const xmlChar **declared, int n_att, int n_default,
 		     const xmlChar **att)

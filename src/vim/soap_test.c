@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "base/mem.h"
 #include "vim/soap.h"
 #include "vim/soap_sample.h"
@@ -226,7 +227,7 @@ static const struct {
 static void bad_requests_are_refused(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad_requests) / sizeof(*bad_requests); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(bad_requests); i++) {
 		struct arena *a = arena_new(0);
 		struct soap_request req;
 		struct error e = { 0 };
@@ -661,7 +662,7 @@ static void typed_values(void **state)
 		value_new_binary(a, "\0\1\2", 3),
 		value_new_ref(a, T_HostSystem, "ha-host"),
 	};
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		soap_write_any(&b, "val", all[i], version);
 		buf_addc(&b, '\n');
 	}
@@ -704,7 +705,7 @@ static void times(void **state)
 					   "26-01-01T00:00:00Z" };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		int64_t us;
 		struct buf b = BUF_INIT;
 		assert_true(soap_read_time(good[i].text, strlen(good[i].text), &us));
@@ -716,7 +717,7 @@ static void times(void **state)
 		assert_string_equal(b.data, good[i].back);
 		buf_free(&b);
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		int64_t us;
 		assert_false(soap_read_time(bad[i], strlen(bad[i]), &us));
 	}
