@@ -43,29 +43,32 @@ const char *node_role_name(enum node_role role);
 /* Reads STATE/node.json: ERROR_NOT_FOUND, ERROR_CORRUPT. */
 bool node_load(const char *state, struct node *out, struct error *e);
 
-/* Writes it atomically, mode 0600. */
+/* Writes it atomically, mode 0600, after the same checks as reading makes. */
 bool node_save(const char *state, const struct node *n, struct error *e);
 
 /* Reads it, or at the first start makes it from the hardware beneath `root` ("" or a test's tree):
- * SMBIOS uuid (a random one where there is none or a bogus one), host name, all CPUs and memory. */
+ * SMBIOS uuid (else one from the board's serial number, else a random one), host name, all CPUs and
+ * memory, address 0.0.0.0, port 443 where this process may bind it, else 8443. */
 bool node_load_or_make(const char *state, const char *root, struct node *out, struct error *e);
 
 enum card_function_kind {
-	CARD_NET,
-	CARD_BLOCK,
+	CARD_NET,   /* "net" */
+	CARD_BLOCK, /* "blk" */
 };
 
+/* card.json: {dpu_id, uuid, model, functions: [{name, kind, mac}, {name, kind, volume}]}. The name
+ * is its kind and a number below 10000, "net-0", "blk-1"; its socket is LINK/NAME.sock. */
 struct card_function {
 	enum card_function_kind kind;
-	char socket[64];  /* file in the link folder: "net-0.sock", "blk-0.sock" */
-	char mac[18];	  /* net: "02:…" */
-	char volume[256]; /* block: the volume's name */
+	char name[16];
+	char mac[18];	  /* net: "02:1a:…", lower case, unicast */
+	char volume[128]; /* block */
 };
 
 #define CARD_FUNCTIONS_MAX 256
 #define CARD_FILE_MAX	   (256 * 1024)
 
-struct card {
+struct card { /* 40 KiB: rather on the heap */
 	char dpu_id[128];
 	char uuid[37];
 	char model[128];

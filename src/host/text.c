@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/encoding.h"
+#include "base/macro.h"
 #include "base/uuid.h"
 
 /* Length of the well-formed sequence at s, 0 when it is not one. */
