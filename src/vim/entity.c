@@ -50,19 +50,6 @@ static void links_up(struct object *o, struct object *up[N_LINKS], struct arena 
 	up[3] = vm ? referred(o, P_VirtualMachine_parentVApp, a) : NULL;
 }
 
-bool entity_is_child(struct object *o, const struct object *top, struct arena *a)
-{
-	struct object *up[N_LINKS];
-
-	links_up(o, up, a);
-	for (int i = 0; i < N_LINKS; i++) {
-		if (up[i] == top) {
-			return true;
-		}
-	}
-	return false;
-}
-
 bool entity_is_within(struct object *o, const struct object *top, struct arena *a)
 {
 	struct object *up[N_LINKS];

@@ -19,9 +19,6 @@ struct object *entity_host(struct object *vm, struct arena *a);
 /* The nearest object of that type, from o itself upward by parent; NULL when there is none. */
 struct object *entity_above(struct object *o, uint16_t type, struct arena *a);
 
-/* True when `top` is directly above o: its parent, or the host, resource pool or vApp of a VM. */
-bool entity_is_child(struct object *o, const struct object *top, struct arena *a);
-
 /* True when o is `top` or anywhere below it, by parent, host, resource pool or vApp. */
 bool entity_is_within(struct object *o, const struct object *top, struct arena *a);
 

@@ -19,12 +19,19 @@ struct event_manager *event_manager_new(struct service *s, const char *id);
 void event_manager_free(struct event_manager *m);
 
 /* Posts an event: `event` is a draft structure deriving from Event with its own fields set; key,
- * chainId (= key when unset), createdTime, and from `entity` (VM, host, …) the vm, host,
- * computeResource, datacenter, ds, net arguments are filled in; fullFormattedMessage is the text.
- * Returns the key. */
+ * chainId (= key when unset), createdTime (now when unset), and from `entity` (VM, host, …) the vm,
+ * host, computeResource, datacenter, ds, net, dvs arguments where unset are filled in;
+ * fullFormattedMessage is the text. entity may be NULL (a login). Returns the key. */
 int32_t event_post(struct event_manager *m, struct arena *a, struct value *event,
 		   struct object *entity, const char *user, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
+
+/* The key that the next event will get. */
+int32_t event_next_key(const struct event_manager *m);
+
+/* An argument that names an entity: `type` derives from EntityEventArgument and its reference field
+ * fits o, e.g. T_VmEventArgument, T_ManagedEntityEventArgument. */
+struct value *event_argument(struct arena *a, uint16_t type, struct object *o);
 
 /* For storage and mirroring: fn for each event posted; event_restore() puts an old one back at
  * start (oldest first) without telling listeners. */

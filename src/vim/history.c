@@ -22,8 +22,8 @@ _Static_assert((int)P_TaskHistoryCollector_latestPage == (int)P_EventHistoryColl
 struct history {
 	struct service *service;
 	const struct history_ops *ops;
-	void **ring; /* item i at i % limit */
-	size_t limit;
+	void **ring; /* item i at i % cap */
+	size_t cap, limit;
 	uint64_t first, end;
 	struct list collectors;
 	struct arena *scratch;
@@ -53,7 +53,7 @@ uint64_t history_end(const struct history *h)
 
 void *history_item(const struct history *h, uint64_t number)
 {
-	return number >= h->first && number < h->end ? h->ring[number % h->limit] : NULL;
+	return number >= h->first && number < h->end ? h->ring[number % h->cap] : NULL;
 }
 
 /* ---- a collector's view ---- */
@@ -138,13 +138,28 @@ static void oldest_drop(struct history *h)
 	h->first++;
 }
 
+static void ring_grow(struct history *h)
+{
+	size_t cap = h->cap == 0 ? 16 : MIN(h->cap * 2, h->limit);
+	void **ring = mem_calloc(cap, sizeof(*ring));
+
+	for (uint64_t i = h->first; i < h->end; i++) {
+		ring[i % cap] = h->ring[i % h->cap];
+	}
+	free(h->ring);
+	h->ring = ring;
+	h->cap = cap;
+}
+
 uint64_t history_add(struct history *h, void *item)
 {
 	if (h->end - h->first == h->limit) {
 		oldest_drop(h);
+	} else if (h->end - h->first == h->cap) {
+		ring_grow(h);
 	}
 	uint64_t number = h->end++;
-	h->ring[number % h->limit] = item;
+	h->ring[number % h->cap] = item;
 	item_changed(h, number);
 	return number;
 }
@@ -330,11 +345,10 @@ struct history *history_new(struct service *s, const struct history_ops *ops, si
 {
 	struct history *h = mem_zalloc(sizeof(*h));
 
-	assert(limit > 0);
+	assert(limit >= 16);
 	h->service = s;
 	h->ops = ops;
 	h->limit = limit;
-	h->ring = mem_calloc(limit, sizeof(*h->ring));
 	h->scratch = arena_new(0);
 	list_init(&h->collectors);
 	service_handle(s, ops->collector, ops->read_next, read_next, h);

@@ -14,6 +14,7 @@
 #ifndef VIM_TASK_H
 #define VIM_TASK_H
 
+#include "vim/event.h"
 #include "vim/service.h"
 
 struct task;
@@ -23,6 +24,10 @@ struct task_manager;
  * CancelTask, SetTaskState, UpdateProgress, history collectors). */
 struct task_manager *task_manager_new(struct service *s, const char *id);
 void task_manager_free(struct task_manager *m);
+
+/* From now on each task posts a TaskEvent when it begins, as vCenter does, and its eventChainId is
+ * that event's key. The event manager must outlive the tasks. */
+void task_manager_post_events(struct task_manager *m, struct event_manager *events);
 
 /* Begins a task for the running call on c->self (name, descriptionId and entity from c), answers
  * the client with its reference, and takes the call's arena: c is gone afterwards; c->args stay

@@ -152,13 +152,31 @@ static void element(struct arena *a, struct value *array, const char *key, const
 	value_push(a, array, e);
 }
 
+static void label_add(struct buf *b, const char *method_name)
+{
+	size_t n = strlen(method_name), suffix = strlen("_Task");
+
+	wording_add(b, method_name,
+		    n > suffix && strcmp(method_name + n - suffix, "_Task") == 0 ? n - suffix : n);
+}
+
+char *task_label(struct arena *a, const char *method_name)
+{
+	struct buf b = BUF_INIT;
+
+	label_add(&b, method_name);
+	wording_capital(&b, 0);
+	char *label = arena_strdup(a, b.data);
+	buf_free(&b);
+	return label;
+}
+
 /* "Power on virtual machine"; methods that every entity has say on what: "Rename datastore". */
 static void method_describe(struct arena *a, struct value *array, uint16_t managed, uint16_t method)
 {
 	struct buf label = BUF_INIT;
-	const char *name = schema_method_name(method);
 
-	wording_add(&label, name, strlen(name) - strlen("_Task"));
+	label_add(&label, schema_method_name(method));
 	if (schema_method(method)->managed == T_ManagedEntity) {
 		const char *type = schema_type_name(managed);
 		buf_addc(&label, ' ');
@@ -193,7 +211,7 @@ static struct value *methods_describe(struct arena *a)
 	return array;
 }
 
-struct value *task_description_new(struct arena *a)
+static struct value *description_new(struct arena *a)
 {
 	struct value *d = value_new(a, T_TaskDescription);
 	struct value *states = value_new_array(a, T_ElementDescription);
@@ -211,4 +229,16 @@ struct value *task_description_new(struct arena *a)
 	value_set(a, d, F_TaskDescription_state, states);
 	value_set(a, d, F_TaskDescription_reason, reasons);
 	return d;
+}
+
+const struct value *task_description(void)
+{
+	static const struct value *description;
+
+	if (description == NULL) {
+		struct arena *a = arena_new(0);
+		description = value_keep(description_new(a));
+		arena_free(a);
+	}
+	return description;
 }

@@ -9,6 +9,7 @@
 #include "vim/entity.h"
 #include "vim/fault.h"
 #include "vim/task_record.h"
+#include "vim/weight.h"
 
 struct task_filter {
 	const struct value *spec;   /* kept TaskFilterSpec */
@@ -25,22 +26,20 @@ static void filter_free(void *filter)
 	free(f);
 }
 
+/* "children" is what lies below the entity, "all" that and the entity itself. */
 static bool entity_matches(const struct task *t, const struct task_filter *f, struct arena *a)
 {
 	const struct value *ref = value_get_value(t->info, F_TaskInfo_entity);
 
-	if (f->entity == NULL || ref == f->entity) {
+	if (f->entity == NULL) {
 		return true;
+	}
+	if (ref == f->entity || f->recursion == E_TaskFilterSpecRecursionOption_self) {
+		return ref == f->entity && f->recursion != E_TaskFilterSpecRecursionOption_children;
 	}
 	struct object *top = inventory_find_ref(t->manager->inventory, f->entity);
 	struct object *o = task_entity(t);
-	if (o == NULL || top == NULL) {
-		return false;
-	}
-	if (f->recursion == E_TaskFilterSpecRecursionOption_children) {
-		return entity_is_child(o, top, a);
-	}
-	return f->recursion == E_TaskFilterSpecRecursionOption_all && entity_is_within(o, top, a);
+	return o != NULL && top != NULL && entity_is_within(o, top, a);
 }
 
 /* True when the text is one of the array's; an absent array allows any. */
@@ -178,6 +177,11 @@ static bool filter_check(struct call *c, const struct value *spec)
 				   unsupported[i].path);
 			return false;
 		}
+	}
+	if (!weight_within(spec, WEIGHT_KEPT_MAX)) {
+		call_fault(c, fault_invalid_argument(c->arena, "filter"),
+			   "the filter is larger than %d bytes", WEIGHT_KEPT_MAX);
+		return false;
 	}
 	return true;
 }

@@ -34,13 +34,11 @@ static struct list_node *recent_first(const struct task_manager *m)
 
 /* Finished ones first (the newest TASK_RECENT_FINISHED of them), then what is queued or runs; what
  * the one who asks may read. */
-static const struct value *recent_tasks(struct object *o, unsigned prop, struct arena *a)
+static const struct value *recent_tasks(const struct task_manager *m, struct arena *a)
 {
-	struct task_manager *m = o->owner;
 	const struct session *reader = service_acting(m->service);
 	struct value *refs = value_new_array(a, T_Task);
 
-	(void)prop;
 	for (struct list_node *n = recent_first(m); n != &m->finished.head; n = n->next) {
 		const struct task *t = CONTAINER_OF(n, struct task, link);
 		if (reader == NULL || task_may_read(t, reader)) {
@@ -55,9 +53,15 @@ static const struct value *recent_tasks(struct object *o, unsigned prop, struct 
 	return refs;
 }
 
+static const struct value *manager_compute(struct object *o, unsigned prop, struct arena *a)
+{
+	return prop == P_TaskManager_description ? task_description() : recent_tasks(o->owner, a);
+}
+
 static const struct object_class manager_class = {
-	.computed = UINT64_C(1) << P_TaskManager_recentTask,
-	.compute = recent_tasks,
+	.computed = UINT64_C(1) << P_TaskManager_recentTask | UINT64_C(1)
+								      << P_TaskManager_description,
+	.compute = manager_compute,
 };
 
 static const struct object_class task_class;
@@ -198,10 +202,34 @@ static struct value *info_new(struct task_manager *m, const struct task_spec *sp
 	if (spec->state == E_TaskInfoState_running) {
 		value_set_num(a, info, F_TaskInfo_startTime, now);
 	}
-	value_set_num(a, info, F_TaskInfo_eventChainId, m->n_begun);
+	value_set_num(a, info, F_TaskInfo_eventChainId,
+		      m->events != NULL ? (uint32_t)event_next_key(m->events) : m->n_begun);
 	value_set_str(a, info, F_TaskInfo_parentTaskKey, spec->parent_key);
 	value_set_str(a, info, F_TaskInfo_activationId, spec->activation_id);
 	return info;
+}
+
+/* The event that a task has begun, first of its chain. */
+static void event_of_begin(struct task *t)
+{
+	struct task_manager *m = t->manager;
+
+	if (m->events == NULL) {
+		return;
+	}
+	struct arena *a = arena_new(0);
+	struct value *event = value_new(a, T_TaskEvent);
+	const char *name = value_get_str(t->info, F_TaskInfo_name);
+	value_set(a, event, F_TaskEvent_info, t->info);
+	event_post(m->events, a, event, task_entity(t), task_user(t), "Task: %s",
+		   name != NULL ? task_label(a, name)
+				: value_get_str(t->info, F_TaskInfo_descriptionId));
+	arena_free(a);
+}
+
+void task_manager_post_events(struct task_manager *m, struct event_manager *events)
+{
+	m->events = events;
 }
 
 struct task *task_new(struct task_manager *m, const struct task_spec *spec)
@@ -225,6 +253,7 @@ struct task *task_new(struct task_manager *m, const struct task_spec *spec)
 	t->in_history = true;
 	t->number = history_add(m->history, t);
 	recent_changed(m);
+	event_of_begin(t);
 	return t;
 }
 
@@ -282,7 +311,6 @@ struct task_manager *task_manager_new(struct service *s, const char *id)
 	random_hex(m->start_id, (sizeof(m->start_id) - 1) / 2);
 	m->expiry = timer_new(service_loop(s), service_clock(s), expiry_due, m);
 	m->object = inventory_add(m->inventory, T_TaskManager, id, &manager_class, m);
-	inventory_set(m->object, P_TaskManager_description, task_description_new(m->scratch));
 	inventory_set(m->object, P_TaskManager_maxCollector,
 		      value_new_int(m->scratch, HISTORY_COLLECTORS_MAX));
 	m->history = task_history_new(m);

@@ -8,6 +8,7 @@
 
 #include "vim/fault.h"
 #include "vim/task_record.h"
+#include "vim/weight.h"
 
 enum {
 	TYPE_ID_MAX = 255
@@ -73,6 +74,18 @@ static void cancel_task(struct call *c)
 	}
 }
 
+/* What a client wants kept in its task must be small; else the call is over. */
+static bool weight_check(struct call *c, const struct value *v)
+{
+	if (weight_within(v, WEIGHT_KEPT_MAX)) {
+		return true;
+	}
+	call_fault(c, fault_invalid_argument(c->arena, NULL),
+		   "the arguments are larger than %d bytes, the most that is kept with a task",
+		   WEIGHT_KEPT_MAX);
+	return false;
+}
+
 static void create_task(struct call *c)
 {
 	struct task_manager *m = call_arg(c);
@@ -88,6 +101,9 @@ static void create_task(struct call *c)
 		call_fault(c, fault_invalid_argument(c->arena, "taskTypeId"),
 			   "task type id of %zu bytes, must have 1 to %d", strlen(type_id),
 			   TYPE_ID_MAX);
+		return;
+	}
+	if (!weight_check(c, c->args)) {
 		return;
 	}
 	if (m->n_client >= TASK_CLIENT_MAX) {
@@ -115,7 +131,7 @@ static void set_task_state(struct call *c)
 	int state = (int)value_get_num(c->args, A_Task_SetTaskState_state, 0);
 	const struct value *error = value_get_value(c->args, A_Task_SetTaskState_fault);
 
-	if (t == NULL) {
+	if (t == NULL || !weight_check(c, c->args)) {
 		return;
 	}
 	if (state == E_TaskInfoState_queued && task_state(t) != E_TaskInfoState_queued) {
@@ -181,7 +197,7 @@ static void set_task_description(struct call *c)
 {
 	struct task *t = client_task(c);
 
-	if (t == NULL) {
+	if (t == NULL || !weight_check(c, c->args)) {
 		return;
 	}
 	struct value *info = task_info_edit(t);

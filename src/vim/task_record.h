@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/timer.h"
+#include "vim/event.h"
 #include "vim/history.h"
 #include "vim/task.h"
 
@@ -29,8 +30,9 @@ struct task_manager {
 	struct inventory *inventory;
 	struct object *object;
 	struct history *history;
-	struct list open;     /* struct task, in order of their beginning */
-	struct list finished; /* oldest end first */
+	struct event_manager *events; /* NULL: tasks post none */
+	struct list open;	      /* struct task, in order of their beginning */
+	struct list finished;	      /* oldest end first */
 	size_t n_finished, n_client;
 	struct timer *expiry;
 	struct arena *scratch; /* for one function's drafts */
