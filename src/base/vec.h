@@ -70,7 +70,7 @@ static inline void *vec_grow_(void *items, size_t *cap, size_t want, size_t size
 
 /* Pointer `it` to each item in turn; the vec must not change meanwhile. */
 #define vec_each(v, it)                                                                            \
-	for (__typeof__((v)->items) it = (v)->items, it##_end_ = it ? it + (v)->n : it;            \
+	for (__typeof__(*(v)->items) *it = (v)->items, *it##_end_ = it ? it + (v)->n : it;         \
 	     it != it##_end_; it++)
 
 /* cmp as for qsort(3), on pointers to items. */

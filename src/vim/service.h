@@ -69,6 +69,7 @@ struct inventory *service_inventory(struct service *s);
 uv_loop_t *service_loop(struct service *s);
 struct clock *service_clock(struct service *s);
 struct object *service_root(struct service *s); /* the root folder; NULL when there is none yet */
+const char *service_root_id(const struct service *s);
 
 /* The session manager names itself here when it is made (NULL: taken away). */
 void service_set_sessions(struct service *s, struct session_manager *m);
@@ -172,11 +173,11 @@ void service_stats(const struct service *s, struct service_stats *out);
 
 /*
  * In-process call without XML (remora simulate's manager calling its hosts): runs the method as
- * `session` (NULL: not logged in), then done(arg, result, fault, text) once, perhaps before this
+ * `session`, then done(arg, result, fault, text) once, perhaps before this
  * returns; result and fault are valid only during done(). args (NULL: none) must stay valid until
  * done(). The same checks as for clients, except that arguments are taken as they are.
  */
-void service_call(struct service *s, struct session *session, struct object *self, uint16_t method,
+void service_call(struct session *session, struct object *self, uint16_t method,
 		  const struct value *args,
 		  void (*done)(void *arg, const struct value *result, const struct value *fault,
 			       const char *text),

@@ -34,6 +34,7 @@ struct session_config {
 	const char *permissions_path;
 };
 
+/* NULL when the stored permissions cannot be read; the log says why. */
 struct session_manager *session_manager_new(struct service *s, const struct session_config *config);
 void session_manager_free(struct session_manager *m);
 
@@ -46,10 +47,35 @@ void session_login(struct session_manager *m, const char *user, const char *pass
 		   const char *peer,
 		   void (*done)(void *arg, struct session *s, const struct error *e), void *arg);
 void session_logout(struct session *s);
+/* Ends all sessions of a user but `except` (NULL: none is spared). */
+void session_end_user(struct session_manager *m, const char *user, const struct session *except);
 
 const char *session_user(const struct session *s);
+/* The cookie's value, secret; and the id that the API shows (UserSession.key), which opens nothing.
+ */
 const char *session_key(const struct session *s);
+const char *session_id(const struct session *s);
+struct session *session_find_id(struct session_manager *m, const char *id); /* touches nothing */
+struct authorization;
+struct authorization *session_authorization(struct session_manager *m);
 struct service *session_service(const struct session *s);
+
+size_t session_count(const struct session_manager *m);
+
+/* Logins, failed logins and ends of sessions, for events. `session` is NULL for failed ones and
+ * valid only during the call. One listener. */
+enum session_event {
+	SESSION_LOGIN,
+	SESSION_BAD_LOGIN,
+	SESSION_LOGOUT
+};
+struct session_news {
+	enum session_event event;
+	const char *user, *peer;
+	struct session *session;
+};
+void session_listen(struct session_manager *m,
+		    void (*fn)(void *arg, const struct session_news *news), void *arg);
 
 /* Something that ends with the session: `end` is called once, from session end or never if
  * session_disown()ed before. Embed it. */
@@ -66,6 +92,16 @@ void session_idle(struct session *s);
 
 /* Does the session's user hold the privilege on the object (own or inherited permission)? */
 bool session_may(const struct session *s, struct object *o, const char *privilege);
+
+/* True when the session may do everything everywhere. */
+bool session_may_all(const struct session *s);
+
+/* May the session's user read property `prop` of the object? System.Read; name and parent of
+ * entities and what is outside the entity tree need System.View only. */
+bool session_may_read(const struct session *s, struct object *o, unsigned prop);
+
+/* Counts a request of the session; NULL is nobody's. For the service. */
+void session_called(struct session *s, const char *user_agent);
 
 /* int[] for ManagedEntity.effectiveRole: roles that the acting session's user (service_acting())
  * has on the entity; for the compute() of entity classes. NULL without a session. */

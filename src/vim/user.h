@@ -25,12 +25,15 @@ void user_store_free(struct user_store *s);
 const struct user *user_find(const struct user_store *s, const char *name);
 size_t user_count(const struct user_store *s);
 const struct user *user_at(const struct user_store *s, size_t i);
-/* Adds or replaces; the hash is computed here (interactive cost, blocks some 50 ms). */
+/* Adds or changes a user; NULL password or description: stays as it is (a new user needs a
+ * password). The hash is computed here (interactive cost, blocks some 50 ms). ERROR_NAME,
+ * ERROR_LIMIT. */
 bool user_set(struct user_store *s, const char *name, const char *password, const char *description,
 	      struct error *e);
 bool user_remove(struct user_store *s, const char *name, struct error *e);
 
-/* Verifies on a worker thread (or at once from memory of a recent success), then done(arg, ok). */
+/* Verifies on a worker thread (or at once from memory of a recent success), then done(arg, ok), in
+ * any case once, with false when the store is freed first. Unknown users take as long as known. */
 void user_verify(struct user_store *s, uv_loop_t *loop, const char *name, const char *password,
 		 void (*done)(void *arg, bool ok), void *arg);
 
