@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host: one node's inventory as ESXi shows it, and everything that stands in it.
+ *
+ * A struct host owns its datastores, networks and resource pools, the VMs registered on it
+ * (host/vm.h) and their machines' driver. The API that serves it (inventory, service, sessions,
+ * tasks, events) belongs to the program, may be one of many in a process, and outlives the host.
+ * There are no globals: a process may hold thousands of hosts, each with an inventory of its own.
+ *
+ * Event-loop thread only; what blocks on files goes through host/job.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/timer.h"
+#include "host/accel.h"
+#include "host/datastore.h"
+#include "host/driver.h"
+#include "host/hardware.h"
+#include "host/node.h"
+#include "host/vm_config.h"
+#include "vim/event.h"
+#include "vim/inventory.h"
+#include "vim/service.h"
+#include "vim/session.h"
+#include "vim/task.h"
+
+struct host_network_system;
+struct host_pairing;
+struct vm;
+
+/* What the host stands on; made before it and freed after it. */
+struct host_api {
+	struct service *service;
+	struct inventory *inventory;
+	struct session_manager *sessions;
+	struct task_manager *tasks;
+	struct event_manager *events;
+};
+
+struct host_config {
+	uv_loop_t *loop;
+	struct clock *clock;
+	struct host_api api;
+	const struct node *node;	 /* copied */
+	const struct hardware *hardware; /* borrowed for the host's life; many hosts may share it */
+	struct accel accel;
+	struct driver *driver; /* borrowed for the host's life */
+	bool simulated;	       /* files of VMs come to be only when somebody looks */
+	const char *state;     /* folder of what the host keeps; simulated hosts: NULL, nothing is
+				  kept */
+	const char *run;       /* folder for sockets and locks of machines; NULL where simulated */
+	const char *link;      /* folder that stands for the PCIe link to a card; NULL: none */
+	/* Datastores of the first start; later ones come from the state. A simulated host makes
+	 * their folders beneath `state` or, without one, in a temporary place when somebody looks.
+	 */
+	const char *const *datastores;
+	size_t n_datastores; /* 0: "datastore1" */
+};
+
+/* A datastore of the host. */
+struct host_datastore {
+	struct list_node link; /* host.datastores */
+	struct host *host;
+	char *name;
+	char *url;		/* as the API shows it */
+	struct object *object;	/* Datastore */
+	struct object *browser; /* HostDatastoreBrowser */
+	struct datastore *ds;	/* NULL: simulated and never looked at, see host_datastore_open() */
+	unsigned n_users;	/* jobs and transfers under way */
+};
+
+/* A network that VMs attach to: a port group of a standard switch. */
+struct host_network {
+	struct list_node link; /* host.networks */
+	char *name;
+	struct object *object; /* Network "HaNetwork-NAME" */
+};
+
+/* What the layer of VMs does for the host; set by vm_layer_attach() (host/vm.h) before
+ * host_start(). Any function may be NULL. */
+struct host_vm_ops {
+	/* Registers the VMs that the state names and adopts those that run; `done` once. */
+	bool (*load)(struct host *h, struct error *e);
+	void (*unload)(struct host *h); /* lets go of all; machines run on */
+	/* A simulated datastore is about to be looked at: write what its VMs' files are. */
+	void (*materialise)(struct host *h, struct host_datastore *d);
+	/* Auto start: the host is up. */
+	void (*started)(struct host *h);
+};
+
+struct host {
+	uv_loop_t *loop;
+	struct clock *clock;
+	struct host_api api;
+	struct inventory *inventory; /* = api.inventory */
+	struct node node;
+	const struct hardware *hardware;
+	struct accel accel;
+	struct driver *driver;
+	char *state, *run; /* may be NULL */
+	bool simulated;
+	bool in_maintenance;
+	int64_t boot_time_us; /* wall clock */
+
+	struct object *root_folder;	 /* ha-folder-root */
+	struct object *datacenter;	 /* ha-datacenter */
+	struct object *vm_folder;	 /* ha-folder-vm */
+	struct object *host_folder;	 /* ha-folder-host */
+	struct object *datastore_folder; /* ha-folder-datastore */
+	struct object *network_folder;	 /* ha-folder-network */
+	struct object *compute;		 /* ha-compute-res */
+	struct object *pool;		 /* ha-root-pool */
+	struct object *system;		 /* ha-host */
+	struct object *environment;	 /* ha-env-browser, of the compute resource and of VMs */
+
+	struct list datastores; /* struct host_datastore */
+	struct list networks;	/* struct host_network */
+	struct list pools;	/* struct resource_pool, see resource_pool.h */
+
+	struct map vms; /* by object id: struct vm *, filled by vm.c */
+	const struct host_vm_ops *vm_ops;
+	void *vm_layer; /* of vm.c */
+
+	struct host_network_system *network_system;
+	struct host_pairing *pairing;
+	struct timer *stats_timer;
+	struct hardware_usage usage; /* last sample */
+};
+
+/* Builds the inventory; nothing runs yet. NULL with `e`. */
+struct host *host_new(const struct host_config *c, struct error *e);
+
+/* Loads the VMs, adopts what runs, begins to refresh figures. */
+bool host_start(struct host *h, struct error *e);
+
+/* Takes all objects out; running VMs run on. Jobs under way must have ended: host_is_busy(). */
+void host_free(struct host *h);
+
+/* Work on datastores is still under way. */
+bool host_is_busy(const struct host *h);
+
+/* ---- datastores ---- */
+
+struct host_datastore *host_datastore_find(struct host *h, const char *name); /* or NULL */
+struct host_datastore *host_datastore_by_ref(struct host *h, const struct value *ref);
+struct host_datastore *host_datastore_by_object(struct host *h, const struct object *o);
+
+/* By "[name] path": splits and finds. ERROR_NAME, ERROR_NOT_FOUND. */
+struct host_datastore *host_datastore_of_path(struct host *h, const char *ds_path,
+					      struct datastore_path *out, struct error *e);
+
+/* The files themselves; for simulated datastores they come to be now. NULL with `e`. */
+struct datastore *host_datastore_open(struct host_datastore *d, struct error *e);
+
+/* Absolute path of "[name] path" for machines; free(). NULL with `e`. */
+char *host_file_path(struct host *h, const char *ds_path, struct error *e);
+
+/* Reads capacity and free space anew; to be called after what changed much. */
+void host_datastore_refresh(struct host_datastore *d);
+
+/* Keeps a datastore from being removed while something works on it. */
+void host_datastore_hold(struct host_datastore *d);
+void host_datastore_release(struct host_datastore *d);
+
+/* The VM, powered on or suspended, whose files "[ds] path" is among or, for a folder, contains;
+ * NULL when it is free. Disks count by descriptor and extent. */
+struct object *host_file_user(struct host *h, const char *ds_path);
+
+/* ---- networks ---- */
+
+struct host_network *host_network_find(struct host *h, const char *name); /* or NULL */
+struct host_network *host_network_by_ref(struct host *h, const struct value *ref);
+
+/* ---- VMs in the inventory ---- */
+
+/* Puts the objects of VMs (type VirtualMachine) into the VM folder, the host, the compute resource
+ * and their pool (NULL: the root pool). Many at once cost no more than one. */
+void host_vms_enter(struct host *h, struct object *const *vms, size_t n, struct object *pool);
+
+/* Takes a VM out of all lists (datastores and networks included); before inventory_remove(). */
+void host_vm_leave(struct host *h, struct object *vm);
+
+/* Moves it to another pool. */
+void host_vm_set_pool(struct host *h, struct object *vm, struct object *pool);
+
+/* Makes Datastore.vm and Network.vm say which VMs use them, from the VM's properties `datastore`
+ * and `network`; to be called after those changed, old values given (NULL: none). Sets the VM's
+ * properties, too. */
+void host_vm_set_datastores(struct host *h, struct object *vm, struct object *const *ds, size_t n);
+void host_vm_set_networks(struct host *h, struct object *vm, struct object *const *nets, size_t n);
+
+/* What VM configurations are checked against (vm_config.h); valid as long as the host. */
+struct vm_env host_vm_env(struct host *h, enum vm_strictness strictness);
+
+/* Number of VMs that are powered on. */
+size_t host_n_running(struct host *h);
+
+/* ERROR_STATE with a reason while VMs may not be created or powered on here (maintenance mode). */
+bool host_accepts_vms(const struct host *h, struct error *e);
+
+/* ---- words for clients ---- */
+
+/* Sets the name, parent and the other properties that every ManagedEntity has. */
+void host_entity_init(struct object *o, const char *name, const struct object *parent);
