@@ -5,9 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/uuid.h"
 #include "vim/fault.h"
@@ -207,17 +205,15 @@ static size_t collectors_of(const struct history *h, const struct session *s)
 /* An id nobody can guess, of the form that clients know from collectors elsewhere. */
 static void collector_id(const struct session *s, char *out, size_t size)
 {
-	const char *key = session_key(s);
 	char unique[UUID_TEXT_SIZE];
 
 	uuid_random_text(unique);
-	snprintf(out, size, "session[%016" PRIx64 "]%s",
-		 key == NULL ? 0 : map_hash(key, strlen(key)), unique);
+	snprintf(out, size, "session[%s]%s", session_id(s), unique);
 }
 
 void history_collect(struct history *h, struct call *c, const struct value *spec, void *filter)
 {
-	char id[80];
+	char id[160];
 
 	if (collectors_of(h, c->session) >= HISTORY_COLLECTORS_MAX) {
 		h->ops->filter_free(filter);

@@ -26,7 +26,7 @@ struct service {
 struct session {
 	struct service *service;
 	char *user;
-	char key[24];
+	char id[24];
 	struct list items;
 	VEC(const struct object *) hidden;
 };
@@ -149,9 +149,9 @@ const char *session_user(const struct session *s)
 	return s->user;
 }
 
-const char *session_key(const struct session *s)
+const char *session_id(const struct session *s)
 {
-	return s->key;
+	return s->id;
 }
 
 void session_own(struct session *s, struct session_item *item)
@@ -182,7 +182,7 @@ struct session *fake_session_new(struct fake *f, const char *user)
 
 	s->service = f->service;
 	s->user = mem_strdup(user);
-	snprintf(s->key, sizeof(s->key), "key-%u", ++n);
+	snprintf(s->id, sizeof(s->id), "s-%u", ++n);
 	list_init(&s->items);
 	return s;
 }
