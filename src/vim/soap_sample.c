@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/macro.h"
+
 uint64_t sample_random(struct sample *s)
 {
 	s->state ^= s->state << 13;
@@ -24,7 +26,7 @@ static struct value *sample_string(struct sample *s)
 					     "]]>",
 					     "&amp;",
 					     "vm-1" };
-	return value_new_str(s->arena, texts[sample_random(s) % (sizeof(texts) / sizeof(*texts))]);
+	return value_new_str(s->arena, texts[sample_random(s) % ARRAY_LEN(texts)]);
 }
 
 static struct value *sample_binary(struct sample *s)
@@ -86,7 +88,7 @@ static struct value *sample_any(struct sample *s, unsigned depth)
 	static const uint16_t types[] = { T_boolean, T_byte,	 T_short,
 					  T_int,     T_long,	 T_float,
 					  T_double,  T_dateTime, T_VirtualMachinePowerState };
-	uint16_t type = types[sample_random(s) % (sizeof(types) / sizeof(*types))];
+	uint16_t type = types[sample_random(s) % ARRAY_LEN(types)];
 	struct value *array;
 
 	switch (sample_random(s) % (depth == 0 ? 4 : 7)) {
