@@ -475,11 +475,46 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
 	o->n_progress++;
 }
 
+static bool wait_for_gate(void *data, struct progress *p, struct error *e)
+{
+	(void)p;
+	(void)e;
+	uv_sem_wait(data);
+	return true;
+}
+
+static void test_a_waiting_job_is_canceled(void **state)
+{
+	struct fixture *f = *state;
+	uv_loop_t loop;
+	uv_sem_t gate;
+	struct outcome first = { 0 }, canceled = { 0 };
+	put(f->ds, "a", "text");
+	uv_loop_init(&loop);
+	uv_sem_init(&gate, 0);
+	struct job_handler h = { .loop = &loop, .done = on_done, .arg = &first };
+	job_start(&h, &(struct job_work){ .run = wait_for_gate, .data = &gate });
+	struct datastore_transfer t = {
+		.from = f->ds, .from_path = "a", .to = f->ds, .to_path = "c"
+	};
+	h.arg = &canceled;
+	job_cancel(datastore_copy_start(&t, &h));
+	uv_sem_post(&gate); /* the only worker was held here */
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(first.ok);
+	assert_int_equal(canceled.n_done, 1);
+	assert_false(canceled.ok);
+	assert_int_equal(canceled.e.kind, ERROR_CANCELED);
+	assert_false(is_there(f->ds, "c"));
+	assert_int_equal(uv_loop_close(&loop), 0);
+	uv_sem_destroy(&gate);
+}
+
 static void test_jobs(void **state)
 {
 	struct fixture *f = *state;
 	uv_loop_t loop;
-	struct outcome copied = { 0 }, searched = { 0 }, canceled = { 0 }, deleted = { 0 };
+	struct outcome copied = { 0 }, searched = { 0 }, deleted = { 0 };
 	struct datastore_results r = { 0 };
 	uv_loop_init(&loop);
 	put(f->ds, "a", "text");
@@ -498,17 +533,10 @@ static void test_jobs(void **state)
 	struct datastore_search all = { 0 };
 	h.arg = &searched;
 	datastore_search_start(f->ds, "", &all, &r, &h);
-	t.to_path = "c";
-	h.arg = &canceled;
-	job_cancel(datastore_copy_start(&t, &h));
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_true(searched.ok);
 	assert_int_equal(r.folders[0].n_entries, 2);
 	datastore_results_free(&r);
-	assert_int_equal(canceled.n_done, 1);
-	assert_false(canceled.ok);
-	assert_int_equal(canceled.e.kind, ERROR_CANCELED);
-	assert_false(is_there(f->ds, "c"));
 
 	h.arg = &deleted;
 	datastore_delete_start(f->ds, "none", &h);
@@ -534,7 +562,9 @@ int main(void)
 		TEST(test_sparse_files_stay_sparse),
 		TEST(test_between_file_systems),
 		TEST(test_recovers_from_interruption),
+		TEST(test_a_waiting_job_is_canceled),
 		TEST(test_jobs),
 	};
+	setenv("UV_THREADPOOL_SIZE", "1", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "host/disk_impl.h"
+#include "host/sparse.h"
 
 /* ---- copying ---- */
 
@@ -40,12 +41,20 @@ static bool copy_extents(const struct disk_seat *from, const struct vmdk *d, int
 	return true;
 }
 
+/* What the copy is made for: as asked, else as the source was, where that is still known. */
+static const char *choose_adapter(const struct disk_copy *c, const char *source)
+{
+	if (c->adapter_type != NULL) {
+		return c->adapter_type;
+	}
+	return source != NULL && vmdk_adapter_is_known(source) ? source : NULL;
+}
+
 static bool copy_loaded(const struct disk_copy *c, const struct disk_seat *from,
 			const struct vmdk *d, struct progress *p, struct error *e)
 {
 	struct disk_draft f;
-	const char *adapter =
-		c->adapter_type != NULL ? c->adapter_type : vmdk_get(d, "ddb.adapterType");
+	const char *adapter = choose_adapter(c, vmdk_get(d, "ddb.adapterType"));
 	struct disk_spec spec = { .capacity = vmdk_capacity(d),
 				  .format = c->format,
 				  .adapter_type = adapter };
@@ -57,6 +66,42 @@ static bool copy_loaded(const struct disk_copy *c, const struct disk_seat *from,
 	ok = ok && copy_extents(from, d, f.fd, p, e);
 	ok = ok || error_prefix(e, "disk \"%.80s\": ", from->path);
 	return disk_draft_end(&f, ok, c->force, e);
+}
+
+static bool copy_sparse(const struct disk_copy *c, const struct disk_seat *from, int fd,
+			struct progress *p, struct error *e)
+{
+	struct sparse_image s;
+	struct disk_draft f;
+	if (!sparse_open(fd, &s, e)) {
+		return error_prefix(e, "disk \"%.80s\": ", from->path);
+	}
+	struct disk_spec spec = { .capacity = s.capacity,
+				  .format = c->format,
+				  .adapter_type = choose_adapter(c, s.adapter_type) };
+	if (!disk_draft_open(&c->to, &spec, c->force, &f, e)) {
+		return false;
+	}
+	bool ok = c->format == DISK_THIN || disk_reserve(f.fd, 0, spec.capacity, NULL, e);
+	/* What was reserved is taken from the free space already. */
+	const struct datastore *room = c->format == DISK_THIN ? c->to.datastore : NULL;
+	ok = ok && sparse_copy(&s, f.fd, room, p, e);
+	ok = ok || error_prefix(e, "disk \"%.80s\": ", from->path);
+	return disk_draft_end(&f, ok, c->force, e);
+}
+
+/* The source, opened, when it is an image rather than a descriptor; else -1. */
+static int open_image(const struct disk_seat *s)
+{
+	char magic[4];
+	int fd = openat(s->place.folder, s->place.name,
+			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0 && (pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) ||
+			!vmdk_is_sparse_image(magic, sizeof(magic)))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
 }
 
 static bool is_same_file(const struct disk_seat *a, const struct disk_seat *b)
@@ -79,15 +124,29 @@ static bool check_apart(const struct disk_seat *from, const struct disk_place *t
 	       error_set(e, ERROR_EXISTS, "disk \"%.120s\" is source and target", from->path);
 }
 
+static bool copy_disk(const struct disk_copy *c, const struct disk_seat *from, struct progress *p,
+		      struct error *e)
+{
+	struct vmdk *d = disk_seat_load(from, e);
+	bool ok = d != NULL && copy_loaded(c, from, d, p, e);
+	vmdk_free(d);
+	return ok;
+}
+
 bool disk_copy(const struct disk_copy *c, struct progress *p, struct error *e)
 {
 	struct disk_seat from;
 	if (!disk_seat_open(&c->from, &from, e)) {
 		return false;
 	}
-	struct vmdk *d = disk_seat_load(&from, e);
-	bool ok = d != NULL && check_apart(&from, &c->to, e) && copy_loaded(c, &from, d, p, e);
-	vmdk_free(d);
+	bool ok = check_apart(&from, &c->to, e);
+	int image = ok ? open_image(&from) : -1;
+	if (image >= 0) {
+		ok = copy_sparse(c, &from, image, p, e);
+		close(image);
+	} else {
+		ok = ok && copy_disk(c, &from, p, e);
+	}
 	disk_seat_close(&from);
 	return ok;
 }

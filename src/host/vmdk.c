@@ -51,9 +51,19 @@ bool vmdk_set_geometry(struct vmdk *d, struct error *e)
 	       vmdk_set(d, "ddb.geometry.sectors", "63", e);
 }
 
-static bool check_spec(const struct vmdk_spec *s, const char *adapter, struct error *e)
+bool vmdk_adapter_is_known(const char *name)
 {
 	static const char *const adapters[] = { "lsilogic", "buslogic", "ide", "pvscsi", "nvme" };
+	for (size_t i = 0; i < ARRAY_LEN(adapters); i++) {
+		if (strcmp(adapters[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool check_spec(const struct vmdk_spec *s, const char *adapter, struct error *e)
+{
 	if (s->capacity == 0 || s->capacity % VMDK_SECTOR != 0) {
 		return error_set(e, ERROR_INVALID,
 				 "a disk of %" PRIu64 " bytes: it has to be a multiple of 512",
@@ -63,12 +73,8 @@ static bool check_spec(const struct vmdk_spec *s, const char *adapter, struct er
 		return error_set(e, ERROR_LIMIT, "a disk of %" PRIu64 " bytes: the limit is 62 TiB",
 				 s->capacity);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(adapters); i++) {
-		if (strcmp(adapters[i], adapter) == 0) {
-			return true;
-		}
-	}
-	return error_set(e, ERROR_INVALID, "disk adapter type \"%.40s\" is not known", adapter);
+	return vmdk_adapter_is_known(adapter) ||
+	       error_set(e, ERROR_INVALID, "disk adapter type \"%.40s\" is not known", adapter);
 }
 
 struct vmdk *vmdk_new(const struct vmdk_spec *s, struct error *e)

@@ -75,8 +75,11 @@ struct vmdk_spec {
 struct vmdk *vmdk_new(const struct vmdk_spec *spec, struct error *e);
 void vmdk_free(struct vmdk *d);
 
+/* Whether new disks can be made for this adapter. */
+bool vmdk_adapter_is_known(const char *name);
+
 /* NULL with ERROR_CORRUPT (names the line), ERROR_LIMIT, or ERROR_UNSUPPORTED for a binary
- * sparse image. */
+ * sparse image, which disk_copy() takes (host/sparse.h). */
 struct vmdk *vmdk_parse(const char *text, size_t len, struct error *e);
 void vmdk_write(const struct vmdk *d, struct buf *out);
 
