@@ -120,6 +120,11 @@ void call_fault(struct call *c, const struct value *fault, const char *fmt, ...)
 	va_end(args);
 }
 
+void call_error(struct call *c, const struct error *e)
+{
+	call_fault(c, fault_from_error(c->arena, e), "%s", e->msg);
+}
+
 bool call_require(struct call *c, struct object *o, const char *privilege)
 {
 	if (session_may(c->session, o, privilege)) {
