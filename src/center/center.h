@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A manager: the inventory of many hosts as vCenter shows it.
+ *
+ * Who owns what:
+ *  - Folders, datacenters, clusters and the compute resources of single hosts, all resource pools,
+ *    vApps, distributed switches and their port groups are the manager's own. Their objects have
+ *    class `center_entity_class`, owner = the struct center; they are stored in the database.
+ *  - HostSystem, VirtualMachine, Datastore, Network and what hangs below a host (browsers,
+ *    configManager) are mirrored from hosts (hosts.h); their objects have a class and an owner of
+ *    that layer's. What is the manager's about them — name in the inventory, folder, pool — is set
+ *    through place.h and compute.h only, and stored in the same table of entities.
+ *  - Pools that a host has of its own are not shown: its root pool stands for the root pool of the
+ *    compute resource, and a VM's pool is a fact of the manager's (place_set_pool()).
+ *  - Computed from the above at the end of each turn of the event loop (rollup.h): summaries of
+ *    compute resources, their lists of datastores and networks, and those of datacenters.
+ *
+ * A change is written to the database first, then made in the inventory, then answered: see
+ * database.h. The API that serves the inventory belongs to the program and outlives the center.
+ * There are no globals. Event-loop thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/map.h"
+#include "vim/event.h"
+#include "vim/inventory.h"
+#include "vim/service.h"
+#include "vim/session.h"
+#include "vim/task.h"
+
+struct database;
+struct hosts;
+struct rollup;
+
+/* What the manager stands on; made before it and freed after it. */
+struct center_api {
+	struct service *service;
+	struct inventory *inventory;
+	struct session_manager *sessions;
+	struct task_manager *tasks;
+	struct event_manager *events;
+};
+
+struct center_config {
+	uv_loop_t *loop;
+	struct clock *clock;
+	struct center_api api;
+	const char *state; /* folder of the database; NULL: nothing is kept (simulate) */
+};
+
+struct center {
+	uv_loop_t *loop;
+	struct clock *clock;
+	struct center_api api;
+	struct inventory *inventory; /* = api.inventory */
+	struct database *db;	     /* NULL: nothing is kept; its functions take NULL */
+	char *state;		     /* may be NULL */
+
+	struct object *root;	    /* "group-d1", named "Datacenters" */
+	struct object *dvs_manager; /* "DVSManager" */
+
+	struct map64 names;	  /* of place.c: hash of parent and name → object */
+	int64_t next_id, ids_end; /* of center_new_id(): [next_id, ids_end) are reserved */
+
+	struct rollup *rollup; /* of rollup.c */
+	struct hosts *hosts;   /* of the layer of hosts */
+};
+
+/* Builds the inventory from the database; nothing runs yet. NULL with `e`. */
+struct center *center_new(const struct center_config *config, struct error *e);
+
+/* Begins the work: hosts are connected. */
+bool center_start(struct center *c, struct error *e);
+
+/* Takes the manager's objects out and closes the database; hosts and VMs run on. */
+void center_free(struct center *c);
+
+/* A new id, never used before and never again, e.g. "vm-17" for "vm". */
+void center_new_id(struct center *c, const char *prefix, char *out, size_t size);
+enum {
+	CENTER_ID_MAX = 48 /* bytes of an id, with its NUL */
+};
+
+/* Objects with this class have the struct center as owner. */
+extern const struct object_class center_entity_class;
+struct center *center_of(const struct object *o); /* NULL: not of that class */
+
+/* Posts a typed event about an entity; `event` is a draft of a type derived from Event. */
+void center_post(struct center *c, struct arena *a, struct value *event, struct object *entity,
+		 const char *user, const char *text);
