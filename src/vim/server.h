@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTPS front of a node: libmicrohttpd + GnuTLS on the node's event loop (one thread, no others).
- * Serves /sdk (service.h), /sdk/vimServiceVersions.xml, /sdk/vimService.wsdl, and routes that
- * programs add.
+ * Serves /sdk (service.h), /sdk/vimServiceVersions.xml, /sdk/vimService.wsdl, /metrics, and routes
+ * that programs add.
+ *
+ * Order at the end: server_free() first (waiting calls are told that their client is gone), then
+ * session manager, service and the rest.
+ *
+ * A client that goes away while its answer is waited for is noticed at once when it closes its
+ * connection, and by TCP keep-alive within two minutes when it vanishes.
  */
 #ifndef VIM_SERVER_H
 #define VIM_SERVER_H
+
+#include <sys/types.h>
 
 #include <uv.h>
 
@@ -28,7 +36,9 @@ struct server_config {
 
 struct server *server_new(const struct server_config *config, struct error *e);
 uint16_t server_port(const struct server *s);
-void server_free(struct server *s); /* lets running answers finish for at most a second */
+/* Lets answers that are being sent finish, for at most a second; the loop must turn once more
+ * before it is closed. */
+void server_free(struct server *s);
 
 /* One HTTP request to a route. Read the members. */
 struct http_request {
@@ -40,6 +50,8 @@ struct http_request {
 	void *arg;		/* of the route */
 	void *state;		/* the route's own, per request */
 };
+/* As sent by the client: "/folder/a%20b?dcPath=x". */
+const char *http_target(const struct http_request *r);
 const char *http_header(struct http_request *r, const char *name);
 const char *http_query(struct http_request *r, const char *name); /* decoded, NULL when absent */
 /* HTTP Basic credentials, if given (used by /folder); buffers in the request's memory. */
@@ -60,7 +72,7 @@ struct http_route {
 	void (*finish)(struct http_request *r, bool ok);
 	void *arg;
 };
-void server_route(struct server *s, const struct http_route *route); /* copied */
+void server_route(struct server *s, const struct http_route *route); /* copied, but not prefix */
 
 void http_reply_header(struct http_request *r, const char *name, const char *value);
 /* Takes the buffer's content. */
@@ -70,6 +82,21 @@ void http_respond_text(struct http_request *r, int status, const char *fmt, ...)
 /* A file's bytes from `offset`, sendfile where possible; takes the fd. */
 void http_respond_fd(struct http_request *r, int status, const char *content_type, int fd,
 		     uint64_t offset, uint64_t len);
+/* A body that comes bit by bit. read() gives up to `max` bytes: their number, 0 for "nothing now"
+ * (then http_resume() when there is more), -1 at the end, -2 to break the connection. len: -1 when
+ * not known before. done(arg) once, always. */
+struct http_stream {
+	ssize_t (*read)(void *arg, char *data, size_t max);
+	void (*done)(void *arg);
+	void *arg;
+	int64_t len;
+};
+void http_respond_stream(struct http_request *r, int status, const char *content_type,
+			 const struct http_stream *stream);
+/* Answers a GET or HEAD with a file of `size` bytes as the request's Range header asks: 200, 206 or
+ * 416 (RFC 9110 §14). Takes the fd. */
+void http_respond_file(struct http_request *r, const char *content_type, int fd, uint64_t size);
+/* The body or stream goes on. */
 void http_resume(struct http_request *r);
 
 #endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vim/server_metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/metric.h"
+#include "vim/service.h"
+#include "vim/value.h"
+
+struct server_metrics {
+	struct service *service;
+	struct session_manager *sessions;
+	struct metric *requests, *faults, *waiting, *n_sessions, *objects, *kept, *kept_bytes;
+	uint64_t told_requests, told_faults;
+};
+
+static void collect(void *arg)
+{
+	struct server_metrics *m = arg;
+	struct service_stats stats;
+	size_t n_kept, n_bytes;
+
+	service_stats(m->service, &stats);
+	metric_add(m->requests, stats.n_requests - m->told_requests);
+	metric_add(m->faults, stats.n_faults - m->told_faults);
+	m->told_requests = stats.n_requests;
+	m->told_faults = stats.n_faults;
+	metric_set(m->waiting, stats.n_waiting);
+	metric_set(m->n_sessions, m->sessions == NULL ? 0 : (double)session_count(m->sessions));
+	metric_set(m->objects, (double)inventory_count(service_inventory(m->service)));
+	value_stats(&n_kept, &n_bytes);
+	metric_set(m->kept, (double)n_kept);
+	metric_set(m->kept_bytes, (double)n_bytes);
+}
+
+static bool metrics_begin(struct http_request *r)
+{
+	struct buf text = BUF_INIT;
+
+	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0) {
+		http_reply_header(r, "Allow", "GET, HEAD");
+		http_respond_text(r, 405, "Metrics can only be read.\n");
+		return false;
+	}
+	metric_text(&text);
+	http_respond(r, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+	buf_free(&text);
+	return false;
+}
+
+static struct metric *gauge(const char *name, const char *help)
+{
+	return metric_with(metric_gauge(name, help, ""), NULL);
+}
+
+struct server_metrics *server_metrics_new(struct server *s, const struct server_config *config,
+					  bool is_loopback)
+{
+	struct server_metrics *m = mem_zalloc(sizeof(*m));
+	struct http_route route = {
+		.prefix = "/metrics",
+		.needs_session = !is_loopback,
+		.begin = metrics_begin,
+	};
+
+	m->service = config->service;
+	m->sessions = config->sessions;
+	m->requests = metric_with(
+		metric_counter("remora_vim_requests_total", "API requests taken", ""), NULL);
+	m->faults = metric_with(
+		metric_counter("remora_vim_faults_total", "API requests answered with a fault", ""),
+		NULL);
+	m->waiting = gauge("remora_vim_waiting_calls", "API requests not answered yet");
+	m->n_sessions = gauge("remora_vim_sessions", "Sessions logged in");
+	m->objects = gauge("remora_vim_objects", "Managed objects");
+	m->kept = gauge("remora_vim_kept_values", "Distinct values in the property store");
+	m->kept_bytes = gauge("remora_vim_kept_values_bytes", "Their memory");
+	metric_add_collector(collect, m);
+	server_route(s, &route);
+	return m;
+}
+
+void server_metrics_free(struct server_metrics *m)
+{
+	if (m != NULL) {
+		metric_drop_collector(collect, m);
+		free(m);
+	}
+}
