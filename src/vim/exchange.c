@@ -38,8 +38,8 @@ void *exchange_new(void *arg, const char *uri, struct MHD_Connection *connection
 	x->target = arena_strdup(x->arena, uri);
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	x->peer = info == NULL ? NULL : info->socket_context;
-	x->pub.peer = x->peer == NULL ? "" : x->peer->name;
+	x->caller = info == NULL ? NULL : info->socket_context;
+	x->pub.peer = x->caller == NULL ? "" : x->caller->name;
 	list_push_back(&s->exchanges, &x->link);
 	return x;
 }
@@ -125,11 +125,11 @@ static void watch_fired(uv_poll_t *poll, int status, int events)
 
 static void watch_start(struct exchange *x)
 {
-	if (x->peer == NULL || x->watch != NULL) {
+	if (x->caller == NULL || x->watch != NULL) {
 		return;
 	}
 	struct peer_watch *w = mem_zalloc(sizeof(*w));
-	if (uv_poll_init(x->server->config.loop, &w->poll, x->peer->fd) != 0) {
+	if (uv_poll_init(x->server->config.loop, &w->poll, x->caller->fd) != 0) {
 		free(w); /* keep-alive or the time-out will find out */
 		return;
 	}
@@ -355,8 +355,8 @@ static void exchange_complete(struct exchange *x)
 		return;
 	}
 	x->phase = EXCHANGE_COMPLETE;
-	if (x->peer != NULL) {
-		list_remove(&x->peer->link);
+	if (x->caller != NULL) {
+		list_remove(&x->caller->link);
 	}
 	if (x->is_sdk) {
 		sdk_complete(x);
@@ -376,14 +376,15 @@ static enum MHD_Result exchange_queue(struct exchange *x)
 	for (unsigned i = 0; i < x->n_headers; i++) {
 		MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
 	}
-	if (x->peer != NULL) {
-		list_remove(&x->peer->link);
+	if (x->caller != NULL) {
+		list_remove(&x->caller->link);
 	}
 	enum MHD_Result result = MHD_queue_response(x->connection, x->status, x->response);
 	MHD_destroy_response(x->response);
 	return result;
 }
 
+/* Form: libmicrohttpd's MHD_AccessHandlerCallback. */
 enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, const char *url,
 			      const char *method, const char *version, const char *upload_data,
 			      size_t *upload_data_size, void **context)

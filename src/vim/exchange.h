@@ -45,7 +45,7 @@ enum exchange_wait {
 };
 
 /* A client's connection. */
-struct peer {
+struct caller {
 	struct list_node link; /* in server->young until its first request is complete */
 	struct server *server;
 	int fd;
@@ -73,7 +73,7 @@ struct exchange {
 	struct http_request pub;
 	struct list_node link; /* in server->exchanges, or server->idle */
 	struct server *server;
-	struct peer *peer;
+	struct caller *caller;
 	struct MHD_Connection *connection;
 	const struct http_route *route; /* NULL: /sdk or an error */
 	enum exchange_phase phase;

@@ -4,7 +4,7 @@
  * server_run() lets it work whenever that is readable. The descriptor is edge-triggered inside, so
  * server_run() goes on until MHD_get_timeout() is no longer 0 (or others have waited long enough).
  */
-#include "vim/exchange.h"
+#include "vim/server.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "vim/exchange.h"
 #include "vim/http_text.h"
 #include "vim/server_metrics.h"
 
@@ -43,7 +44,7 @@ static const char tls_priorities[] =
 
 /* ---- connections ---- */
 
-static void peer_describe(struct peer *p, const struct sockaddr *address)
+static void caller_describe(struct caller *p, const struct sockaddr *address)
 {
 	if (address->sa_family == AF_INET6) {
 		uv_ip6_name((const struct sockaddr_in6 *)(const void *)address, p->name,
@@ -67,7 +68,7 @@ static void socket_keep_alive(int fd)
 static void connection_begin(struct server *s, struct MHD_Connection *connection, void **context)
 {
 	const union MHD_ConnectionInfo *info;
-	struct peer *p = mem_zalloc(sizeof(*p));
+	struct caller *p = mem_zalloc(sizeof(*p));
 
 	p->server = s;
 	p->since_us = clock_mono_us(clock_real());
@@ -75,7 +76,7 @@ static void connection_begin(struct server *s, struct MHD_Connection *connection
 	p->fd = info->connect_fd;
 	socket_keep_alive(p->fd);
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	peer_describe(p, info->client_addr);
+	caller_describe(p, info->client_addr);
 	if (s->ticket_key != NULL) {
 		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 		gnutls_session_ticket_enable_server((gnutls_session_t)info->tls_session,
@@ -88,7 +89,7 @@ static void connection_begin(struct server *s, struct MHD_Connection *connection
 static void connection_notify(void *arg, struct MHD_Connection *connection, void **context,
 			      enum MHD_ConnectionNotificationCode code)
 {
-	struct peer *p = *context;
+	struct caller *p = *context;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		connection_begin(arg, connection, context);
@@ -104,7 +105,7 @@ static void server_sweep(struct server *s)
 {
 	int64_t now = clock_mono_us(clock_real());
 
-	list_each (struct peer, p, &s->young, link) {
+	list_each (struct caller, p, &s->young, link) {
 		if (now - p->since_us < FIRST_REQUEST_S * INT64_C(1000000)) {
 			break;
 		}
