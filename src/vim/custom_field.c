@@ -58,9 +58,9 @@ static const struct value *field_by_name(const struct custom_field_manager *m, c
 {
 	for (size_t i = 0; i < value_count(m->fields); i++) {
 		const struct value *f = value_item(m->fields, i);
-		uint16_t other = field_type(f);
+		uint16_t shown_on = field_type(f);
 		if (strcmp(value_get_str(f, F_CustomFieldDef_name), name) == 0 &&
-		    (schema_is_a(other, type) || schema_is_a(type, other))) {
+		    (schema_is_a(shown_on, type) || schema_is_a(type, shown_on))) {
 			return f;
 		}
 	}

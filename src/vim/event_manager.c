@@ -43,9 +43,11 @@ static void create_collector(struct call *c)
 	const struct value *spec =
 		value_get_value(c->args, A_EventManager_CreateCollectorForEvents_filter);
 	struct event_filter *f = event_filter_new(c, m, spec);
+	int64_t page = value_get_num(spec, F_EventFilterSpec_maxCount, HISTORY_PAGE);
 
 	if (f != NULL) {
-		history_collect(m->history, c, spec, f);
+		history_collect(m->history, c, spec, f,
+				(size_t)MIN(page, (int64_t)HISTORY_PAGE_MAX));
 	}
 }
 

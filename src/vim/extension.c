@@ -11,7 +11,8 @@
 
 enum {
 	EXTENSIONS_MAX = 500,
-	KEY_MAX = 255
+	KEY_MAX = 255,
+	EXTENSION_WEIGHT = 4 * WEIGHT_KEPT_MAX
 };
 
 struct extension_manager {
@@ -74,9 +75,9 @@ static bool extension_check(struct call *c, const struct value *x)
 			   "An extension's key has 1 to %d bytes, this one has %zu", KEY_MAX, len);
 		return false;
 	}
-	if (!weight_within(x, 4 * WEIGHT_KEPT_MAX)) {
+	if (!weight_within(x, EXTENSION_WEIGHT)) {
 		call_fault(c, fault_invalid_argument(c->arena, "extension"),
-			   "The extension is larger than %d bytes", 4 * WEIGHT_KEPT_MAX);
+			   "The extension is larger than %d bytes", EXTENSION_WEIGHT);
 		return false;
 	}
 	return true;

@@ -211,7 +211,8 @@ static void collector_id(const struct session *s, char *out, size_t size)
 	snprintf(out, size, "session[%s]%s", session_id(s), unique);
 }
 
-void history_collect(struct history *h, struct call *c, const struct value *spec, void *filter)
+void history_collect(struct history *h, struct call *c, const struct value *spec, void *filter,
+		     size_t page_size)
 {
 	char id[160];
 
@@ -226,7 +227,7 @@ void history_collect(struct history *h, struct call *c, const struct value *spec
 	hc->history = h;
 	hc->session = c->session;
 	hc->filter = filter;
-	hc->page_size = HISTORY_PAGE;
+	hc->page_size = page_size;
 	collector_id(c->session, id, sizeof(id));
 	hc->object = inventory_add(service_inventory(h->service), h->ops->collector, id,
 				   &collector_class, hc);

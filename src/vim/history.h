@@ -60,8 +60,10 @@ uint64_t history_end(const struct history *h);
 void *history_item(const struct history *h, uint64_t number);
 
 /* Makes a collector for the calling session and answers the call with its reference; InvalidState
- * when the session has too many. Takes over `filter`; `spec` is what the `filter` property shows.
+ * when the session has too many. Takes over `filter`; `spec` is what the `filter` property shows;
+ * `page_size`, at most HISTORY_PAGE_MAX, is the size of latestPage until the client sets another.
  */
-void history_collect(struct history *h, struct call *c, const struct value *spec, void *filter);
+void history_collect(struct history *h, struct call *c, const struct value *spec, void *filter,
+		     size_t page_size);
 
 #endif

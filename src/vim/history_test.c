@@ -73,7 +73,7 @@ static void create_collector(struct call *c)
 	struct value *spec = value_new(c->arena, T_EventFilterSpec);
 
 	*every = *(int *)call_arg(c);
-	history_collect(history, c, spec, every);
+	history_collect(history, c, spec, every, HISTORY_PAGE);
 }
 
 static void item_add(int key, bool hidden)

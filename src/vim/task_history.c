@@ -207,7 +207,7 @@ static void create_collector(struct call *c)
 	f->spec = value_keep(spec);
 	f->entity = entity == NULL ? NULL : value_hold(entity->ref);
 	f->recursion = (int)value_get_num(by, F_TaskFilterSpecByEntity_recursion, 0);
-	history_collect(m->history, c, f->spec, f);
+	history_collect(m->history, c, f->spec, f, HISTORY_PAGE);
 }
 
 struct history *task_history_new(struct task_manager *m)

@@ -127,7 +127,8 @@ static void expiry_arm(struct task_manager *m)
 
 	if (oldest != NULL) {
 		int64_t age_us = clock_mono_us(service_clock(m->service)) - oldest->ended_us;
-		timer_start(m->expiry, MAX(INT64_C(1), TASK_KEEP_S * 1000 - age_us / 1000), 0);
+		timer_start(m->expiry, MAX(INT64_C(1), TASK_KEEP_S * INT64_C(1000) - age_us / 1000),
+			    0);
 	}
 }
 

@@ -2,10 +2,15 @@
 /*
  * What the files of the task manager share; everyone else includes task.h.
  *
- * A task lives in three places at once and is freed when it is in none of them:
- *  - live: in manager->open (queued, running), with its object;
- *  - finished: in manager->finished, with its object, until it expires;
- *  - in the history, with its last TaskInfo only.
+ * A task is in one of two lists, or in none, and besides, for a while, in the history:
+ *
+ *   task_new() → open ── task_ended() → finished ── expire() → (none)
+ *
+ *  1. Open: state queued or running, object and, unless a client runs it, arena are there.
+ *  2. Finished: state success or error, object is there, arena is not.
+ *  3. In no list: the object is gone, only `info` is left, for the history.
+ *  4. While there is an object, its info property and `info` are the same kept value.
+ *  5. In no list and not in the history: freed, by task_record_free().
  */
 #ifndef VIM_TASK_RECORD_H
 #define VIM_TASK_RECORD_H

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vim/wording.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -52,6 +51,16 @@ static const struct {
 	{ "Dpu", "DPU" },
 };
 
+static bool is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+static bool is_lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
 static void word_add(struct buf *b, const char *word, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -60,9 +69,10 @@ static void word_add(struct buf *b, const char *word, size_t len)
 			return;
 		}
 	}
-	bool abbreviation = len > 1 && isupper((unsigned char)word[1]);
+	bool abbreviation = len > 1 && is_upper(word[1]);
 	for (size_t i = 0; i < len; i++) {
-		buf_addc(b, (char)(abbreviation ? word[i] : tolower((unsigned char)word[i])));
+		buf_addc(b, (char)(!abbreviation && is_upper(word[i]) ? word[i] + 'a' - 'A'
+								      : word[i]));
 	}
 }
 
@@ -75,14 +85,13 @@ static size_t word_len(const char *s, size_t n)
 	if (n > 2 && memcmp(s, "VMs", 3) == 0) {
 		return 3;
 	}
-	if (i < n && isupper((unsigned char)s[0]) && isupper((unsigned char)s[1])) {
-		while (i < n && isupper((unsigned char)s[i]) &&
-		       (i + 1 == n || !islower((unsigned char)s[i + 1]))) {
+	if (i < n && is_upper(s[0]) && is_upper(s[1])) {
+		while (i < n && is_upper(s[i]) && (i + 1 == n || !is_lower(s[i + 1]))) {
 			i++;
 		}
 		return i;
 	}
-	while (i < n && !isupper((unsigned char)s[i])) {
+	while (i < n && !is_upper(s[i])) {
 		i++;
 	}
 	return i;
@@ -106,7 +115,7 @@ void wording_add(struct buf *b, const char *name, size_t len)
 
 void wording_capital(struct buf *b, size_t from)
 {
-	if (from < b->len) {
-		b->data[from] = (char)toupper((unsigned char)b->data[from]);
+	if (from < b->len && is_lower(b->data[from])) {
+		b->data[from] = (char)(b->data[from] + 'A' - 'a');
 	}
 }
