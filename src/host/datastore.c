@@ -20,7 +20,7 @@
 #include "host/datastore_impl.h"
 
 /* How long a sum over all files is good for; only datastores with a quota need one. */
-#define USAGE_AGE_US (2 * 1000 * 1000)
+#define USAGE_AGE_US 2000000
 
 static const char identity[] = DATASTORE_OWN_PREFIX "uuid";
 

@@ -113,14 +113,18 @@ char *datastore_path_format(const char *datastore, const char *path)
 	return mem_printf("[%s]%s%s", datastore, path[0] != '\0' ? " " : "", path);
 }
 
+/* Only ASCII folds: the names are bytes to the file system, too. */
+static char fold(char c)
+{
+	if (c >= 'A' && c <= 'Z') {
+		return (char)(c + ('a' - 'A'));
+	}
+	return c;
+}
+
 static bool is_equal(char a, char b, bool ignore_case)
 {
-	if (ignore_case) {
-		/* Only ASCII folds: the names are bytes to the file system, too. */
-		a = a >= 'A' && a <= 'Z' ? (char)(a + 32) : a;
-		b = b >= 'A' && b <= 'Z' ? (char)(b + 32) : b;
-	}
-	return a == b;
+	return a == b || (ignore_case && fold(a) == fold(b));
 }
 
 bool datastore_match(const char *pattern, const char *name, bool ignore_case)

@@ -66,7 +66,7 @@ struct card_function {
 };
 
 #define CARD_FUNCTIONS_MAX 256
-#define CARD_FILE_MAX	   (256 * 1024)
+#define CARD_FILE_MAX	   262144
 
 struct card { /* 40 KiB: rather on the heap */
 	char dpu_id[128];

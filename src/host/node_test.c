@@ -267,7 +267,7 @@ static void test_hears_of_changes_at_once(void **state)
 	w.n_calls = 1; /* the folder is there already */
 	struct card_watch_config c = { .loop = &loop,
 				       .link = link,
-				       .recheck_ms = 3600 * 1000, /* events alone must do */
+				       .recheck_ms = 3600000, /* events alone must do */
 				       .changed = on_changed,
 				       .arg = &w };
 	w.watch = card_watch_new(&c);

@@ -18,12 +18,13 @@
 
 #define FLAG_ZERO_GRAINS (1u << 2)
 #define FLAG_COMPRESSED	 (1u << 16)
-#define DIRECTORY_AT_END UINT64_MAX	   /* then a footer like the header has the place */
-#define FOOTER_FROM_END	 (2 * VMDK_SECTOR) /* behind it there is the end-of-stream marker */
-#define TABLE_MAX	 512		   /* entries; what all writers use */
-#define GRAIN_MAX	 (1u << 20)	   /* bytes */
-#define MARKER_SIZE	 12		   /* uint64 LBA, uint32 size, then the data */
-#define DIRECTORY_CHUNK	 1024		   /* entries read at a time */
+#define DIRECTORY_AT_END UINT64_MAX /* then a footer like the header has the place */
+#define FOOTER_FROM_END	 1024u	    /* behind it there is the end-of-stream marker */
+#define TABLE_MAX	 512	    /* entries; what all writers use */
+#define GRAIN_MAX	 (1u << 20) /* bytes */
+#define PACKED_MAX	 2097152u   /* bytes of a packed grain */
+#define MARKER_SIZE	 12	    /* uint64 LBA, uint32 size, then the data */
+#define DIRECTORY_CHUNK	 1024	    /* entries read at a time */
 #define DESCRIPTOR_MAX	 (64u << 10)
 #define ROOM_STEP	 (64ull << 20) /* bytes between two questions for room */
 
@@ -225,7 +226,7 @@ static bool inflate_grain(struct copier *k, uint64_t at, uint64_t lba, size_t *n
 		return false;
 	}
 	uint32_t len = get32(marker + 8);
-	if (get64(marker) != lba || len == 0 || len > 2 * GRAIN_MAX) {
+	if (get64(marker) != lba || len == 0 || len > PACKED_MAX) {
 		return error_set(e, ERROR_CORRUPT,
 				 "the grain at byte %" PRIu64 " is not that of sector %" PRIu64, at,
 				 lba);
@@ -353,7 +354,7 @@ bool sparse_copy(const struct sparse_image *s, int to, const struct datastore *r
 {
 	struct copier k = { .s = s, .to = to, .room = room, .p = p, .written = ROOM_STEP };
 	k.grain = mem_alloc(s->grain_size);
-	k.packed = mem_alloc(2 * GRAIN_MAX);
+	k.packed = mem_alloc(PACKED_MAX);
 	bool ok = copy_tables(&k, e);
 	free(k.grain);
 	free(k.packed);

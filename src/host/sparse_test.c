@@ -68,7 +68,7 @@ static size_t add_header(struct buf *b, uint32_t flags, uint64_t directory)
 	put32(b, at + 44, 512);
 	put64(b, at + 56, directory);
 	memcpy(b->data + at + 73, "\n \r\n", 4);
-	b->data[at + 77] = (flags & (1u << 16)) != 0;
+	b->data[at + 77] = (flags & (1u << 16)) != 0 ? '\1' : '\0';
 	return at;
 }
 
@@ -115,7 +115,7 @@ static struct buf make_image(bool compressed)
 		buf_commit(&b, 2048);
 		for (size_t i = 0; i < N_WRITTEN; i++) {
 			if (written[i] / 512 == t) {
-				put32(&b, at + written[i] % 512 * 4, sectors[i]);
+				put32(&b, at + (size_t)(written[i] % 512) * 4, sectors[i]);
 			}
 		}
 	}

@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define VMDK_FILE_MAX	  (256 * 1024) /* bytes of a descriptor */
+#define VMDK_FILE_MAX	  262144 /* bytes of a descriptor */
 #define VMDK_LINES_MAX	  8192
 #define VMDK_EXTENTS_MAX  4096
 #define VMDK_SECTOR	  512

@@ -28,10 +28,10 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define VMX_FILE_MAX  (1024 * 1024) /* bytes */
+#define VMX_FILE_MAX  1048576 /* bytes */
 #define VMX_LINES_MAX 10000
-#define VMX_KEY_MAX   256	  /* bytes */
-#define VMX_VALUE_MAX (64 * 1024) /* bytes, decoded */
+#define VMX_KEY_MAX   256   /* bytes */
+#define VMX_VALUE_MAX 65536 /* bytes, decoded */
 
 struct vmx;
 
