@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/lab.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "cli/command.h"
+
+/* ---- words ---- */
+
+static int64_t began_us;
+
+void lab_say(const char *fmt, ...)
+{
+	va_list args;
+	int64_t now = clock_mono_us(clock_real());
+
+	if (began_us == 0) {
+		began_us = now;
+	}
+	printf("[%6.1f s] ", (double)(now - began_us) / 1e6);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+	fflush(stdout);
+}
+
+int lab_complain(const struct error *e)
+{
+	fprintf(stderr, "remora: %s\n", e->msg);
+	return 1;
+}
+
+/* ---- the folder ---- */
+
+char *lab_path(const struct lab *lab, const char *fmt, ...)
+{
+	char rest[PATH_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(rest, sizeof(rest), fmt, args);
+	va_end(args);
+	return mem_printf("%s/%s", lab->folder, rest);
+}
+
+static char *folder_default(void)
+{
+	const char *given = getenv("REMORA_LAB"), *state = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+
+	if (given != NULL && given[0] == '/') {
+		return mem_strdup(given);
+	}
+	if (state != NULL && state[0] == '/') {
+		return mem_printf("%s/remora-lab", state);
+	}
+	return mem_printf("%s/.local/state/remora-lab", home == NULL ? "/tmp" : home);
+}
+
+static char *own_folder(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	path[n < 0 ? 0 : n] = '\0';
+	char *slash = strrchr(path, '/');
+	if (slash != NULL) {
+		*slash = '\0';
+	}
+	return mem_strdup(path);
+}
+
+static bool password_load(struct lab *lab, bool make, struct error *e)
+{
+	char *path = lab_path(lab, "password");
+	struct buf b = BUF_INIT;
+	bool good = file_read(path, sizeof(lab->password) - 1, &b, e);
+
+	if (good) {
+		b.data[strcspn(b.data, "\n")] = '\0';
+		snprintf(lab->password, sizeof(lab->password), "%s", b.data);
+	} else if (make) {
+		random_hex(lab->password, 8);
+		good = file_write_atomic(path, lab->password, strlen(lab->password), 0600, e);
+	} else {
+		error_set(e, ERROR_NOT_FOUND,
+			  "there is no lab in \"%s\": \"remora lab up\" makes one", lab->folder);
+	}
+	buf_free(&b);
+	free(path);
+	return good;
+}
+
+bool lab_open(struct lab *lab, bool make, struct error *e)
+{
+	*lab = (struct lab){ .folder = folder_default(), .bin = own_folder() };
+	if (make && !file_make_dirs(lab->folder, 0700, e)) {
+		return false;
+	}
+	return password_load(lab, make, e);
+}
+
+void lab_close(struct lab *lab)
+{
+	free(lab->folder);
+	free(lab->bin);
+}
+
+/* One command at a time changes the lab. Returns the fd that holds the lock, or -1. */
+static int lock(const struct lab *lab, struct error *e)
+{
+	char *path = lab_path(lab, "lock");
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0) {
+		error_set_sys(e, errno, "\"%s\"", path);
+	} else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		error_set(e, ERROR_BUSY, "another remora command is changing the lab in \"%s\"",
+			  lab->folder);
+		close(fd);
+		fd = -1;
+	}
+	free(path);
+	return fd;
+}
+
+/* ---- subcommands ---- */
+
+int lab_down(struct lab *lab)
+{
+	struct error e;
+
+	/* Manager first: it should not see its hosts vanish one by one. */
+	for (size_t i = 0; i < lab_n_nodes; i++) {
+		bool ran = lab_node_is_running(lab, &lab_nodes[i]);
+		lab_node_stop(lab, &lab_nodes[i], false, &e);
+		if (ran) {
+			lab_say("%s is down", lab_nodes[i].name);
+		}
+	}
+	if (!file_remove_tree_at(AT_FDCWD, lab->folder, &e)) {
+		return lab_complain(&e);
+	}
+	lab_say("nothing is left of the lab");
+	return 0;
+}
+
+static int node_command(struct lab *lab, const char *verb, const char *name)
+{
+	const struct lab_node *n = lab_node_find(name);
+	struct error e;
+	bool good;
+
+	if (n == NULL) {
+		error_set(&e, ERROR_NOT_FOUND,
+			  "there is no node \"%s\": the lab has center, server-1 and dpu-1", name);
+		return lab_complain(&e);
+	}
+	if (strcmp(verb, "start") == 0) {
+		good = lab_node_start(lab, n, &e);
+	} else {
+		good = lab_node_stop(lab, n, strcmp(verb, "kill") == 0, &e);
+	}
+	if (!good) {
+		return lab_complain(&e);
+	}
+	lab_say("%s %s", n->name, strcmp(verb, "start") == 0 ? "is up" : "is down");
+	return 0;
+}
+
+static int usage(void)
+{
+	fputs("usage: remora lab up | down | status [--json] | console VM |\n"
+	      "       start NODE | stop NODE | kill NODE\n",
+	      stderr);
+	return 2;
+}
+
+static int run_locked(struct lab *lab, const char *verb, const char *name)
+{
+	struct error e;
+	int fd = lock(lab, &e);
+
+	if (fd < 0) {
+		return lab_complain(&e);
+	}
+	int status = strcmp(verb, "up") == 0	 ? lab_up(lab)
+		     : strcmp(verb, "down") == 0 ? lab_down(lab)
+						 : node_command(lab, verb, name);
+	close(fd);
+	return status;
+}
+
+int command_lab(int argc, char **argv)
+{
+	struct lab lab;
+	struct error e;
+	const char *verb = argc > 1 ? argv[1] : "";
+	bool on_node = strcmp(verb, "start") == 0 || strcmp(verb, "stop") == 0 ||
+		       strcmp(verb, "kill") == 0;
+	bool whole = strcmp(verb, "up") == 0 || strcmp(verb, "down") == 0;
+	bool status = strcmp(verb, "status") == 0, console = strcmp(verb, "console") == 0;
+	bool json = status && argc == 3 && strcmp(argv[2], "--json") == 0;
+
+	if (!((whole && argc == 2) || (on_node && argc == 3) || (status && (argc == 2 || json)) ||
+	      (console && argc == 3))) {
+		return usage();
+	}
+	if (!lab_open(&lab, strcmp(verb, "up") == 0, &e)) {
+		lab_close(&lab);
+		if (strcmp(verb, "down") == 0 && e.kind == ERROR_NOT_FOUND) {
+			printf("there is no lab\n");
+			return 0;
+		}
+		return lab_complain(&e);
+	}
+	int code = status    ? lab_status(&lab, json)
+		   : console ? lab_console(&lab, argv[2])
+			     : run_locked(&lab, verb, argc == 3 ? argv[2] : NULL);
+	lab_close(&lab);
+	return code;
+}

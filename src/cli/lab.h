@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lab: a small data centre on one machine, as an ordinary user. Everything it has lies in one
+ * folder (REMORA_LAB, else ~/.local/state/remora-lab):
+ *
+ *   password          of root on the hosts and of the manager's administrator, mode 0600
+ *   nodes/NAME/       state of a node: node.json, datastores, run/, log, process
+ *   link-1/           the folder that stands for the PCIe link between server-1 and dpu-1
+ *   guest/            the guest disk that was built
+ */
+#ifndef CLI_LAB_H
+#define CLI_LAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "cli/remote.h"
+
+#define LAB_CENTER_USER "administrator@vsphere.local"
+#define LAB_HOST_USER	"root"
+
+struct lab_node {
+	const char *name, *role; /* role: "manager", "server", "dpu" */
+	const char *address;
+	const char *program; /* "remora-hostd" */
+	const char *server;  /* of a DPU: the server it sits in */
+	const char *link;    /* folder of the PCIe link below the lab's, or NULL */
+	unsigned cpus, memory_mib;
+};
+
+struct lab {
+	char *folder;
+	char password[40];
+	char *bin; /* folder of our own program: the daemons are beside it */
+};
+
+extern const struct lab_node lab_nodes[];
+extern const size_t lab_n_nodes;
+enum {
+	LAB_CENTER = 0,
+	LAB_PORT = 8443
+};
+
+/* Finds the folder; `make`: makes it and the password where missing. ERROR_NOT_FOUND: there is no
+ * lab. */
+bool lab_open(struct lab *lab, bool make, struct error *e);
+void lab_close(struct lab *lab);
+char *lab_path(const struct lab *lab, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+const struct lab_node *lab_node_find(const char *name); /* or NULL */
+bool lab_node_is_running(const struct lab *lab, const struct lab_node *n);
+
+/* Starts the node's daemon unless it runs, and waits until it answers. */
+bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct error *e);
+/* Stops the whole node: its daemon and, for a host, the VMs on it. at_once: SIGKILL. */
+bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once, struct error *e);
+
+/* Logs in at a node. */
+struct remote *lab_node_connect(const struct lab *lab, const struct lab_node *n, struct error *e);
+
+/* The subcommands; argc and argv begin with the subcommand's own arguments. Exit status. */
+int lab_up(struct lab *lab);
+int lab_down(struct lab *lab);
+int lab_status(struct lab *lab, bool json);
+int lab_console(struct lab *lab, const char *vm);
+
+/* "[   1.2 s] …" on standard output. */
+void lab_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "remora: …" on standard error; 1. */
+int lab_complain(const struct error *e);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/lab.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/macro.h"
+#include "base/mem.h"
+#include "base/number.h"
+#include "base/process.h"
+#include "base/uuid.h"
+#include "host/node.h"
+
+enum {
+	READY_S = 30,
+	STOP_S = 15,
+	POLL_MS = 30
+};
+
+const struct lab_node lab_nodes[] = {
+	{ "center", "manager", "127.0.10.1", "remora-centerd", NULL, NULL, 1, 512 },
+	{ "server-1", "server", "127.0.10.11", "remora-hostd", NULL, "link-1", 2, 2048 },
+	{ "dpu-1", "dpu", "127.0.10.12", "remora-hostd", "server-1", "link-1", 2, 1024 },
+};
+const size_t lab_n_nodes = ARRAY_LEN(lab_nodes);
+
+const struct lab_node *lab_node_find(const char *name)
+{
+	for (size_t i = 0; i < lab_n_nodes; i++) {
+		if (strcmp(lab_nodes[i].name, name) == 0) {
+			return &lab_nodes[i];
+		}
+	}
+	return NULL;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
+}
+
+/* ---- identity ---- */
+
+static void node_uuid(const struct lab *lab, const struct lab_node *n, char out[37])
+{
+	char *seed = mem_printf("%s %s", lab->folder, n->name);
+	struct uuid u = uuid_from_name(seed);
+
+	uuid_format(&u, out);
+	free(seed);
+}
+
+static bool node_prepare(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	char *state = lab_path(lab, "nodes/%s", n->name);
+	struct node node = { .port = LAB_PORT, .cpus = n->cpus, .memory_mib = n->memory_mib };
+	bool good = file_make_dirs(state, 0700, e);
+
+	snprintf(node.name, sizeof(node.name), "%s", n->name);
+	snprintf(node.address, sizeof(node.address), "%s", n->address);
+	node_uuid(lab, n, node.uuid);
+	node.role = strcmp(n->role, "dpu") == 0	     ? NODE_DPU
+		    : strcmp(n->role, "server") == 0 ? NODE_SERVER
+						     : NODE_MANAGER;
+	if (good && n->link != NULL) {
+		char *link = lab_path(lab, "%s", n->link);
+		good = file_make_dirs(link, 0700, e);
+		const struct lab_node *server = n->server == NULL ? NULL : lab_node_find(n->server);
+		if (server != NULL) {
+			snprintf(node.link, sizeof(node.link), "%s", link);
+			node_uuid(lab, server, node.server_uuid);
+		}
+		free(link);
+	}
+	good = good && node_save(state, &node, e);
+	free(state);
+	return good;
+}
+
+/* ---- the daemon ---- */
+
+static bool identity_read(const struct lab *lab, const struct lab_node *n,
+			  struct process_identity *who)
+{
+	char *path = lab_path(lab, "nodes/%s/process", n->name);
+	struct buf b = BUF_INIT;
+	bool good = file_read(path, 4096, &b, NULL) && process_identity_parse(b.data, who) &&
+		    process_identity_is_running(who);
+
+	buf_free(&b);
+	free(path);
+	return good;
+}
+
+bool lab_node_is_running(const struct lab *lab, const struct lab_node *n)
+{
+	struct process_identity who;
+
+	return identity_read(lab, n, &who);
+}
+
+static bool answers(const struct lab_node *n)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(LAB_PORT) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	inet_pton(AF_INET, n->address, &to.sin_addr);
+	bool good = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+	if (fd >= 0) {
+		close(fd);
+	}
+	return good;
+}
+
+static bool wait_ready(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	int64_t end = clock_mono_us(clock_real()) + READY_S * INT64_C(1000000);
+
+	while (!answers(n)) {
+		if (!lab_node_is_running(lab, n)) {
+			return error_set(e, ERROR_STATE,
+					 "\"%s\" ended at its start: see %s/nodes/%s/log", n->name,
+					 lab->folder, n->name);
+		}
+		if (clock_mono_us(clock_real()) > end) {
+			return error_set(e, ERROR_TIMEOUT,
+					 "\"%s\" did not answer at %s:%d in %d s: see "
+					 "%s/nodes/%s/log",
+					 n->name, n->address, LAB_PORT, READY_S, lab->folder,
+					 n->name);
+		}
+		nap();
+	}
+	return true;
+}
+
+static bool spawn(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	char *program = mem_printf("%s/%s", lab->bin, n->program);
+	char *state = lab_path(lab, "nodes/%s", n->name);
+	char *log = lab_path(lab, "nodes/%s/log", n->name);
+	char *link = n->link == NULL ? NULL : lab_path(lab, "%s", n->link);
+	char *password = lab_path(lab, "password");
+	char *identity = lab_path(lab, "nodes/%s/process", n->name);
+	const char *argv[10] = { program, "--state", state, "--password-file", password };
+	char text[PROCESS_IDENTITY_TEXT_SIZE];
+	uv_loop_t loop;
+	bool good = false;
+
+	if (link != NULL && strcmp(n->role, "server") == 0) {
+		argv[5] = "--link";
+		argv[6] = link;
+	}
+	uv_loop_init(&loop);
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		error_set_sys(e, errno, "\"%s\"", log);
+	} else {
+		struct process *p = process_spawn(&loop,
+						  &(struct process_options){ .argv = argv,
+									     .stdout_fd = fd,
+									     .stderr_fd = fd,
+									     .is_detached = true },
+						  NULL, NULL, e);
+		if (p != NULL) {
+			process_identity_format(process_identity(p), text);
+			good = file_write_atomic(identity, text, strlen(text), 0600, e);
+			process_free(p);
+		}
+		close(fd);
+	}
+	uv_run(&loop, UV_RUN_NOWAIT);
+	uv_loop_close(&loop);
+	free(program);
+	free(state);
+	free(log);
+	free(link);
+	free(password);
+	free(identity);
+	return good;
+}
+
+bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	if (lab_node_is_running(lab, n)) {
+		return wait_ready(lab, n, e);
+	}
+	if (answers(n)) {
+		return error_set(e, ERROR_BUSY,
+				 "%s:%d is in use by another program (another lab?): stop it first",
+				 n->address, LAB_PORT);
+	}
+	return node_prepare(lab, n, e) && spawn(lab, n, e) && wait_ready(lab, n, e);
+}
+
+/* ---- stopping ---- */
+
+static int open_pid(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* Ends a process that we know by pidfd; waits until it is gone. */
+static void end_process(int fd, bool at_once)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	syscall(SYS_pidfd_send_signal, fd, at_once ? SIGKILL : SIGTERM, NULL, 0);
+	if (poll(&p, 1, STOP_S * 1000) == 0) {
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+		poll(&p, 1, STOP_S * 1000);
+	}
+}
+
+/* True when the process was started with something below the node's folder on its command line:
+ * a pid from a file may have been given to another program since. */
+static bool belongs_to(pid_t pid, const char *folder)
+{
+	char path[64], text[16384];
+	ssize_t n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	return n > 0 && memmem(text, (size_t)n, folder, strlen(folder)) != NULL;
+}
+
+static void end_machine(const char *run, const char *name, bool at_once)
+{
+	char *path = mem_printf("%s/%s", run, name);
+	struct buf b = BUF_INIT;
+	int64_t pid;
+
+	if (file_read(path, 64, &b, NULL)) {
+		b.data[strcspn(b.data, "\n ")] = '\0';
+		if (number_i64(b.data, &pid) && pid > 1 && pid <= INT32_MAX) {
+			int fd = open_pid((pid_t)pid);
+			if (fd >= 0 && belongs_to((pid_t)pid, run)) {
+				end_process(fd, at_once);
+			}
+			if (fd >= 0) {
+				close(fd);
+			}
+		}
+	}
+	buf_free(&b);
+	free(path);
+}
+
+/* The VMs of a host are processes of their own: run/vm-UUID.pid names each. */
+static void end_machines(const struct lab *lab, const struct lab_node *n, bool at_once)
+{
+	char *run = lab_path(lab, "nodes/%s/run", n->name);
+	DIR *d = opendir(run);
+	struct dirent *x;
+
+	while (d != NULL && (x = readdir(d)) != NULL) {
+		size_t len = strlen(x->d_name);
+		if (strncmp(x->d_name, "vm-", 3) == 0 && len > 7 &&
+		    strcmp(x->d_name + len - 4, ".pid") == 0) {
+			end_machine(run, x->d_name, at_once);
+		}
+	}
+	if (d != NULL) {
+		closedir(d);
+	}
+	free(run);
+}
+
+bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once, struct error *e)
+{
+	struct process_identity who;
+
+	(void)e;
+	if (identity_read(lab, n, &who)) {
+		int fd = open_pid(who.pid);
+		/* The pid cannot have changed hands between: it is checked after it was opened. */
+		if (fd >= 0 && process_identity_is_running(&who)) {
+			end_process(fd, at_once);
+		}
+		if (fd >= 0) {
+			close(fd);
+		}
+	}
+	if (n != &lab_nodes[LAB_CENTER]) {
+		end_machines(lab, n, at_once);
+	}
+	return true;
+}
+
+struct remote *lab_node_connect(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	char *url = mem_printf("https://%s:%d/sdk", n->address, LAB_PORT);
+	bool center = n == &lab_nodes[LAB_CENTER];
+	struct remote *r = remote_open(
+		&(struct remote_config){ .url = url,
+					 .user = center ? LAB_CENTER_USER : LAB_HOST_USER,
+					 .password = lab->password },
+		e);
+
+	if (r == NULL) {
+		error_prefix(e, "%s: ", n->name);
+	}
+	free(url);
+	return r;
+}
