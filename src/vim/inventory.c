@@ -540,6 +540,11 @@ struct object *object_older(struct object *o)
 						   : CONTAINER_OF(prev, struct object, changed);
 }
 
+struct object *inventory_at(struct inventory *inv, uint32_t index)
+{
+	return index < inv->by_index.n ? inv->by_index.items[index] : NULL;
+}
+
 void inventory_reader_add(struct inventory *inv, struct inventory_reader *r)
 {
 	r->version = inv->version;

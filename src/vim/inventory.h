@@ -146,6 +146,9 @@ struct object *object_older(struct object *o);
 /* Upper bound of object->index + 1, for bitmaps. */
 uint32_t inventory_index_limit(const struct inventory *inv);
 
+/* The object with that index, perhaps a tombstone; NULL when there is none. */
+struct object *inventory_at(struct inventory *inv, uint32_t index);
+
 /* A reader at version V keeps tombstones newer than V alive. */
 struct inventory_reader {
 	struct list_node link;

@@ -13,6 +13,7 @@ struct parse {
 	size_t len, at;
 	struct path_step steps[PATH_MAX_STEPS];
 	unsigned n;
+	uint8_t since;
 	/* Declared type of what is reached; T_none: known only when the value is there. */
 	uint16_t type;
 	uint8_t kind;
@@ -41,6 +42,7 @@ static bool out_of_memory(const struct parse *p, struct error *e)
 
 static void reach(struct parse *p, const struct schema_field *f)
 {
+	p->since = p->since > f->since ? p->since : f->since;
 	p->kind = f->kind;
 	p->is_array = (f->flags & FIELD_ARRAY) != 0;
 	p->type = f->kind == KIND_ANY ? T_none : f->type;
@@ -276,6 +278,7 @@ static struct path *finish(const struct parse *p, uint16_t managed, struct error
 	path->text = canonical(p, &path->len);
 	path->type = managed;
 	path->prop = (uint8_t)steps[0].field;
+	path->since = p->since;
 	path->n_steps = (uint8_t)p->n;
 	path->steps = steps;
 	if (path->text == NULL) {
@@ -337,6 +340,7 @@ struct path *path_of_property(struct arena *a, uint16_t managed, unsigned prop)
 			       .len = f->name_len,
 			       .type = managed,
 			       .prop = (uint8_t)prop,
+			       .since = f->since,
 			       .n_steps = 1,
 			       .steps = step };
 	return path;

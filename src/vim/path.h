@@ -45,6 +45,7 @@ struct path {
 	uint32_t len;	   /* of text */
 	uint16_t type;	   /* managed type */
 	uint8_t prop;	   /* index of the top-level property */
+	uint8_t since;	   /* version index of the newest field on the way, where known */
 	uint8_t n_steps;   /* the first is the property itself */
 	struct path_step *steps;
 };
