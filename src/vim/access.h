@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What of the inventory a session sees. Objects that every client needs to work with (the service
- * instance, sessions, collectors, views) are open to everyone who is logged in; a task counts as
- * the entity it is about; all else is as permissions say. Event-loop thread only.
+ * What of the inventory a session sees: what its permissions say (session.h), where a task counts
+ * as the entity it is about. Event-loop thread only.
  */
 #ifndef VIM_ACCESS_H
 #define VIM_ACCESS_H
@@ -12,7 +11,7 @@
 /* System.View: may it know of the object and go on from it? */
 bool access_may_view(struct session *s, struct object *o);
 
-/* System.Read: may it read properties? */
-bool access_may_read(struct session *s, struct object *o);
+/* May it read the property? */
+bool access_may_read(struct session *s, struct object *o, unsigned prop);
 
 #endif

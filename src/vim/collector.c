@@ -70,7 +70,6 @@ struct client {
 	struct list collectors;
 	unsigned n_collectors, n_filters;
 	uint64_t n_roots;
-	char id[UUID_TEXT_SIZE];
 };
 
 struct collector_manager {
@@ -193,7 +192,6 @@ static struct client *client_of(struct collector_manager *m, struct session *ses
 	client->manager = m;
 	client->session = session;
 	list_init(&client->collectors);
-	uuid_random_text(client->id);
 	client->own = collector_new(client, m->object);
 	client->item.end = client_session_ended;
 	session_own(session, &client->item);
@@ -255,7 +253,7 @@ static struct object *object_new(struct client *client, uint16_t type,
 	char uuid[UUID_TEXT_SIZE], id[ID_SIZE];
 
 	uuid_random_text(uuid);
-	snprintf(id, sizeof(id), "session[%s]%s", client->id, uuid);
+	snprintf(id, sizeof(id), "session[%s]%s", session_id(client->session), uuid);
 	return inventory_add(client->manager->inventory, type, id, class, owner);
 }
 

@@ -6,20 +6,21 @@
 #include "vim/access.h"
 #include "vim/fault.h"
 
-const struct value *content_missing(const struct plan *p, struct object *o, const struct reader *r)
+struct value *content_missing(struct value *set, const struct path *p, struct object *o,
+			      const struct reader *r)
 {
 	struct arena *a = r->scratch;
-	struct value *set = value_new_array(a, T_MissingProperty);
-	struct value *fault = fault_localized(
-		a, fault_no_permission(a, o->ref, "System.Read"),
-		"Permission to perform this operation was denied: privilege System.Read is needed");
+	struct value *missing = value_new(a, T_MissingProperty);
 
-	for (uint32_t i = 0; i < p->n_paths; i++) {
-		struct value *missing = value_new(a, T_MissingProperty);
-		value_set_str(a, missing, F_MissingProperty_path, p->paths[i]->asked);
-		value_set(a, missing, F_MissingProperty_fault, fault);
-		value_push(a, set, missing);
+	value_set_str(a, missing, F_MissingProperty_path, p->asked);
+	value_set(a, missing, F_MissingProperty_fault,
+		  fault_localized(a, fault_no_permission(a, o->ref, "System.Read"),
+				  "Permission to perform this operation was denied: it takes the "
+				  "privilege System.Read"));
+	if (set == NULL) {
+		set = value_new_array(a, T_MissingProperty);
 	}
+	value_push(a, set, missing);
 	return set;
 }
 
@@ -53,15 +54,20 @@ void content_write(struct buf *b, const char *element, struct spec *s, struct ob
 
 	write_tag(b, element, false);
 	write_field(b, F_ObjectContent_obj, o->ref, r->version);
-	if (p->n_paths > 0 && !access_may_read(r->session, o)) {
-		write_field(b, F_ObjectContent_missingSet, content_missing(p, o, r), r->version);
-	} else {
-		for (uint32_t i = 0; i < p->n_paths; i++) {
-			const struct value *v = path_eval(p->paths[i], o, r->scratch);
-			if (v != NULL) {
-				write_property(b, p->paths[i], v, r->version);
-			}
+	struct value *missing = NULL;
+	for (uint32_t i = 0; i < p->n_paths; i++) {
+		const struct path *path = p->paths[i];
+		if (!access_may_read(r->session, o, path->prop)) {
+			missing = content_missing(missing, path, o, r);
+			continue;
 		}
+		const struct value *v = path_eval(path, o, r->scratch);
+		if (v != NULL) {
+			write_property(b, path, v, r->version);
+		}
+	}
+	if (missing != NULL) {
+		write_field(b, F_ObjectContent_missingSet, missing, r->version);
 	}
 	write_tag(b, element, true);
 }
@@ -73,21 +79,23 @@ struct value *content_value(struct spec *s, struct object *o, const struct reade
 	struct value *content = value_new(a, T_ObjectContent);
 
 	value_set(a, content, F_ObjectContent_obj, o->ref);
-	if (p->n_paths > 0 && !access_may_read(r->session, o)) {
-		value_set(a, content, F_ObjectContent_missingSet, content_missing(p, o, r));
-		return content;
-	}
-	struct value *set = value_new_array(a, T_DynamicProperty);
+	struct value *set = value_new_array(a, T_DynamicProperty), *missing = NULL;
 	for (uint32_t i = 0; i < p->n_paths; i++) {
-		const struct value *v = path_eval(p->paths[i], o, a);
+		const struct path *path = p->paths[i];
+		if (!access_may_read(r->session, o, path->prop)) {
+			missing = content_missing(missing, path, o, r);
+			continue;
+		}
+		const struct value *v = path_eval(path, o, a);
 		if (v == NULL) {
 			continue;
 		}
 		struct value *property = value_new(a, T_DynamicProperty);
-		value_set_str(a, property, F_DynamicProperty_name, p->paths[i]->asked);
+		value_set_str(a, property, F_DynamicProperty_name, path->asked);
 		value_set(a, property, F_DynamicProperty_val, v);
 		value_push(a, set, property);
 	}
+	value_set(a, content, F_ObjectContent_missingSet, missing);
 	if (value_count(set) > 0) {
 		value_set(a, content, F_ObjectContent_propSet, set);
 	}

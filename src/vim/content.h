@@ -24,7 +24,8 @@ void content_write(struct buf *b, const char *element, struct spec *s, struct ob
 /* The same as an ObjectContent, in r->scratch. */
 struct value *content_value(struct spec *s, struct object *o, const struct reader *r);
 
-/* MissingProperty[] for all paths of the plan: the session lacks System.Read on o. */
-const struct value *content_missing(const struct plan *p, struct object *o, const struct reader *r);
+/* Appends to MissingProperty[] (made when it is NULL) that the session may not read the path. */
+struct value *content_missing(struct value *set, const struct path *p, struct object *o,
+			      const struct reader *r);
 
 #endif

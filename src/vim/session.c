@@ -279,7 +279,9 @@ void session_idle(struct session *s)
 {
 	assert(s->n_busy > 0);
 	s->n_busy--;
-	session_touch(s);
+	if (s->is_system || list_is_linked(&s->link)) { /* not one that is ending */
+		session_touch(s);
+	}
 }
 
 /* ---- rights ---- */

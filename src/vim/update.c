@@ -110,6 +110,19 @@ static void find_turned(struct collecting *c, const struct filter *f, uint32_t f
 	}
 }
 
+/* May the session read a property of which it would be told? */
+static bool may_read_some(struct collecting *c, const struct filter *f, struct object *o)
+{
+	const struct plan *p = spec_plan(f->spec, o->type);
+
+	for (uint32_t i = 0; i < p->n_paths; i++) {
+		if (access_may_read(c->session, o, p->paths[i]->prop)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void find_modified(struct collecting *c, const struct filter *f, uint32_t first)
 {
 	uint64_t since = c->from->version;
@@ -121,7 +134,7 @@ static void find_modified(struct collecting *c, const struct filter *f, uint32_t
 			continue;
 		}
 		if (plan_is_touched(spec_plan(f->spec, o->type), o, since) &&
-		    access_may_read(c->session, o)) {
+		    (session_may_all(c->session) || may_read_some(c, f, o))) {
 			found_add(c, UPDATE_MODIFY, o->ref, o->index);
 		}
 	}

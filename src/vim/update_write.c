@@ -57,14 +57,23 @@ static void sink_change(struct sink *s, const char *name, int op, const struct v
 	value_push(a, s->array, change);
 }
 
-static void tell_all(struct sink *s, const struct plan *p, struct object *o)
+/* All properties that are set; what may not be read is returned, as MissingProperty[]. */
+static const struct value *tell_all(struct sink *s, const struct plan *p, struct object *o)
 {
+	struct value *missing = NULL;
+
 	for (uint32_t i = 0; i < p->n_paths; i++) {
-		const struct value *v = path_eval(p->paths[i], o, s->reader->scratch);
+		const struct path *path = p->paths[i];
+		if (!access_may_read(s->reader->session, o, path->prop)) {
+			missing = content_missing(missing, path, o, s->reader);
+			continue;
+		}
+		const struct value *v = path_eval(path, o, s->reader->scratch);
 		if (v != NULL) {
-			sink_change(s, p->paths[i]->asked, E_PropertyChangeOp_assign, v);
+			sink_change(s, path->asked, E_PropertyChangeOp_assign, v);
 		}
 	}
+	return missing;
 }
 
 /* The whole of a path of the plan. A property that is unset itself is assigned nothing; one that
@@ -156,6 +165,9 @@ static void tell_changes(struct sink *s, const struct plan *p, struct object *o,
 			 const struct update *u)
 {
 	for (uint32_t i = 0; i < p->n_paths; i++) {
+		if (!access_may_read(s->reader->session, o, p->paths[i]->prop)) {
+			continue;
+		}
 		int n = count_parts(p->paths[i], o, u->since);
 		if (n != 0 && (n < 0 || !u->is_partial)) {
 			tell_whole(s, p->paths[i], o);
@@ -170,14 +182,10 @@ static const struct value *tell(struct sink *s, const struct update *u, struct o
 {
 	const struct plan *p = spec_plan(u->spec, o->type);
 
-	if (p->n_paths > 0 && !access_may_read(s->reader->session, o)) {
-		return u->kind == UPDATE_ENTER ? content_missing(p, o, s->reader) : NULL;
-	}
 	if (u->kind == UPDATE_ENTER) {
-		tell_all(s, p, o);
-	} else {
-		tell_changes(s, p, o, u);
+		return tell_all(s, p, o);
 	}
+	tell_changes(s, p, o, u);
 	return NULL;
 }
 
@@ -421,7 +429,8 @@ static void answer_value(struct call *c, const struct update_set *set)
 
 void update_answer(struct call *c, struct update_set *set)
 {
-	struct session *old = service_act_as(c->service, c->session);
+	struct service *service = c->service; /* the call is gone when it is answered */
+	struct session *old = service_act_as(service, c->session);
 
 	if (!call_wants_xml(c)) {
 		answer_value(c, set);
@@ -430,6 +439,6 @@ void update_answer(struct call *c, struct update_set *set)
 	} else {
 		answer_xml(c, set);
 	}
-	service_act_as(c->service, old);
+	service_act_as(service, old);
 	update_free(set);
 }
