@@ -75,7 +75,7 @@ static inline uint32_t bitmap_next(const struct bitmap *b, uint32_t from)
 {
 	uint32_t w = from / 64;
 
-	if (w >= b->n_words) {
+	if (b->words == NULL || w >= b->n_words) {
 		return UINT32_MAX;
 	}
 	uint64_t word = b->words[w] & (UINT64_MAX << (from % 64));
@@ -86,6 +86,19 @@ static inline uint32_t bitmap_next(const struct bitmap *b, uint32_t from)
 		word = b->words[w];
 	}
 	return w * 64 + (uint32_t)__builtin_ctzll(word);
+}
+
+static inline bool bitmap_is_equal(const struct bitmap *a, const struct bitmap *b)
+{
+	uint32_t i = 0;
+
+	for (;; i++) {
+		uint32_t x = bitmap_next(a, i), y = bitmap_next(b, i);
+		if (x != y || x == UINT32_MAX) {
+			return x == y;
+		}
+		i = x;
+	}
 }
 
 #endif

@@ -383,7 +383,7 @@ static void versions_are_checked(void **state)
 	struct answer a;
 	char first[64];
 
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		assert_int_equal(rig_fault(r, p, M_PropertyCollector_WaitForUpdatesEx,
 					   wait_args(r, wrong[i], 0, 0)),
 				 T_InvalidCollectorVersion);

@@ -114,11 +114,7 @@ static void view_look_at_all(struct view *v)
 			bitmap_add(&v->members, o->index);
 		}
 	}
-	uint32_t n = MIN(old.n_words, v->members.n_words);
-	if (memcmp(old.words == NULL ? "" : (const void *)old.words, v->members.words,
-		   n * sizeof(uint64_t)) != 0 ||
-	    bitmap_next(&old, n * 64) != UINT32_MAX ||
-	    bitmap_next(&v->members, n * 64) != UINT32_MAX) {
+	if (!bitmap_is_equal(&old, &v->members)) {
 		view_change(v);
 	}
 	bitmap_free(&old);
