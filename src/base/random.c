@@ -23,9 +23,10 @@ uint32_t random_below(uint32_t n)
 void random_hex(char *out, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";
+	/* The bytes go into the second half; the digits overtake them only at the end. */
+	randombytes_buf(out + n, n);
 	for (size_t i = 0; i < n; i++) {
-		unsigned char byte;
-		randombytes_buf(&byte, 1);
+		unsigned char byte = (unsigned char)out[n + i];
 		out[2 * i] = digits[byte >> 4];
 		out[2 * i + 1] = digits[byte & 15];
 	}

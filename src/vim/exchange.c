@@ -41,6 +41,11 @@ void *exchange_new(void *arg, const char *uri, struct MHD_Connection *connection
 	x->caller = info == NULL ? NULL : info->socket_context;
 	x->pub.peer = x->caller == NULL ? "" : x->caller->name;
 	list_push_back(&s->exchanges, &x->link);
+	s->n_exchanges++;
+	if (x->caller != NULL && x->caller->is_silent) {
+		x->caller->is_silent = false;
+		s->n_silent--;
+	}
 	return x;
 }
 
@@ -66,6 +71,8 @@ static void exchange_recycle(struct exchange *x)
 	struct arena *arena = x->arena;
 
 	list_remove(&x->link);
+	s->n_exchanges--;
+	s->n_suspended -= x->wait != WAIT_NOTHING ? 1 : 0;
 	if (s->n_idle >= IDLE_EXCHANGES_MAX || s->is_stopping) {
 		exchange_dispose(x);
 		return;
@@ -142,6 +149,7 @@ static void watch_start(struct exchange *x)
 void exchange_suspend(struct exchange *x, enum exchange_wait wait)
 {
 	if (x->wait == WAIT_NOTHING) {
+		x->server->n_suspended++;
 		MHD_suspend_connection(x->connection);
 		watch_start(x);
 	}
@@ -152,6 +160,7 @@ void exchange_continue(struct exchange *x)
 {
 	if (x->wait != WAIT_NOTHING) {
 		x->wait = WAIT_NOTHING;
+		x->server->n_suspended--;
 		watch_stop(x);
 		MHD_resume_connection(x->connection);
 		server_wake(x->server);

@@ -49,6 +49,7 @@ struct caller {
 	struct list_node link; /* in server->young until its first request is complete */
 	struct server *server;
 	int fd;
+	bool is_silent; /* no request has begun: perhaps still in the TLS handshake */
 	int64_t since_us;
 	char name[INET6_ADDRSTRLEN];
 };
@@ -114,6 +115,9 @@ struct server {
 	bool is_stopping;
 	struct list exchanges, idle;
 	unsigned n_idle;
+	unsigned n_exchanges, n_suspended; /* in `exchanges`; those of them that wait */
+	unsigned n_silent;		   /* connections */
+	unsigned pause_ms;		   /* see server_run() */
 	struct list young; /* connections before their first request, oldest first */
 	struct http_route routes[SERVER_ROUTES_MAX];
 	unsigned n_routes;

@@ -3,6 +3,8 @@
  * libmicrohttpd runs in its external mode: its epoll descriptor stands in the loop's, and
  * server_run() lets it work whenever that is readable. The descriptor is edge-triggered inside, so
  * server_run() goes on until MHD_get_timeout() is no longer 0 (or others have waited long enough).
+ * During a TLS handshake libmicrohttpd 0.9.75 says 0 for as long as the client takes; when that is
+ * all that can be going on, server_run() leaves off: what the client sends wakes it anyhow.
  */
 #include "vim/server.h"
 
@@ -32,6 +34,10 @@ enum {
 	TIMER_MS = 2000,      /* at least so often */
 	IDLE_S = 900,	      /* a kept-alive connection is closed after */
 	FIRST_REQUEST_S = 60, /* a new one without a whole request */
+	SILENT_MAX = 256,     /* when more have not even begun one */
+	SILENT_S = 5,
+	RUNS_MIN = 3,
+	PAUSE_MAX_MS = 1024,
 	STOP_MS = 1000,
 	BACKLOG = 1024,
 	PER_ADDRESS_MAX = 1024,
@@ -40,7 +46,8 @@ enum {
 
 static const char tls_priorities[] =
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:"
-	"+CHACHA20-POLY1305:%SERVER_PRECEDENCE";
+	"+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:"
+	"%SERVER_PRECEDENCE";
 
 /* ---- connections ---- */
 
@@ -55,6 +62,7 @@ static void caller_describe(struct caller *p, const struct sockaddr *address)
 	}
 }
 
+/* On the listening socket: connections inherit it. */
 static void socket_keep_alive(int fd)
 {
 	const int on = 1, idle_s = 60, interval_s = 15, n = 4;
@@ -74,7 +82,6 @@ static void connection_begin(struct server *s, struct MHD_Connection *connection
 	p->since_us = clock_mono_us(clock_real());
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	p->fd = info->connect_fd;
-	socket_keep_alive(p->fd);
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	caller_describe(p, info->client_addr);
 	if (s->ticket_key != NULL) {
@@ -83,6 +90,8 @@ static void connection_begin(struct server *s, struct MHD_Connection *connection
 						    s->ticket_key);
 	}
 	list_push_back(&s->young, &p->link);
+	p->is_silent = true;
+	s->n_silent++;
 	*context = p;
 }
 
@@ -94,19 +103,22 @@ static void connection_notify(void *arg, struct MHD_Connection *connection, void
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		connection_begin(arg, connection, context);
 	} else if (p != NULL) {
+		p->server->n_silent -= p->is_silent ? 1 : 0;
 		list_remove(&p->link);
 		free(p);
 		*context = NULL;
 	}
 }
 
-/* Ends connections that have not brought a whole request for too long. */
+/* Ends connections that have not brought a whole request for too long; sooner when there are many.
+ */
 static void server_sweep(struct server *s)
 {
 	int64_t now = clock_mono_us(clock_real());
+	int64_t limit_s = s->n_silent > SILENT_MAX ? SILENT_S : FIRST_REQUEST_S;
 
 	list_each (struct caller, p, &s->young, link) {
-		if (now - p->since_us < FIRST_REQUEST_S * INT64_C(1000000)) {
+		if (now - p->since_us < limit_s * 1000000) {
 			break;
 		}
 		shutdown(p->fd, SHUT_RDWR); /* libmicrohttpd sees the end and closes */
@@ -130,9 +142,18 @@ static void timer_fired(uv_timer_t *timer)
 
 static void poll_fired(uv_poll_t *poll, int status, int events)
 {
+	struct server *s = poll->data;
+
 	(void)status;
 	(void)events;
-	server_run(poll->data);
+	s->pause_ms = 1;
+	server_run(s);
+}
+
+/* Is a request or an answer under way on a connection that is not suspended? */
+static bool server_is_active(const struct server *s)
+{
+	return s->n_exchanges > s->n_suspended;
 }
 
 void server_run(struct server *s)
@@ -145,6 +166,11 @@ void server_run(struct server *s)
 			return;
 		}
 		if (wait_ms > 0) {
+			break;
+		}
+		if (i + 1 >= RUNS_MIN && s->n_silent > 0 && !server_is_active(s)) {
+			wait_ms = s->pause_ms;
+			s->pause_ms = MIN(s->pause_ms * 2, (unsigned)PAUSE_MAX_MS);
 			break;
 		}
 	}
@@ -235,6 +261,7 @@ static int listen_open(struct server *s, struct error *e)
 		return -1;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	socket_keep_alive(fd);
 	if (bind(fd, &address.any, len) != 0 || listen(fd, BACKLOG) != 0 ||
 	    getsockname(fd, &address.any, &len) != 0) {
 		error_set_sys(e, errno, "cannot listen on \"%s\" port %u", config->address,
