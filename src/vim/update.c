@@ -72,40 +72,50 @@ static void found_add(struct collecting *c, uint8_t kind, const struct value *re
 	vec_push(&c->found, (struct candidate){ .ref = ref, .index = index, .kind = kind });
 }
 
+/* By object, then oldest first. */
 static int turn_compare(const void *a, const void *b)
 {
 	const struct turn *x = a, *y = b;
 
-	if (x->index != y->index) {
-		return x->index < y->index ? -1 : 1;
-	}
 	if (x->ref != y->ref) {
 		return x->ref < y->ref ? -1 : 1;
 	}
-	return (x->version > y->version) - (x->version < y->version);
+	if (x->version != y->version) {
+		return x->version < y->version ? -1 : 1;
+	}
+	/* A successor with the same id, noticed together with the end of the first. */
+	return x->has_entered - y->has_entered;
 }
 
-/* Objects that came or went: of each, where it ended up compared with where it was. */
-static void find_turned(struct collecting *c, const struct filter *f, uint32_t first)
+/* Notes the turns that the client has not been told of: those up to the start of this set in
+ * c->turns, the objects of all of them in c->turned. */
+static void find_turns(struct collecting *c, const struct filter *f)
 {
 	vec_clear(&c->turns);
 	for (size_t i = f->turns.n; i > 0 && f->turns.items[i - 1].version > c->from->version;
 	     i--) {
-		if (f->turns.items[i - 1].index >= first) {
-			vec_push(&c->turns, f->turns.items[i - 1]);
-			bitmap_add(&c->turned, f->turns.items[i - 1].index);
+		const struct turn *t = &f->turns.items[i - 1];
+		bitmap_add(&c->turned, t->index);
+		if (t->version <= c->set->next.start) {
+			vec_push(&c->turns, *t);
 		}
 	}
 	vec_sort(&c->turns, turn_compare);
+}
+
+/* Objects that came or went: of each, where it ended up compared with where it was. One that was
+ * removed and made anew under its id is one object here, standing where the last one stands. */
+static void find_turned(struct collecting *c, uint32_t first)
+{
 	for (size_t i = 0, end; i < c->turns.n; i = end) {
 		const struct turn *t = &c->turns.items[i];
-		for (end = i + 1; end < c->turns.n && c->turns.items[end].ref == t->ref &&
-				  c->turns.items[end].index == t->index;) {
+		for (end = i + 1; end < c->turns.n && c->turns.items[end].ref == t->ref;) {
 			end++;
 		}
-		bool was = !t->has_entered, is = c->turns.items[end - 1].has_entered;
-		if (is || was) {
-			found_add(c, is ? UPDATE_ENTER : UPDATE_LEAVE, t->ref, t->index);
+		const struct turn *last = &c->turns.items[end - 1];
+		bool was = !t->has_entered, is = last->has_entered;
+		if ((is || was) && last->index >= first) {
+			found_add(c, is ? UPDATE_ENTER : UPDATE_LEAVE, t->ref, last->index);
 		}
 	}
 }
@@ -140,6 +150,15 @@ static void find_modified(struct collecting *c, const struct filter *f, uint32_t
 	}
 }
 
+/* Notes in c->turned who came after the start of this set: they are told with what followed it. */
+static void find_later(struct collecting *c, const struct filter *f)
+{
+	for (size_t i = f->turns.n; i > 0 && f->turns.items[i - 1].version > c->set->next.start;
+	     i--) {
+		bitmap_add(&c->turned, f->turns.items[i - 1].index);
+	}
+}
+
 static void find_all(struct collecting *c, const struct filter *f, uint32_t first)
 {
 	size_t room = c->max - c->set->items.n;
@@ -147,7 +166,7 @@ static void find_all(struct collecting *c, const struct filter *f, uint32_t firs
 	for (uint32_t i = bitmap_next(&f->members, first); i != UINT32_MAX;
 	     i = bitmap_next(&f->members, i + 1)) {
 		struct object *o = inventory_at(c->inv, i);
-		if (o != NULL && !o->removed) {
+		if (o != NULL && !o->removed && !bitmap_has(&c->turned, i)) {
 			found_add(c, UPDATE_ENTER, o->ref, i);
 		}
 		if (c->found.n > room) {
@@ -219,14 +238,16 @@ static bool collect_filter(struct collecting *c, const struct filter *f, uint32_
 
 	vec_clear(&c->found);
 	if (is_new) {
+		find_later(c, f);
 		find_all(c, f, first);
 	} else {
 		if (f->turns.n > 0) {
-			find_turned(c, f, first);
+			find_turns(c, f);
+			find_turned(c, first);
 		}
 		find_modified(c, f, first);
-		bitmap_clear(&c->turned);
 	}
+	bitmap_clear(&c->turned);
 	if (!take_found(c, f)) {
 		return false;
 	}
@@ -241,8 +262,8 @@ static bool collect_filters(struct collecting *c, struct list *filters)
 	const struct bookmark *from = c->from;
 
 	list_each (struct filter, f, filters, link) {
-		if (from->start != 0 && f->id < from->filter) {
-			continue;
+		if (from->start != 0 && (f->id < from->filter || f->created > from->start)) {
+			continue; /* told already, or to be told when the rest is */
 		}
 		bool is_at = from->start != 0 && f->id == from->filter;
 		if (!collect_filter(c, f, is_at ? from->index : 0)) {

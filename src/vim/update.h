@@ -8,8 +8,9 @@
  *
  * A bookmark is what the version text says. A plain one: everything up to `version` is known. One
  * of a truncated set: the client knows `version`, and since `start` has been told, in order of
- * filter and object index, everything before (filter, index). When all is told, what it knows is
- * the plain bookmark `start`. Something may be told twice, nothing is left out.
+ * filter and object index, everything before (filter, index). The pages of a truncated set tell who
+ * came and went up to `start` and no later, so that when all is told, what the client knows is the
+ * plain bookmark `start`. Something may be told twice, nothing is left out.
  *
  * Event-loop thread only.
  */
