@@ -35,7 +35,9 @@
 
 struct host_network_system;
 struct host_pairing;
-struct vm;
+struct host_services;
+struct host_stats;
+struct host_maintenance;
 
 /* What the host stands on; made before it and freed after it. */
 struct host_api {
@@ -75,12 +77,16 @@ struct host_datastore {
 	struct object *object;	/* Datastore */
 	struct object *browser; /* HostDatastoreBrowser */
 	struct datastore *ds;	/* NULL: simulated and never looked at, see host_datastore_open() */
-	unsigned n_users;	/* jobs and transfers under way */
+	char *folder;		/* NULL: not yet */
+	bool is_temporary;	/* its folder goes with the host */
+	struct datastore_space shown;
+	unsigned n_users; /* jobs and transfers under way */
 };
 
 /* A network that VMs attach to: a port group of a standard switch. */
 struct host_network {
 	struct list_node link; /* host.networks */
+	struct host *host;
 	char *name;
 	struct object *object; /* Network "HaNetwork-NAME" */
 };
@@ -93,8 +99,6 @@ struct host_vm_ops {
 	void (*unload)(struct host *h); /* lets go of all; machines run on */
 	/* A simulated datastore is about to be looked at: write what its VMs' files are. */
 	void (*materialise)(struct host *h, struct host_datastore *d);
-	/* Auto start: the host is up. */
-	void (*started)(struct host *h);
 };
 
 struct host {
@@ -130,10 +134,15 @@ struct host {
 	const struct host_vm_ops *vm_ops;
 	void *vm_layer; /* of vm.c */
 
+	struct map claims; /* files that operations work on: see host_file_claim() */
+
+	struct object *network_object;	 /* ha-network-system */
+	struct object *datastore_system; /* ha-datastoresystem */
 	struct host_network_system *network_system;
+	struct host_services *services;
 	struct host_pairing *pairing;
-	struct timer *stats_timer;
-	struct hardware_usage usage; /* last sample */
+	struct host_stats *stats;
+	struct host_maintenance *maintenance;
 };
 
 /* Builds the inventory; nothing runs yet. NULL with `e`. */
@@ -174,6 +183,10 @@ void host_datastore_release(struct host_datastore *d);
 /* The VM, powered on or suspended, whose files "[ds] path" is among or, for a folder, contains;
  * NULL when it is free. Disks count by descriptor and extent. */
 struct object *host_file_user(struct host *h, const char *ds_path);
+
+/* Keeps two operations off the same file or disk: ERROR_BUSY where another has it. */
+bool host_file_claim(struct host *h, const char *ds_path, struct error *e);
+void host_file_unclaim(struct host *h, const char *ds_path);
 
 /* ---- networks ---- */
 

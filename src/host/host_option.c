@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Advanced options of a host (vSphere API OptionManager "ha-adv-options"). */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "host/draft.h"
+#include "host/host_services.h"
+
+/* HostSystem.config.option is what the manager shows as `setting`. */
+static void options_show(struct host *h)
+{
+	struct object *o = inventory_find(h->inventory, "ha-adv-options");
+	struct arena *a = arena_new(0);
+
+	if (o != NULL) {
+		host_system_set_config(h, F_HostConfigInfo_option,
+				       object_get(o, P_OptionManager_setting, a));
+	}
+	arena_free(a);
+}
+
+static void option_changed(void *arg, const char *key, const struct value *value)
+{
+	(void)key;
+	(void)value;
+	options_show(arg);
+}
+
+bool host_options_build(struct host *h, struct error *e)
+{
+	static const char *const roles[] = { "server", "dpu", "manager", NULL };
+	const struct option_spec specs[] = {
+		{
+			.key = "Remora.accel",
+			.label = "Acceleration of VMs",
+			.summary = "kvm, or tcg where the processors do not offer virtualization",
+			.kind = OPTION_STRING,
+			.readonly = true,
+			.text = h->simulated ? "simulated" : machine_accel_name(h->accel.kind),
+		},
+		{
+			.key = "Remora.accelWhy",
+			.label = "Why this acceleration",
+			.summary = "What was found out when the host started",
+			.kind = OPTION_STRING,
+			.readonly = true,
+			.text = h->accel.why,
+		},
+		{
+			.key = "Remora.role",
+			.label = "What this node is",
+			.summary = "A server, or a card (DPU) in a server",
+			.kind = OPTION_CHOICE,
+			.readonly = true,
+			.text = node_role_name(h->node.role),
+			.choices = roles,
+		},
+		{
+			.key = "Config.HostAgent.plugins.hostsvc.esxAdminsGroup",
+			.label = "Administrators' group",
+			.summary = "Kept for clients that set it; has no effect on this host",
+			.kind = OPTION_STRING,
+			.text = "",
+		},
+	};
+	static const unsigned in_manager[] = { F_HostConfigManager_advancedOption };
+	char *path = h->state == NULL ? NULL : mem_printf("%s/options.json", h->state);
+	struct option_config c = {
+		.id = "ha-adv-options",
+		.path = path,
+		.privilege = "Host.Config.Settings",
+		.specs = specs,
+		.n_specs = ARRAY_LEN(specs),
+		.changed = option_changed,
+		.arg = h,
+	};
+
+	h->services->options = option_manager_new(h->api.service, &c, e);
+	free(path);
+	if (h->services->options == NULL) {
+		return false;
+	}
+	struct object *o = inventory_find(h->inventory, "ha-adv-options");
+	inventory_set_nested(h->system, P_HostSystem_configManager, in_manager, 1, o->ref);
+	options_show(h);
+	return true;
+}
+
+void host_options_free(struct host *h)
+{
+	option_manager_free(h->services->options);
+	h->services->options = NULL;
+}
