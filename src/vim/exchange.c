@@ -41,7 +41,7 @@ void *exchange_new(void *arg, const char *uri, struct MHD_Connection *connection
 	x->caller = info == NULL ? NULL : info->socket_context;
 	x->pub.peer = x->caller == NULL ? "" : x->caller->name;
 	list_push_back(&s->exchanges, &x->link);
-	s->n_exchanges++;
+	s->n_callbacks++;
 	if (x->caller != NULL && x->caller->is_silent) {
 		x->caller->is_silent = false;
 		s->n_silent--;
@@ -71,8 +71,8 @@ static void exchange_recycle(struct exchange *x)
 	struct arena *arena = x->arena;
 
 	list_remove(&x->link);
-	s->n_exchanges--;
-	s->n_suspended -= x->wait != WAIT_NOTHING ? 1 : 0;
+	s->n_callbacks++;
+	s->n_sending -= x->is_queued ? 1 : 0;
 	if (s->n_idle >= IDLE_EXCHANGES_MAX || s->is_stopping) {
 		exchange_dispose(x);
 		return;
@@ -149,7 +149,6 @@ static void watch_start(struct exchange *x)
 void exchange_suspend(struct exchange *x, enum exchange_wait wait)
 {
 	if (x->wait == WAIT_NOTHING) {
-		x->server->n_suspended++;
 		MHD_suspend_connection(x->connection);
 		watch_start(x);
 	}
@@ -160,7 +159,6 @@ void exchange_continue(struct exchange *x)
 {
 	if (x->wait != WAIT_NOTHING) {
 		x->wait = WAIT_NOTHING;
-		x->server->n_suspended--;
 		watch_stop(x);
 		MHD_resume_connection(x->connection);
 		server_wake(x->server);
@@ -382,6 +380,7 @@ static enum MHD_Result exchange_queue(struct exchange *x)
 		return MHD_YES;
 	}
 	x->is_queued = true;
+	x->server->n_sending++;
 	for (unsigned i = 0; i < x->n_headers; i++) {
 		MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
 	}
@@ -408,6 +407,7 @@ enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, c
 	if (x->is_gone || (is_head && x->server->is_stopping)) {
 		return MHD_NO;
 	}
+	x->server->n_callbacks++;
 	x->pub.method = method;
 	if (is_body) {
 		bool ok = exchange_body(x, upload_data, upload_data_size);
@@ -418,16 +418,15 @@ enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, c
 	} else if (!is_head) {
 		exchange_complete(x);
 	}
-	if (x->response != NULL) {
-		x->phase = is_head ? EXCHANGE_BODY : x->phase;
-		return exchange_queue(x);
-	}
 	if (is_head && x->login == NULL) {
 		x->phase = EXCHANGE_BODY;
-	} else {
+	} else if (x->response == NULL) {
 		exchange_suspend(x, WAIT_ANSWER);
 	}
-	return MHD_YES;
+	/* An answer before a body ends the connection; without one it can wait for the next step.
+	 */
+	bool is_early = is_head && x->pub.content_length == 0;
+	return x->response != NULL && !is_early ? exchange_queue(x) : MHD_YES;
 }
 
 void exchange_finished(void *server, struct MHD_Connection *connection, void **context,

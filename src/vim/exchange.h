@@ -63,6 +63,7 @@ struct peer_watch {
 /* An answer's stream; libmicrohttpd owns it through the response. */
 struct stream {
 	struct exchange *exchange; /* NULL: over */
+	struct server *server;
 	struct http_stream source;
 	bool (*pull)(void *arg, struct buf *out); /* instead of source.read */
 	bool is_last;				  /* pull() has given all */
@@ -115,10 +116,11 @@ struct server {
 	bool is_stopping;
 	struct list exchanges, idle;
 	unsigned n_idle;
-	unsigned n_exchanges, n_suspended; /* in `exchanges`; those of them that wait */
-	unsigned n_silent;		   /* connections */
-	unsigned pause_ms;		   /* see server_run() */
-	struct list young; /* connections before their first request, oldest first */
+	unsigned n_sending;	    /* answers under way */
+	uint64_t n_callbacks;	    /* libmicrohttpd made: it gets on */
+	unsigned n_silent;	    /* connections */
+	unsigned n_stale, pause_ms; /* see server_run() */
+	struct list young;	    /* connections before their first request, oldest first */
 	struct http_route routes[SERVER_ROUTES_MAX];
 	unsigned n_routes;
 	void *ticket_key; /* gnutls_datum_t */

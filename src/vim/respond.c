@@ -160,11 +160,13 @@ static ssize_t stream_read(void *arg, uint64_t pos, char *data, size_t max)
 
 	(void)pos;
 	if (st->pull != NULL) {
+		st->server->n_callbacks++;
 		return stream_pulled(st, data, max);
 	}
 	if (st->exchange == NULL || st->exchange->is_gone) {
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	}
+	st->server->n_callbacks++;
 	st->exchange->is_resumed = false;
 	ssize_t n = st->source.read(st->source.arg, data, max);
 	if (n == -1) {
@@ -197,6 +199,7 @@ static void respond_stream(struct exchange *x, int status, const char *content_t
 	uint64_t len = st->source.len < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)st->source.len;
 
 	st->exchange = x;
+	st->server = x->server;
 	st->out = (struct buf)BUF_INIT;
 	x->stream = st;
 	respond(x, status,

@@ -3,8 +3,10 @@
  * libmicrohttpd runs in its external mode: its epoll descriptor stands in the loop's, and
  * server_run() lets it work whenever that is readable. The descriptor is edge-triggered inside, so
  * server_run() goes on until MHD_get_timeout() is no longer 0 (or others have waited long enough).
- * During a TLS handshake libmicrohttpd 0.9.75 says 0 for as long as the client takes; when that is
- * all that can be going on, server_run() leaves off: what the client sends wakes it anyhow.
+ *
+ * libmicrohttpd 0.9.75 says 0 also where only the client can go on: during a TLS handshake, and for
+ * ever when a request line does not fit its buffer. So without progress (a callback) server_run()
+ * soon pauses, longer each time; what a client sends wakes it anyhow.
  */
 #include "vim/server.h"
 
@@ -36,12 +38,14 @@ enum {
 	FIRST_REQUEST_S = 60, /* a new one without a whole request */
 	SILENT_MAX = 256,     /* when more have not even begun one */
 	SILENT_S = 5,
-	RUNS_MIN = 3,
+	STALE_MAX = 5, /* whole heads are read in fewer runs, see READ_STEP */
+	STALE_SENDING_MAX = 64,
 	PAUSE_MAX_MS = 1024,
 	STOP_MS = 1000,
 	BACKLOG = 1024,
 	PER_ADDRESS_MAX = 1024,
-	PEM_LIMIT = 1 << 16
+	PEM_LIMIT = 1 << 16,
+	READ_STEP = 8 << 10 /* by so much a buffer grows; all of a head is at most 32 KiB */
 };
 
 static const char tls_priorities[] =
@@ -146,14 +150,27 @@ static void poll_fired(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	s->pause_ms = 1;
+	s->n_stale = 0;
 	server_run(s);
 }
 
-/* Is a request or an answer under way on a connection that is not suspended? */
-static bool server_is_active(const struct server *s)
+/*
+ * How often libmicrohttpd is run again without sign of progress. It sends a large answer without
+ * telling anybody, 16 KiB a time, so that while one is being sent it gets more.
+ */
+static unsigned server_stale_max(const struct server *s)
 {
-	return s->n_exchanges > s->n_suspended;
+	return s->n_sending > 0 ? STALE_SENDING_MAX : STALE_MAX;
+}
+
+/* Until when to leave it alone, as it says that it is busy but gets nowhere. */
+static unsigned server_pause(struct server *s)
+{
+	unsigned ms = s->n_sending > 0 ? 1 : s->pause_ms;
+
+	s->n_stale = 0;
+	s->pause_ms = MIN(s->pause_ms * 2, (unsigned)PAUSE_MAX_MS);
+	return ms;
 }
 
 void server_run(struct server *s)
@@ -161,6 +178,7 @@ void server_run(struct server *s)
 	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
 
 	for (int i = 0; i < RUNS_MAX; i++) {
+		uint64_t before = s->n_callbacks;
 		MHD_run(s->daemon);
 		if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES) {
 			return;
@@ -168,9 +186,11 @@ void server_run(struct server *s)
 		if (wait_ms > 0) {
 			break;
 		}
-		if (i + 1 >= RUNS_MIN && s->n_silent > 0 && !server_is_active(s)) {
-			wait_ms = s->pause_ms;
-			s->pause_ms = MIN(s->pause_ms * 2, (unsigned)PAUSE_MAX_MS);
+		if (s->n_callbacks != before) {
+			s->n_stale = 0;
+			s->pause_ms = 1;
+		} else if (++s->n_stale >= server_stale_max(s)) {
+			wait_ms = server_pause(s);
 			break;
 		}
 	}
@@ -312,6 +332,7 @@ static struct MHD_Daemon *daemon_start(struct server *s, int fd, const struct pe
 		flags, 0, NULL, NULL, exchange_step, s, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)SERVER_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+		MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)READ_STEP,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 		(unsigned)(s->is_loopback ? 0 : PER_ADDRESS_MAX), MHD_OPTION_NOTIFY_COMPLETED,
 		exchange_finished, s, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, s,
@@ -354,6 +375,7 @@ struct server *server_new(const struct server_config *config, struct error *e)
 
 	signal(SIGPIPE, SIG_IGN);
 	s->config = *config;
+	s->pause_ms = 1;
 	list_init(&s->exchanges);
 	list_init(&s->idle);
 	list_init(&s->young);
