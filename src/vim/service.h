@@ -8,13 +8,13 @@
  * it keeps the struct call pointer; call_on_abort() tells it if the client goes away first). For
  * *_Task methods it hands the call over to task_begin() (task.h).
  *
- * The service checks before the handler runs: the object exists (ManagedObjectNotFound), the method
- * belongs to its type (MethodNotFound), a session exists unless the method may be called without
- * (NotAuthenticated), and the session's user holds the privilege that the schema names on the
- * object or, for objects outside the entity tree, on the root folder (NoPermission). Required
- * arguments are present and of the declared type: the SOAP reader has seen to that. A method of the
- * type without a handler answers NotSupported. Without a session manager (session.h) nothing but
- * the methods for everyone may be called.
+ * The service checks before the handler runs: a session exists unless the method may be called
+ * without (NotAuthenticated; first, so that strangers learn nothing), the object exists
+ * (ManagedObjectNotFound), the method belongs to its type (MethodNotFound), and the session's user
+ * holds the privilege that the schema names on the object or, for objects outside the entity tree,
+ * on the root folder (NoPermission). Required arguments are present and of the declared type: the
+ * SOAP reader has seen to that. A method of the type without a handler answers NotSupported.
+ * Without a session manager (session.h) nothing but the methods for everyone may be called.
  *
  * Event-loop thread only.
  */

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Users, roles and permissions on disk, and the methods that change users. */
+#include "vim/user.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "vim/account.h"
+#include "vim/authorization.h"
+#include "vim/session_state.h"
+
+struct fixture {
+	uv_loop_t loop;
+	struct clock *clock;
+	struct inventory *inventory;
+	struct service *service;
+	struct user_store *users;
+	struct session_manager *sessions;
+	struct account_manager *accounts;
+	char dir[64], users_path[96], permissions_path[96];
+	/* of the last call */
+	char fault[64];
+	bool is_done;
+	int n_verified;
+	bool is_verified;
+};
+
+static void start(struct fixture *f)
+{
+	struct error e = { 0 };
+
+	f->clock = clock_manual_new(INT64_C(1700000000) * 1000000);
+	f->inventory = inventory_new(f->clock);
+	struct service_config config = {
+		.loop = &f->loop,
+		.clock = f->clock,
+		.inventory = f->inventory,
+		.instance_id = "ServiceInstance",
+		.root_folder_id = "ha-folder-root",
+	};
+	f->service = service_new(&config);
+	f->users = user_store_open(f->users_path, &e);
+	assert_non_null(f->users);
+	struct session_config sessions = {
+		.id = "ha-sessionmgr",
+		.authorization_id = "ha-authmgr",
+		.directory_id = "ha-user-directory",
+		.users = f->users,
+		.permissions_path = f->permissions_path,
+	};
+	f->sessions = session_manager_new(f->service, &sessions);
+	assert_non_null(f->sessions);
+	f->accounts = account_manager_new(f->service, f->users, "ha-localacctmgr");
+	inventory_add(f->inventory, T_Folder, "ha-folder-root", NULL, NULL);
+	inventory_publish(f->inventory);
+}
+
+static void stop(struct fixture *f)
+{
+	session_manager_free(f->sessions);
+	account_manager_free(f->accounts);
+	service_free(f->service);
+	user_store_free(f->users);
+	inventory_free(f->inventory);
+	clock_manual_free(f->clock);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = mem_zalloc(sizeof(*f));
+
+	uv_loop_init(&f->loop);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/user_test.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->users_path, sizeof(f->users_path), "%s/users.json", f->dir);
+	snprintf(f->permissions_path, sizeof(f->permissions_path), "%s/permissions.json", f->dir);
+	start(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	stop(f);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	assert_true(file_remove_tree_at(AT_FDCWD, f->dir, NULL));
+	free(f);
+	return 0;
+}
+
+static void verified(void *arg, bool ok)
+{
+	struct fixture *f = arg;
+
+	f->n_verified++;
+	f->is_verified = ok;
+}
+
+static bool verify(struct fixture *f, const char *name, const char *password)
+{
+	int before = f->n_verified;
+
+	user_verify(f->users, &f->loop, name, password, verified, f);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->n_verified, before + 1);
+	return f->is_verified;
+}
+
+static void users_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct stat st;
+
+	assert_true(user_set(f->users, "root", "secret", "Administrator", &e));
+	assert_true(user_set(f->users, "ops", "one", NULL, &e));
+	assert_true(user_set(f->users, "ops", NULL, "Operations", &e));
+	assert_false(user_set(f->users, "new", NULL, NULL, &e));
+	assert_false(user_set(f->users, "", "x", NULL, &e));
+	assert_int_equal(e.kind, ERROR_NAME);
+	assert_false(user_set(f->users, "a\nb", "x", NULL, &e));
+	assert_int_equal(stat(f->users_path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	stop(f);
+	start(f);
+	assert_int_equal(user_count(f->users), 2);
+	assert_string_equal(user_find(f->users, "ops")->description, "Operations");
+	assert_true(verify(f, "ops", "one"));
+	assert_true(verify(f, "ops", "one")); /* from memory */
+	assert_false(verify(f, "ops", "two"));
+	assert_false(verify(f, "nobody", "one"));
+	assert_true(user_set(f->users, "ops", "two", NULL, &e));
+	assert_false(verify(f, "ops", "one"));
+	assert_true(verify(f, "ops", "two"));
+	assert_true(user_remove(f->users, "ops", &e));
+	assert_false(verify(f, "ops", "two"));
+	assert_false(user_remove(f->users, "ops", &e));
+	assert_int_equal(e.kind, ERROR_NOT_FOUND);
+}
+
+static void many_checks_at_once_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	assert_true(user_set(f->users, "root", "secret", NULL, &e));
+	for (int i = 0; i < 200; i++) {
+		user_verify(f->users, &f->loop, "root", "secret", verified, f);
+	}
+	assert_int_equal(f->n_verified, 200 - 66); /* refused: two run, 64 wait */
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->n_verified, 200);
+	assert_true(f->is_verified);
+	user_verify(f->users, &f->loop, "root", "wrong", verified, f);
+	user_verify(f->users, &f->loop, "root", "wrong", verified, f);
+	user_verify(f->users, &f->loop, "root", "wrong", verified, f);
+	user_store_free(f->users);
+	assert_int_equal(f->n_verified, 201);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->n_verified, 203);
+	f->users = NULL;
+}
+
+static void broken_files_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const texts[] = {
+		"",
+		"[]",
+		"{}",
+		"{\"users\":[{\"name\":\"a\"}]}",
+		"{\"users\":[{\"name\":\"a\",\"hash\":\"plain\"}]}",
+	};
+	struct error e = { 0 };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/broken.json", f->dir);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		assert_true(file_write_atomic(path, texts[i], strlen(texts[i]), 0600, &e));
+		assert_null(user_store_open(path, &e));
+		assert_non_null(strstr(e.msg, "broken.json"));
+		struct authorization_config config = {
+			.id = "x", .path = path, .admin = "root", .users = f->users
+		};
+		assert_null(authorization_new(f->service, &config, &e));
+	}
+}
+
+static void permissions_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct authorization *a = session_authorization(f->sessions);
+	struct privilege_set set = { 0 };
+
+	privilege_set_add(&set, (unsigned)privilege_find("System.Read"));
+	int32_t id = authorization_set_role(a, 0, "reader", &set, &e);
+	assert_true(id > 0);
+	assert_int_equal(authorization_set_role(a, 0, "Reader", &set, &e), 0);
+	assert_int_equal(e.kind, ERROR_EXISTS);
+	struct permission_vec v = authorization_copy(a);
+	char entity[] = "ha-folder-root", ops[] = "ops";
+	struct permission p = { .entity = entity, .principal = ops, .role = id };
+	permission_add(&v, &p);
+	assert_true(authorization_replace(a, &v, &e));
+	stop(f);
+	start(f);
+	a = session_authorization(f->sessions);
+	assert_string_equal(authorization_role(a, id)->name, "reader");
+	assert_int_equal(a->permissions.n, 2);
+	struct principal who = { .name = "ops" };
+	struct object *root = service_root(f->service);
+	assert_true(authorization_may(a, &who, root, "System.Read"));
+	assert_false(authorization_may(a, &who, root, "Host.Local.CreateVM"));
+	assert_int_equal(value_count(object_get(root, P_ManagedEntity_permission, NULL)), 2);
+	/* It does not propagate. */
+	struct object *vm = inventory_add(f->inventory, T_VirtualMachine, "vm-1", NULL, NULL);
+	inventory_set_ref(vm, P_ManagedEntity_parent, root);
+	assert_false(authorization_may(a, &who, vm, "System.Read"));
+	who.name = "root";
+	assert_true(authorization_may(a, &who, vm, "System.Read"));
+	assert_true(authorization_is_admin(a, &who));
+	/* The nearest one counts. */
+	v = authorization_copy(a);
+	char vm_id[] = "vm-1", admin[] = "root";
+	p = (struct permission){ .entity = vm_id, .principal = admin, .role = ROLE_NO_ACCESS };
+	permission_add(&v, &p);
+	assert_true(authorization_replace(a, &v, &e));
+	assert_false(authorization_is_admin(a, &who));
+	assert_false(authorization_may(a, &who, vm, "System.View"));
+	assert_true(authorization_may(a, &who, root, "Authorization.ModifyRoles"));
+}
+
+static void call_done(void *arg, const struct value *result, const struct value *fault,
+		      const char *text)
+{
+	struct fixture *f = arg;
+
+	(void)result;
+	(void)text;
+	f->is_done = true;
+	snprintf(f->fault, sizeof(f->fault), "%s",
+		 fault == NULL ? "" : schema_type_name(value_type(fault)));
+}
+
+/* Calls a method of the account manager as the system; the fault's type or "". */
+static const char *account_call(struct fixture *f, uint16_t method, const char *name,
+				const char *password)
+{
+	struct arena *a = arena_new(0);
+	struct value *args = value_new(a, schema_method(method)->args);
+	struct value *spec = value_new(a, T_HostPosixAccountSpec);
+
+	if (method == M_HostLocalAccountManager_RemoveUser) {
+		value_set_str(a, args, A_HostLocalAccountManager_RemoveUser_userName, name);
+	} else {
+		value_set_str(a, spec, F_HostAccountSpec_id, name);
+		value_set_str(a, spec, F_HostAccountSpec_password, password);
+		value_set(a, args, A_HostLocalAccountManager_CreateUser_user, spec);
+	}
+	f->is_done = false;
+	service_call(session_system(f->sessions), account_manager_object(f->accounts), method, args,
+		     call_done, f);
+	assert_true(f->is_done);
+	arena_free(a);
+	return f->fault;
+}
+
+static void accounts_change(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	const uint16_t create = M_HostLocalAccountManager_CreateUser;
+	const uint16_t update = M_HostLocalAccountManager_UpdateUser;
+	const uint16_t drop = M_HostLocalAccountManager_RemoveUser;
+
+	assert_string_equal(account_call(f, create, "root", "secret"), "");
+	assert_string_equal(account_call(f, create, "ops", "one"), "");
+	assert_string_equal(account_call(f, create, "ops", "one"), "AlreadyExists");
+	assert_string_equal(account_call(f, create, "none", NULL), "InvalidArgument");
+	assert_string_equal(account_call(f, create, "a\tb", "x"), "InvalidArgument");
+	assert_string_equal(account_call(f, update, "nobody", "x"), "UserNotFound");
+	assert_string_equal(account_call(f, update, "ops", "two"), "");
+	assert_true(verify(f, "ops", "two"));
+	struct session *s = session_begin(f->sessions, "ops", "127.0.0.1", &e);
+	assert_non_null(s);
+	assert_string_equal(account_call(f, drop, "ops", NULL), "");
+	assert_int_equal(session_count(f->sessions), 0); /* the user's ended with it */
+	assert_string_equal(account_call(f, drop, "ops", NULL), "UserNotFound");
+	assert_string_equal(account_call(f, drop, "root", NULL), "AuthMinimumAdminPermission");
+	assert_non_null(user_find(f->users, "root"));
+}
+
+static void sessions_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	char first[SESSION_KEY_SIZE], second[SESSION_KEY_SIZE];
+
+	struct session *s = session_begin(f->sessions, "a", "1", &e);
+	memcpy(first, session_key(s), sizeof(first));
+	session_busy(s);
+	for (int i = 1; i < 2000; i++) {
+		struct session *next = session_begin(f->sessions, "b", "2", &e);
+		assert_non_null(next);
+		if (i == 1) {
+			memcpy(second, session_key(next), sizeof(second));
+		}
+	}
+	assert_int_equal(session_count(f->sessions), 2000);
+	assert_non_null(session_begin(f->sessions, "c", "3", &e));
+	assert_int_equal(session_count(f->sessions), 2000);
+	assert_null(session_find(f->sessions, second)); /* the oldest that was idle */
+	assert_non_null(session_find(f->sessions, first));
+	session_idle(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(users_are_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_checks_at_once_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(broken_files_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(permissions_are_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(accounts_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_are_bounded, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("user", tests, NULL, NULL);
+}
