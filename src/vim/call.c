@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "vim/fault.h"
@@ -31,18 +32,49 @@ struct call_state *call_begin(struct service *s)
 	c->pub.service = s;
 	c->phase = CALL_RUNNING;
 	c->is_on_stack = true;
+	c->begun_us = clock_mono_us(s->config.clock);
 	s->stats.n_waiting++;
 	return c;
 }
 
+/* For metrics only: what kind of work it was. */
+static enum service_class call_class(const struct call_state *c)
+{
+	uint16_t method = c->pub.method;
+	uint16_t managed = schema_method(method)->managed;
+	size_t n = c->method_name == NULL ? 0 : strlen(c->method_name);
+
+	if (method == M_none) {
+		return n == 5 ? SERVICE_READ : SERVICE_OTHER; /* Fetch, or nothing we know */
+	}
+	if (method == M_PropertyCollector_WaitForUpdatesEx ||
+	    method == M_PropertyCollector_WaitForUpdates) {
+		return SERVICE_WAIT;
+	}
+	if (n > 5 && strcmp(c->method_name + n - 5, "_Task") == 0) {
+		return SERVICE_TASK;
+	}
+	if (managed == T_SessionManager) {
+		return SERVICE_SESSION;
+	}
+	return managed == T_PropertyCollector || managed == T_ViewManager || managed == T_View ||
+			       managed == T_SearchIndex
+		       ? SERVICE_READ
+		       : SERVICE_OTHER;
+}
+
 void call_free(struct call_state *c)
 {
+	enum service_class class = call_class(c);
+
 	struct service *s = c->pub.service;
 	struct arena *arena = c->pub.arena;
 	struct buf out = c->out;
 
 	list_remove(&c->link);
 	s->stats.n_waiting--;
+	s->stats.classes[class].n++;
+	s->stats.classes[class].us += (uint64_t)(clock_mono_us(s->config.clock) - c->begun_us);
 	if (c->is_arena_taken) {
 		arena = arena_new(0);
 	} else if (arena_used(arena) > IDLE_ARENA_MAX) {

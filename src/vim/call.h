@@ -41,6 +41,7 @@ struct call_state {
 	struct list_node link;	  /* waiting: in the service's list; free: in its free list */
 	struct session_item item; /* waiting, with a session */
 	enum call_phase phase;
+	int64_t begun_us;
 	bool is_on_stack;   /* its handler has not returned */
 	bool is_owned;	    /* `item` is among the session's */
 	bool is_xml;	    /* a client waits for a document, else done() for values */

@@ -13,7 +13,13 @@ struct server_metrics {
 	struct service *service;
 	struct session_manager *sessions;
 	struct metric *requests, *faults, *waiting, *n_sessions, *objects, *kept, *kept_bytes;
-	uint64_t told_requests, told_faults;
+	struct metric *calls[SERVICE_N_CLASSES], *calls_us[SERVICE_N_CLASSES];
+	struct service_stats told;
+};
+
+static const char *const class_names[SERVICE_N_CLASSES] = {
+	[SERVICE_READ] = "read",       [SERVICE_WAIT] = "wait",	  [SERVICE_TASK] = "task",
+	[SERVICE_SESSION] = "session", [SERVICE_OTHER] = "other",
 };
 
 static void collect(void *arg)
@@ -23,10 +29,13 @@ static void collect(void *arg)
 	size_t n_kept, n_bytes;
 
 	service_stats(m->service, &stats);
-	metric_add(m->requests, stats.n_requests - m->told_requests);
-	metric_add(m->faults, stats.n_faults - m->told_faults);
-	m->told_requests = stats.n_requests;
-	m->told_faults = stats.n_faults;
+	metric_add(m->requests, stats.n_requests - m->told.n_requests);
+	metric_add(m->faults, stats.n_faults - m->told.n_faults);
+	for (unsigned i = 0; i < SERVICE_N_CLASSES; i++) {
+		metric_add(m->calls[i], stats.classes[i].n - m->told.classes[i].n);
+		metric_add(m->calls_us[i], stats.classes[i].us - m->told.classes[i].us);
+	}
+	m->told = stats;
 	metric_set(m->waiting, stats.n_waiting);
 	metric_set(m->n_sessions, m->sessions == NULL ? 0 : (double)session_count(m->sessions));
 	metric_set(m->objects, (double)inventory_count(service_inventory(m->service)));
@@ -77,6 +86,14 @@ struct server_metrics *server_metrics_new(struct server *s, const struct server_
 	m->objects = gauge("remora_vim_objects", "Managed objects");
 	m->kept = gauge("remora_vim_kept_values", "Distinct values in the property store");
 	m->kept_bytes = gauge("remora_vim_kept_values_bytes", "Their memory");
+	struct metric_family *calls =
+		metric_counter("remora_vim_calls_total", "API calls answered", "class");
+	struct metric_family *calls_us = metric_counter("remora_vim_calls_microseconds_total",
+							"Time until they were answered", "class");
+	for (unsigned i = 0; i < SERVICE_N_CLASSES; i++) {
+		m->calls[i] = metric_with(calls, &class_names[i]);
+		m->calls_us[i] = metric_with(calls_us, &class_names[i]);
+	}
 	metric_add_collector(collect, m);
 	server_route(s, &route);
 	return m;

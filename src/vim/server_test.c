@@ -380,7 +380,7 @@ static void documents_and_errors(void **state)
 		{ "/store/%2e%2e/x", "GET", 400, "" },
 		{ "/storehouse", "GET", 404, "" },
 		{ "/store/a", "GET", 401, "" },
-		{ "/metrics", "GET", 200, "remora_vim_requests_total" },
+		{ "/metrics", "GET", 200, "remora_vim_calls_total{class=\"session\"}" },
 		{ "/metrics", "HEAD", 200, "" },
 	};
 

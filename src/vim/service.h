@@ -165,8 +165,19 @@ struct call *service_request(struct service *s, const struct service_request *re
 void service_abort(struct call *c);
 
 /* What was asked so far, for metrics. */
+enum service_class {
+	SERVICE_READ,	 /* the property collector, Fetch, views, searches */
+	SERVICE_WAIT,	 /* WaitForUpdates(Ex): its time is mostly the client's wish */
+	SERVICE_TASK,	 /* …_Task */
+	SERVICE_SESSION, /* the session manager */
+	SERVICE_OTHER,
+	SERVICE_N_CLASSES
+};
 struct service_stats {
 	uint64_t n_requests, n_faults;
+	struct {
+		uint64_t n, us; /* answered, and the time until then */
+	} classes[SERVICE_N_CLASSES];
 	uint32_t n_waiting; /* calls begun and not yet answered */
 };
 void service_stats(const struct service *s, struct service_stats *out);
