@@ -16,7 +16,7 @@ _remora()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=""
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="lab simulate"
+		words="control lab simulate"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="up down status console start stop kill"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 3 ]; then
@@ -25,6 +25,9 @@ _remora()
 		console) words=$(_remora_names vms) ;;
 		start | stop | kill) words="center $(_remora_names hosts)" ;;
 		esac
+	elif [ "${COMP_WORDS[1]}" = control ] && [ "$COMP_CWORD" -eq 2 ]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
 	elif [ "${COMP_WORDS[1]}" = simulate ]; then
 		if [ "$before" = -E ]; then
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")

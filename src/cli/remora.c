@@ -10,6 +10,7 @@ static const struct command {
 	const char *name, *summary;
 	int (*run)(int argc, char **argv);
 } commands[] = {
+	{ "control", "ask a daemon on this machine", command_control },
 	{ "lab", "a small data centre on this machine", command_lab },
 };
 
