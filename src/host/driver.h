@@ -67,7 +67,8 @@ struct machine_usage {
 	int64_t started_us; /* wall time of power-on, 1970; 0 where unknown */
 };
 
-void driver_free(struct driver *d); /* all its machines must have been freed; NULL is fine */
+/* All its machines must have been freed; not from within a callback. NULL is fine. */
+void driver_free(struct driver *d);
 const char *driver_name(const struct driver *d); /* "qemu", "sim" */
 
 /* `l` outlives the machine. */

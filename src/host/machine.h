@@ -39,8 +39,10 @@ enum machine_firmware {
 	MACHINE_EFI,
 };
 
-/* What the guest sees. BusLogic has no emulation: the guest sees an LSI parallel controller in
- * its place; IDE on Arm, which never had it, is AHCI. */
+/* What the guest sees, with three exceptions. BusLogic has no emulation: an LSI parallel controller
+ * stands in its place. IDE on Arm, which never had it, is AHCI. EFI firmware for QEMU has drivers
+ * for none of the SCSI controllers, so that nothing would boot from them: with EFI all of them
+ * are virtio-scsi. */
 enum machine_controller {
 	MACHINE_LSILOGIC,
 	MACHINE_BUSLOGIC,

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all drivers share: who may do what in which state, and who is told.
+ *
+ * Invariants
+ * 1. `op` is NONE exactly when no reply waits in `reply`; STOPPING means one waits in `stop_reply`.
+ * 2. A waiting reply is taken out before it is called, so it is called once.
+ * 3. A callback may free its machine: the struct stays until the last call on the stack returned,
+ *    with `freed` set, and nobody is called any more.
+ */
+#include "host/driver.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "host/driver_impl.h"
+
+static const char *const state_names[] = { "off",     "being adopted", "starting",
+					   "running", "suspending",    "stopping" };
+
+const char *machine_state_name(enum machine_state s)
+{
+	return state_names[s];
+}
+
+void driver_free(struct driver *d)
+{
+	if (d) {
+		assert(d->n_machines == 0);
+		d->ops->free(d);
+	}
+}
+
+const char *driver_name(const struct driver *d)
+{
+	return d->ops->name;
+}
+
+struct machine *machine_new(struct driver *d, const struct machine_listener *l, void *arg)
+{
+	struct machine *m = d->ops->machine_new(d);
+	m->driver = d;
+	m->listener = l;
+	m->arg = arg;
+	d->n_machines++;
+	return m;
+}
+
+enum machine_state machine_state(const struct machine *m)
+{
+	return m->state;
+}
+
+void machine_hold(struct machine *m)
+{
+	assert(m->calls < 127);
+	m->calls++;
+}
+
+bool machine_release(struct machine *m)
+{
+	m->calls--;
+	if (!m->freed) {
+		return true;
+	}
+	if (m->calls == 0) {
+		m->driver->n_machines--;
+		m->driver->ops->machine_free(m);
+	}
+	return false;
+}
+
+static void answer(struct machine *m, struct machine_reply *r, const struct error *e)
+{
+	struct machine_reply once = *r;
+	*r = (struct machine_reply){ 0 };
+	if (once.done && !m->freed) {
+		once.done(once.arg, m, e);
+	}
+}
+
+void machine_free(struct machine *m)
+{
+	if (!m || m->freed) {
+		return;
+	}
+	struct error e = { 0 };
+	error_set(&e, ERROR_CANCELED, "the machine was let go");
+	machine_hold(m);
+	m->op = MACHINE_OP_NONE;
+	answer(m, &m->reply, &e);
+	answer(m, &m->stop_reply, &e);
+	m->freed = true;
+	machine_release(m);
+}
+
+void machine_done(struct machine *m, const struct error *e)
+{
+	enum machine_op op = m->op;
+	assert(op != MACHINE_OP_NONE);
+	machine_hold(m);
+	m->op = MACHINE_OP_NONE;
+	if (m->state != MACHINE_STOPPING) {
+		m->state = MACHINE_RUNNING;
+	}
+	answer(m, &m->reply, e);
+	machine_release(m);
+}
+
+void machine_gone(struct machine *m, enum machine_exit why, const struct error *e)
+{
+	bool was_up = m->op != MACHINE_OP_START && m->op != MACHINE_OP_RESUME &&
+		      m->op != MACHINE_OP_ADOPT;
+	struct error canceled = { 0 };
+	if (m->state == MACHINE_STOPPING) {
+		error_set(&canceled, ERROR_CANCELED, "the machine was powered off");
+	} else if (e) {
+		canceled = *e;
+	} else {
+		error_set(&canceled, ERROR_STATE, "the machine went off");
+	}
+	bool suspended = m->op == MACHINE_OP_SUSPEND && why == MACHINE_EXIT_SUSPENDED;
+	machine_hold(m);
+	m->op = MACHINE_OP_NONE;
+	m->state = MACHINE_OFF;
+	answer(m, &m->reply, suspended ? NULL : &canceled);
+	answer(m, &m->stop_reply, NULL);
+	if (was_up && !m->freed && m->listener->exited) {
+		m->listener->exited(m->arg, m, why, e);
+	}
+	machine_release(m);
+}
+
+void machine_was_reset(struct machine *m)
+{
+	machine_hold(m);
+	if (!m->freed && m->listener->reset) {
+		m->listener->reset(m->arg, m);
+	}
+	machine_release(m);
+}
+
+static bool want_state(const struct machine *m, enum machine_state s, struct error *e)
+{
+	if (m->state == s && m->op != MACHINE_OP_NONE) {
+		return error_set(e, ERROR_BUSY, "another operation on the machine is under way");
+	}
+	if (m->state != s) {
+		bool moving = m->state != MACHINE_OFF && m->state != MACHINE_RUNNING;
+		return error_set(e, moving ? ERROR_BUSY : ERROR_STATE, "the machine is %s, not %s",
+				 state_names[m->state], state_names[s]);
+	}
+	return true;
+}
+
+/* Before the driver is asked, so that it may look at m->op. */
+static void begin(struct machine *m, enum machine_op op, const struct machine_reply *r)
+{
+	m->op = op;
+	m->reply = r ? *r : (struct machine_reply){ 0 };
+}
+
+static bool began(struct machine *m, bool ok, enum machine_state before)
+{
+	if (!ok) {
+		m->op = MACHINE_OP_NONE;
+		m->reply = (struct machine_reply){ 0 };
+		m->state = before;
+	}
+	return ok;
+}
+
+static bool power_on(struct machine *m, enum machine_op how, const struct machine_spec *s,
+		     const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_OFF, e) || !machine_spec_check(s, e)) {
+		return false;
+	}
+	begin(m, how, r);
+	m->state = how == MACHINE_OP_ADOPT ? MACHINE_ADOPTING : MACHINE_STARTING;
+	return began(m, m->driver->ops->power_on(m, how, s, e), MACHINE_OFF);
+}
+
+bool machine_start(struct machine *m, const struct machine_spec *s, const struct machine_reply *r,
+		   struct error *e)
+{
+	return power_on(m, MACHINE_OP_START, s, r, e);
+}
+
+bool machine_resume(struct machine *m, const struct machine_spec *s, const struct machine_reply *r,
+		    struct error *e)
+{
+	if (!s->state_file || !s->state_file[0]) {
+		return error_set(e, ERROR_INVALID, "\"%s\": no state file", s->name);
+	}
+	return power_on(m, MACHINE_OP_RESUME, s, r, e);
+}
+
+bool machine_adopt(struct machine *m, const struct machine_spec *s, const struct machine_reply *r,
+		   struct error *e)
+{
+	return power_on(m, MACHINE_OP_ADOPT, s, r, e);
+}
+
+bool machine_stop(struct machine *m, const struct machine_reply *r, struct error *e)
+{
+	enum machine_state before = m->state;
+	if (before == MACHINE_OFF) {
+		return error_set(e, ERROR_STATE, "the machine is off");
+	}
+	if (before == MACHINE_STOPPING) {
+		return error_set(e, ERROR_BUSY, "the machine is being stopped already");
+	}
+	if (before == MACHINE_ADOPTING) {
+		return error_set(e, ERROR_BUSY, "the machine is being adopted");
+	}
+	m->state = MACHINE_STOPPING;
+	m->stop_reply = r ? *r : (struct machine_reply){ 0 };
+	if (!m->driver->ops->stop(m, e)) {
+		m->state = before;
+		m->stop_reply = (struct machine_reply){ 0 };
+		return false;
+	}
+	return true;
+}
+
+bool machine_suspend(struct machine *m, const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_RUNNING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_SUSPEND, r);
+	m->state = MACHINE_SUSPENDING;
+	return began(m, m->driver->ops->suspend(m, e), MACHINE_RUNNING);
+}
+
+bool machine_reset(struct machine *m, const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_RUNNING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_RESET, r);
+	return began(m, m->driver->ops->reset(m, e), MACHINE_RUNNING);
+}
+
+bool machine_powerdown(struct machine *m, const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_RUNNING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_POWERDOWN, r);
+	return began(m, m->driver->ops->powerdown(m, e), MACHINE_RUNNING);
+}
+
+bool machine_set_medium(struct machine *m, int32_t key, const char *path,
+			const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_RUNNING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_MEDIUM, r);
+	return began(m, m->driver->ops->set_medium(m, key, path, e), MACHINE_RUNNING);
+}
+
+bool machine_set_link(struct machine *m, int32_t key, bool connected, const struct machine_reply *r,
+		      struct error *e)
+{
+	if (!want_state(m, MACHINE_RUNNING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_LINK, r);
+	return began(m, m->driver->ops->set_link(m, key, connected, e), MACHINE_RUNNING);
+}
+
+bool machine_usage(const struct machine *m, struct machine_usage *out, struct error *e)
+{
+	if (m->state == MACHINE_OFF || m->state == MACHINE_ADOPTING) {
+		return error_set(e, ERROR_STATE, "the machine is %s", state_names[m->state]);
+	}
+	return m->driver->ops->usage(m, out, e);
+}
