@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a machine that is a QEMU process.
+ *
+ *     OFF -power_on(): spawn()-> greeting -qemu_state_power_on()-> qemu_machine_up()
+ *     OFF -power_on(): qemu_state_adopt()-> greeting -qemu_state_power_on()-> qemu_machine_up()
+ *     up -on_closed()-> no connection -on_reconnect()-> up
+ *     any -on_exit(): end()-> OFF
+ *
+ * Invariants
+ * 1. The lock in the run folder is taken before QEMU is started and handed to it: no moment at
+ *    which a started QEMU could be missed. It listens on sockets that were made before it, so
+ *    that they can be connected to from the start.
+ * 2. From spawn() or qemu_machine_watch() until end() `process` watches QEMU, and only its exit
+ *    ends the machine; losing the connection does not.
+ * 3. A guest's processors run only after `cont`, which is the last thing of a power-on.
+ * 4. An adopted QEMU is never killed for what we do not understand, only let go.
+ */
+#include "host/driver_qemu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "host/qemu_argv.h"
+#include "host/qemu_machine.h"
+
+LOG_MODULE("qemu");
+
+#define STOP_GRACE_MS  5000
+#define RECONNECT_MS   1000
+#define RESET_QUIET_MS 2000
+#define NVRAM_MAX      (64 << 20)
+#define FIRST_FD       3 /* of those handed to QEMU */
+
+struct qemu_machine *qemu_machine(struct machine *m)
+{
+	return CONTAINER_OF(m, struct qemu_machine, base);
+}
+
+struct qemu_driver *qemu_driver_of(const struct qemu_machine *m)
+{
+	return CONTAINER_OF(m->base.driver, struct qemu_driver, base);
+}
+
+/* Telling the layer above. */
+
+/* Forgets the VM; the handle may power on another. */
+static void forget(struct qemu_machine *m)
+{
+	qemu_steps_clear(m);
+	qemu_state_drop(m);
+	qmp_free(m->qmp);
+	m->qmp = NULL;
+	process_free(m->process);
+	m->process = NULL;
+	timer_stop(m->timer);
+	free(m->name);
+	free(m->uuid);
+	free(m->state_file);
+	free(m->part_file);
+	m->name = m->uuid = m->state_file = m->part_file = NULL;
+	qemu_run_fini(&m->run);
+	vec_clear(&m->cut_nics);
+	vec_each (&m->sockets, path) {
+		free(*path);
+	}
+	vec_clear(&m->sockets);
+	m->after = NULL;
+	m->is_up = m->is_ending = m->is_saved = m->is_guest_off = false;
+	m->reset_us = 0;
+	m->failure = (struct error){ 0 };
+}
+
+static void on_timer(void *arg)
+{
+	struct qemu_machine *m = arg;
+	m->tick(m);
+}
+
+void qemu_machine_tick(struct qemu_machine *m, int64_t ms, void (*tick)(struct qemu_machine *m))
+{
+	m->tick = tick;
+	timer_start(m->timer, ms, 0);
+}
+
+/* Nothing of it is left on this host but its disks and perhaps its state file. */
+static void clean(struct qemu_machine *m, bool with_log)
+{
+	qemu_run_clean(&m->run, with_log);
+	vec_each (&m->sockets, path) {
+		unlink(*path);
+	}
+	if (m->part_file) {
+		unlink(m->part_file);
+	}
+}
+
+static void on_none(struct qemu_machine *m)
+{
+	struct error e = m->failure;
+	forget(m);
+	machine_gone(&m->base, MACHINE_EXIT_FAILED, &e);
+}
+
+void qemu_machine_none(struct qemu_machine *m)
+{
+	error_set(&m->failure, ERROR_NOT_FOUND, "\"%s\": not running", m->name);
+	clean(m, true);
+	qemu_machine_tick(m, 0, on_none);
+}
+
+void qemu_machine_fail(struct qemu_machine *m, const struct error *e)
+{
+	if (m->is_ending) {
+		return;
+	}
+	m->failure = *e;
+	m->is_ending = true;
+	bool kill = m->base.op != MACHINE_OP_ADOPT || m->is_saved;
+	if (kill && m->process) {
+		process_stop(m->process, STOP_GRACE_MS);
+	} else {
+		qemu_machine_tick(m, 0, on_none);
+	}
+}
+
+void qemu_machine_up(struct qemu_machine *m)
+{
+	m->is_up = true;
+	log_info("\"%s\": runs as process %d", m->name, (int)process_pid(m->process));
+	machine_done(&m->base, NULL);
+}
+
+/* What is known about an end nobody ordered. */
+static void explain_exit(const struct qemu_machine *m, const struct process_exit *how,
+			 struct error *e)
+{
+	char words[512];
+	if (how->is_known && how->signal) {
+		error_set(e, ERROR_INTERNAL, "\"%s\": QEMU was ended by signal %d (%s)", m->name,
+			  how->signal, strsignal(how->signal));
+	} else if (qemu_run_last_words(&m->run, words, sizeof(words))) {
+		error_set(e, qmp_error_kind(words), "\"%s\": QEMU ended: %s", m->name, words);
+	} else {
+		error_set(e, ERROR_INTERNAL, "\"%s\": QEMU ended", m->name);
+	}
+}
+
+static void end(struct qemu_machine *m, const struct process_exit *how)
+{
+	struct error e = { 0 };
+	enum machine_exit why = MACHINE_EXIT_FAILED;
+	bool stopping = m->base.state == MACHINE_STOPPING;
+	if (stopping) {
+		why = MACHINE_EXIT_STOPPED;
+		if (m->is_saved) {
+			unlink(m->state_file); /* powered off after all */
+		}
+	} else if (m->failure.kind != ERROR_NONE) {
+		e = m->failure;
+		if (e.kind == ERROR_UNREACHABLE) {
+			explain_exit(m, how, &e);
+		}
+	} else if (m->is_saved) {
+		why = MACHINE_EXIT_SUSPENDED;
+	} else if (m->is_guest_off) {
+		why = MACHINE_EXIT_GUEST;
+	} else {
+		explain_exit(m, how, &e);
+	}
+	bool failed = why == MACHINE_EXIT_FAILED && e.kind != ERROR_NOT_FOUND;
+	if (failed) {
+		log_warn("%s", e.msg);
+	} else {
+		log_info("\"%s\": off", m->name);
+	}
+	clean(m, !failed);
+	forget(m);
+	machine_gone(&m->base, why, why == MACHINE_EXIT_FAILED ? &e : NULL);
+}
+
+static void on_exit_seen(void *arg, const struct process_exit *how)
+{
+	struct qemu_machine *m = arg;
+	machine_hold(&m->base);
+	if (m->qmp) {
+		qmp_drain(m->qmp); /* its last words say why */
+	}
+	if (machine_release(&m->base)) {
+		end(m, how);
+	}
+}
+
+/* The connection. */
+
+static void on_ready(void *arg)
+{
+	struct qemu_machine *m = arg;
+	if (!m->is_up && !m->is_ending) {
+		qemu_state_power_on(m);
+	}
+}
+
+/* A guest that reboots tries one way after the other, and firmware that finds itself reset resets
+ * once more: they are one. */
+static void take_reset(struct qemu_machine *m, bool by_guest)
+{
+	int64_t now_us = clock_mono_us(qemu_driver_of(m)->clock);
+	bool again = m->reset_us && now_us - m->reset_us < RESET_QUIET_MS * INT64_C(1000);
+	m->reset_us = now_us;
+	if (by_guest && !again && m->is_up) {
+		machine_was_reset(&m->base);
+	}
+}
+
+static void on_event(void *arg, const char *name, const struct json_at *data)
+{
+	struct qemu_machine *m = arg;
+	bool by_guest;
+	if (!json_has(data, "guest") || !json_get_bool(data, "guest", &by_guest, NULL)) {
+		return;
+	}
+	if (strcmp(name, "SHUTDOWN") == 0 && by_guest) {
+		m->is_guest_off = true;
+	} else if (strcmp(name, "RESET") == 0) {
+		take_reset(m, by_guest);
+	}
+}
+
+static void on_reconnect(struct qemu_machine *m)
+{
+	struct error e = { 0 };
+	if (!m->is_ending && !qemu_machine_connect(m, &e)) {
+		log_limited_warn("\"%s\": %s", m->name, e.msg);
+		qemu_machine_tick(m, RECONNECT_MS, on_reconnect);
+	}
+}
+
+static void on_closed(void *arg, const struct error *e)
+{
+	struct qemu_machine *m = arg;
+	qmp_free(m->qmp);
+	m->qmp = NULL;
+	if (m->is_ending) {
+		return;
+	}
+	if (m->is_up) {
+		log_debug("\"%s\": %s", m->name, e->msg);
+		qemu_machine_tick(m, RECONNECT_MS, on_reconnect);
+	} else if (m->base.op == MACHINE_OP_ADOPT && e->kind == ERROR_TIMEOUT) {
+		log_warn("\"%s\": runs, but does not answer: %s", m->name, e->msg);
+		qemu_machine_tick(m, RECONNECT_MS, on_reconnect);
+		qemu_machine_up(m);
+	} else {
+		qemu_machine_fail(m, e);
+	}
+}
+
+bool qemu_machine_connect(struct qemu_machine *m, struct error *e)
+{
+	struct qemu_driver *d = qemu_driver_of(m);
+	const struct qmp_handler handler = {
+		.ready = on_ready, .event = on_event, .closed = on_closed, .arg = m
+	};
+	int fd = qemu_run_connect(m->run.qmp, e);
+	if (fd < 0) {
+		return false;
+	}
+	m->qmp = qmp_new(d->loop, d->clock, fd, &handler);
+	return true;
+}
+
+bool qemu_machine_watch(struct qemu_machine *m, pid_t pid, struct error *e)
+{
+	struct process_identity who;
+	if (!process_identity_of(pid, &who, e)) {
+		return false;
+	}
+	m->process = process_adopt(qemu_driver_of(m)->loop, &who, on_exit_seen, m, e);
+	return m->process != NULL;
+}
+
+/* Starting. */
+
+/* What a new QEMU inherits, in the order of its descriptors from FIRST_FD. */
+struct inheritance {
+	int fds[2 + MACHINE_SERIALS_MAX]; /* the lock, the QMP socket, serial sockets */
+	size_t n;
+	int log;
+};
+
+static void inheritance_fini(struct inheritance *h)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		close(h->fds[i]);
+	}
+	if (h->log >= 0) {
+		close(h->log);
+	}
+}
+
+static bool inherit(struct inheritance *h, int fd)
+{
+	if (fd < 0) {
+		return false;
+	}
+	h->fds[h->n++] = fd;
+	return true;
+}
+
+/* The file is there from the start, readable by nobody else whatever the umask. */
+static bool touch(const char *path, struct error *e)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	if (fd < 0) {
+		return error_set_sys(e, errno, "\"%s\"", path);
+	}
+	close(fd);
+	return true;
+}
+
+static bool prepare_serials(const struct machine_spec *s, struct inheritance *h,
+			    struct qemu_argv_options *o, struct error *e)
+{
+	for (size_t i = 0; i < s->n_serials; i++) {
+		const struct machine_serial *p = &s->serials[i];
+		if (p->log && p->log[0] && !touch(p->log, e)) {
+			return false;
+		}
+		if (p->kind == MACHINE_SERIAL_FILE && !touch(p->path, e)) {
+			return false;
+		}
+		if (p->kind == MACHINE_SERIAL_SOCKET) {
+			o->serial_fds[i] = FIRST_FD + (int)h->n;
+			if (!inherit(h, qemu_run_listen(p->path, e))) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+/* The EFI variables: the file of the spec or, where that holds those of other firmware (a VM that
+ * came from ESXi), one beside it; made from the template when missing. */
+static char *prepare_nvram(const char *nvram, const char *template, struct error *e)
+{
+	struct stat want, have;
+	struct buf variables = BUF_INIT;
+	if (stat(template, &want) != 0) {
+		error_set_sys(e, errno, "EFI firmware \"%s\"", template);
+		return NULL;
+	}
+	char *path = mem_strdup(nvram);
+	if (stat(path, &have) == 0 && have.st_size != want.st_size) {
+		free(path);
+		path = mem_printf("%s.efivars", nvram);
+	}
+	if (access(path, F_OK) == 0) {
+		return path;
+	}
+	bool ok = file_read(template, NVRAM_MAX, &variables, e) &&
+		  file_write_atomic(path, variables.data, variables.len, 0600, e);
+	buf_free(&variables);
+	if (!ok) {
+		free(path);
+		path = NULL;
+	}
+	return path;
+}
+
+static struct process *spawn_words(struct qemu_machine *m, const struct qemu_argv *argv,
+				   const struct inheritance *h, struct error *e)
+{
+	/* As root QEMU gets root's files, and none of root's powers. */
+	static const char *const drop[] = { "setpriv", "--no-new-privs", "--inh-caps=-all",
+					    "--bounding-set=-all", "--" };
+	const char *path = getenv("PATH");
+	char *env_path = mem_printf("PATH=%s", path ? path : "/usr/bin:/bin");
+	const char *env[] = { env_path, "LC_ALL=C", NULL };
+	const char **words = mem_calloc(ARRAY_LEN(drop) + argv->n + 1, sizeof(*words));
+	bool may_drop = geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_SETPCAP) == 1;
+	size_t n = 0;
+	for (size_t i = 0; may_drop && i < ARRAY_LEN(drop); i++) {
+		words[n++] = drop[i];
+	}
+	for (size_t i = 0; i < argv->n; i++) {
+		words[n++] = argv->words[i];
+	}
+	const struct process_options options = {
+		.argv = words,
+		.env = env,
+		.cwd = "/",
+		.stdout_fd = h->log,
+		.stderr_fd = h->log,
+		.extra_fds = h->fds,
+		.n_extra_fds = h->n,
+		.is_detached = true,
+	};
+	struct process *p = process_spawn(qemu_driver_of(m)->loop, &options, on_exit_seen, m, e);
+	free(words);
+	free(env_path);
+	if (p) { /* its core would hold the guest's memory */
+		const struct rlimit none = { 0, 0 };
+		prlimit(process_pid(p), RLIMIT_CORE, &none, NULL);
+	}
+	return p;
+}
+
+static void firmware_paths(const struct qemu_driver *d, enum machine_arch arch, char **code,
+			   char **variables)
+{
+	const char *dir = d->firmware_dir ? d->firmware_dir : "/usr/share";
+	bool arm = arch == MACHINE_AARCH64;
+	*code = mem_printf("%s/%s", dir, arm ? "AAVMF/AAVMF_CODE.fd" : "OVMF/OVMF_CODE_4M.fd");
+	*variables = mem_printf("%s/%s", dir, arm ? "AAVMF/AAVMF_VARS.fd" : "OVMF/OVMF_VARS_4M.fd");
+}
+
+static bool spawn_with(struct qemu_machine *m, const struct machine_spec *s, struct inheritance *h,
+		       struct error *e)
+{
+	struct qemu_driver *d = qemu_driver_of(m);
+	struct qemu_argv_options o = { .pid_file = m->run.pid, .incoming = m->state_fd >= 0 };
+	if (!inherit(h, qemu_run_lock(&m->run, e))) {
+		return false;
+	}
+	unlink(m->run.pid); /* of one that is gone: we hold its lock */
+	o.qmp_fd = FIRST_FD + (int)h->n;
+	h->log = qemu_run_open_log(&m->run, e);
+	if (h->log < 0 || !inherit(h, qemu_run_listen(m->run.qmp, e)) ||
+	    !prepare_serials(s, h, &o, e)) {
+		return false;
+	}
+	char *program = d->program ? mem_strdup(d->program)
+				   : mem_printf("qemu-system-%s", machine_arch_name(s->arch));
+	char *code, *variables, *nvram = NULL;
+	firmware_paths(d, s->arch, &code, &variables);
+	struct machine_spec real = *s;
+	if (s->firmware == MACHINE_EFI) {
+		nvram = prepare_nvram(s->nvram, variables, e);
+		real.nvram = nvram;
+	}
+	if (s->firmware != MACHINE_EFI || nvram) {
+		struct qemu_argv argv;
+		o.program = program;
+		o.firmware = code;
+		qemu_argv_init(&argv, &real, &o);
+		m->process = spawn_words(m, &argv, h, e);
+		qemu_argv_fini(&argv);
+	}
+	free(program);
+	free(code);
+	free(variables);
+	free(nvram);
+	return m->process != NULL;
+}
+
+static bool open_state(struct qemu_machine *m, enum machine_op how, struct error *e)
+{
+	if (how == MACHINE_OP_RESUME) {
+		m->state_fd = open(m->state_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		return m->state_fd >= 0 || error_set_sys(e, errno, "\"%s\"", m->state_file);
+	}
+	if (m->state_file && access(m->state_file, F_OK) == 0) {
+		return error_set(e, ERROR_STATE, "\"%s\": is suspended in \"%s\"", m->name,
+				 m->state_file);
+	}
+	return true;
+}
+
+static bool spawn(struct qemu_machine *m, enum machine_op how, const struct machine_spec *s,
+		  struct error *e)
+{
+	struct inheritance h = { .log = -1 };
+	if (!open_state(m, how, e)) {
+		return false;
+	}
+	bool ok = spawn_with(m, s, &h, e) && qemu_machine_connect(m, e);
+	bool has_lock = h.n > 0;
+	inheritance_fini(&h);
+	if (!ok && m->process) {
+		process_stop(m->process, 0);
+	}
+	if (!ok && has_lock) {
+		clean(m, true);
+	}
+	return ok;
+}
+
+static void remember(struct qemu_machine *m, const struct machine_spec *s)
+{
+	m->name = mem_strdup(s->name);
+	m->uuid = mem_strdup(s->uuid);
+	if (s->state_file && s->state_file[0]) {
+		m->state_file = mem_strdup(s->state_file);
+		m->part_file = mem_printf("%s.part", s->state_file);
+	}
+	qemu_run_init(&m->run, s->run, s->uuid);
+	for (size_t i = 0; i < s->n_nics; i++) {
+		if (!s->nics[i].connected) {
+			vec_push(&m->cut_nics, s->nics[i].key);
+		}
+	}
+	for (size_t i = 0; i < s->n_serials; i++) {
+		if (s->serials[i].kind == MACHINE_SERIAL_SOCKET) {
+			vec_push(&m->sockets, mem_strdup(s->serials[i].path));
+		}
+	}
+}
+
+static bool power_on(struct machine *base, enum machine_op how, const struct machine_spec *s,
+		     struct error *e)
+{
+	struct qemu_machine *m = qemu_machine(base);
+	if (!file_make_dirs(s->run, 0700, e)) {
+		return false;
+	}
+	remember(m, s);
+	if (how == MACHINE_OP_ADOPT) {
+		qemu_state_adopt(m);
+		return true;
+	}
+	if (!spawn(m, how, s, e)) {
+		forget(m);
+		return false;
+	}
+	return true;
+}
+
+static bool stop(struct machine *base, struct error *e)
+{
+	struct qemu_machine *m = qemu_machine(base);
+	(void)e;
+	m->is_ending = true;
+	process_stop(m->process, STOP_GRACE_MS);
+	return true;
+}
+
+static struct machine *new_machine(struct driver *base)
+{
+	struct qemu_driver *d = CONTAINER_OF(base, struct qemu_driver, base);
+	struct qemu_machine *m = mem_zalloc(sizeof(*m));
+	m->state_fd = -1;
+	m->timer = timer_new(d->loop, d->clock, on_timer, m);
+	return &m->base;
+}
+
+static void free_machine(struct machine *base)
+{
+	struct qemu_machine *m = qemu_machine(base);
+	forget(m);
+	timer_free(m->timer);
+	vec_free(&m->steps);
+	vec_free(&m->cut_nics);
+	vec_free(&m->sockets);
+	free(m);
+}
+
+/* Fields of /proc/PID/stat, proc(5), counted from the state, which is the third. */
+static bool read_stat(pid_t pid, uint64_t *cpu_ticks, uint64_t *start_ticks, uint64_t *pages)
+{
+	char path[40];
+	struct buf b = BUF_INIT;
+	unsigned long long user, system, start;
+	long long resident;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	bool ok = file_read(path, 4096, &b, NULL);
+	const char *after_name = ok ? strrchr(b.data, ')') : NULL;
+	ok = after_name &&
+	     sscanf(after_name + 1,
+		    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d "
+		    "%*d %*d %llu %*u %lld",
+		    &user, &system, &start, &resident) == 4;
+	buf_free(&b);
+	if (ok) {
+		*cpu_ticks = user + system;
+		*start_ticks = start;
+		*pages = resident > 0 ? (uint64_t)resident : 0;
+	}
+	return ok;
+}
+
+static bool usage(const struct machine *base, struct machine_usage *out, struct error *e)
+{
+	const struct qemu_machine *m = (const struct qemu_machine *)(const void *)base;
+	uint64_t cpu, start, pages, hz = (uint64_t)sysconf(_SC_CLK_TCK);
+	struct timespec boot;
+	if (!m->process || !read_stat(process_pid(m->process), &cpu, &start, &pages)) {
+		return error_set(e, ERROR_STATE, "\"%s\": its process is gone", m->name);
+	}
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	int64_t boot_us = (int64_t)boot.tv_sec * 1000000 + boot.tv_nsec / 1000;
+	int64_t age_us = boot_us - (int64_t)(start * 1000000 / hz);
+	*out = (struct machine_usage){
+		.pid = process_pid(m->process),
+		.cpu_us = cpu * 1000000 / hz,
+		.resident = pages * (uint64_t)sysconf(_SC_PAGESIZE),
+		.started_us = clock_wall_us(qemu_driver_of(m)->clock) - age_us,
+	};
+	return true;
+}
+
+static void free_driver(struct driver *base)
+{
+	struct qemu_driver *d = CONTAINER_OF(base, struct qemu_driver, base);
+	free(d->program);
+	free(d->firmware_dir);
+	free(d);
+}
+
+static const struct driver_ops qemu_ops = {
+	.name = "qemu",
+	.free = free_driver,
+	.machine_new = new_machine,
+	.machine_free = free_machine,
+	.power_on = power_on,
+	.stop = stop,
+	.suspend = qemu_state_suspend,
+	.reset = qemu_steps_reset,
+	.powerdown = qemu_steps_powerdown,
+	.set_medium = qemu_steps_set_medium,
+	.set_link = qemu_steps_set_link,
+	.usage = usage,
+};
+
+struct driver *driver_qemu_new(uv_loop_t *loop, const struct driver_qemu_options *o)
+{
+	struct qemu_driver *d = mem_zalloc(sizeof(*d));
+	d->base.ops = &qemu_ops;
+	d->loop = loop;
+	d->clock = clock_real();
+	d->program = o && o->program ? mem_strdup(o->program) : NULL;
+	d->firmware_dir = o && o->firmware_dir ? mem_strdup(o->firmware_dir) : NULL;
+	return &d->base;
+}

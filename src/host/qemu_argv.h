@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of the QEMU that is to be a machine: from a struct machine_spec to words.
+ *
+ * The hardware a guest sees, and where it sits on the PCI bus, follows from the spec alone, so
+ * that guests keep the names of their devices, and a saved state fits, whatever else changed. Names
+ * inside QEMU: `disk-KEY` the device, `medium-KEY` its medium, `nic-KEY`.
+ *
+ * Pure: no file is looked at. Any thread.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "host/machine.h"
+
+#define QEMU_ARGV_MACHINE_X86 "pc-i440fx-7.2" /* the oldest QEMU that is supported: 7.2 */
+#define QEMU_ARGV_MACHINE_ARM "virt-7.2"
+
+/* What only the driver knows. Descriptors are numbers in the new process; -1: none. */
+struct qemu_argv_options {
+	const char *program;
+	const char *firmware; /* EFI: the code image */
+	const char *pid_file;
+	int qmp_fd;			     /* a listening socket */
+	int serial_fds[MACHINE_SERIALS_MAX]; /* listening sockets of those that are sockets */
+	bool incoming;			     /* waits for a saved state instead of starting */
+};
+
+struct qemu_argv {
+	char **words; /* NULL-terminated */
+	size_t n;
+};
+
+/* The spec must have passed machine_spec_check(). End with qemu_argv_fini(). */
+void qemu_argv_init(struct qemu_argv *a, const struct machine_spec *s,
+		    const struct qemu_argv_options *o);
+void qemu_argv_fini(struct qemu_argv *a);
+
+/* The name of a device or medium inside QEMU, into out of at least 24 bytes. */
+void qemu_argv_disk_name(int32_t key, char out[24]);
+void qemu_argv_medium_name(int32_t key, char out[24]);
+void qemu_argv_nic_name(int32_t key, char out[24]);

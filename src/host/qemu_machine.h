@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The insides of a machine that is a QEMU process, shared by the files that drive it:
+ * driver_qemu.c (its life), qemu_steps.c (orders), qemu_state.c (saving, loading, adopting).
+ * All on the loop's thread.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/process.h"
+#include "base/timer.h"
+#include "base/vec.h"
+#include "host/driver_impl.h"
+#include "host/driver_qemu.h"
+#include "host/qemu_run.h"
+#include "host/qmp.h"
+
+struct qemu_driver {
+	struct driver base;
+	uv_loop_t *loop;
+	struct clock *clock;
+	char *program;	    /* NULL: by architecture */
+	char *firmware_dir; /* NULL: Debian's */
+};
+
+struct qemu_step {
+	const char *command;
+	struct json_object *arguments; /* owned; NULL: none */
+	bool tolerant;		       /* a refusal does not end the sequence */
+	int fd;			       /* > 0: passed along, borrowed */
+};
+
+struct qemu_sync; /* an fsync() on the way, qemu_state.c */
+
+struct qemu_machine {
+	struct machine base;
+	char *name, *uuid, *state_file, *part_file; /* the last two NULL where it cannot suspend */
+	struct qemu_run run;
+	VEC(int32_t) cut_nics; /* without a link at power-on */
+	VEC(char *) sockets;   /* of serial ports, to be removed when it ends */
+
+	struct process *process;
+	struct qmp *qmp;
+	struct timer *timer;
+	void (*tick)(struct qemu_machine *m); /* what the timer calls next */
+	int64_t give_up_us;		      /* monotonic: when trying again ends */
+
+	VEC(struct qemu_step) steps; /* the sequence that runs */
+	size_t n_steps_done;
+	/* Its end: the last step's value, or the error that ended it. */
+	void (*after)(struct qemu_machine *m, const struct json_at *value, const struct error *e);
+
+	int state_fd;		/* state file being read or written; -1 */
+	struct qemu_sync *sync; /* NULL: none on the way */
+
+	bool is_up;	      /* power-on is complete */
+	bool is_ending;	      /* stop, quit or kill was ordered: replies do not matter any more */
+	bool is_saved;	      /* the state file is complete: its end means suspended */
+	bool is_guest_off;    /* the guest powered off */
+	int64_t reset_us;     /* monotonic: when the guest last reset itself */
+	struct error failure; /* why power-on failed; kind NONE: it did not */
+};
+
+struct qemu_machine *qemu_machine(struct machine *m);
+struct qemu_driver *qemu_driver_of(const struct qemu_machine *m);
+
+/* driver_qemu.c */
+
+/* Power-on has failed: ends QEMU, if there is one, and reports when it is gone. */
+void qemu_machine_fail(struct qemu_machine *m, const struct error *e);
+/* Power-on is complete: the guest runs. */
+void qemu_machine_up(struct qemu_machine *m);
+/* Calls tick(m) once after ms. */
+void qemu_machine_tick(struct qemu_machine *m, int64_t ms, void (*tick)(struct qemu_machine *m));
+/* Watches QEMU and talks to it; errors where it cannot be reached yet. */
+bool qemu_machine_connect(struct qemu_machine *m, struct error *e);
+bool qemu_machine_watch(struct qemu_machine *m, pid_t pid, struct error *e);
+/* There is no process; reports so from the loop's next turn. */
+void qemu_machine_none(struct qemu_machine *m);
+
+/* qemu_steps.c */
+void qemu_step_add(struct qemu_machine *m, const char *command, struct json_object *arguments);
+void qemu_step_add_tolerant(struct qemu_machine *m, const char *command,
+			    struct json_object *arguments);
+/* Lets `fd` be known to QEMU as `name`. */
+void qemu_step_add_fd(struct qemu_machine *m, const char *name, int fd);
+/* Runs what was added, in order; `after` is called once, later, except when the machine ends. */
+void qemu_steps_run(struct qemu_machine *m,
+		    void (*after)(struct qemu_machine *m, const struct json_at *value,
+				  const struct error *e));
+void qemu_steps_clear(struct qemu_machine *m);
+bool qemu_steps_reset(struct machine *m, struct error *e);
+bool qemu_steps_powerdown(struct machine *m, struct error *e);
+bool qemu_steps_set_medium(struct machine *m, int32_t key, const char *path, struct error *e);
+bool qemu_steps_set_link(struct machine *m, int32_t key, bool connected, struct error *e);
+
+/* qemu_state.c */
+
+/* QEMU answers for the first time: goes on with the power-on in base.op. */
+void qemu_state_power_on(struct qemu_machine *m);
+bool qemu_state_suspend(struct machine *m, struct error *e);
+/* Starts looking for a QEMU of an earlier process. */
+void qemu_state_adopt(struct qemu_machine *m);
+/* The machine is let go or has ended. */
+void qemu_state_drop(struct qemu_machine *m);

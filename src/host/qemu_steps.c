@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sequences of QMP commands, one after the other, and the operations that are no more than that. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "host/qemu_argv.h"
+#include "host/qemu_machine.h"
+
+static void add_step(struct qemu_machine *m, const struct qemu_step *s)
+{
+	vec_push(&m->steps, *s);
+}
+
+void qemu_step_add(struct qemu_machine *m, const char *command, struct json_object *arguments)
+{
+	add_step(m, &(struct qemu_step){ .command = command, .arguments = arguments });
+}
+
+void qemu_step_add_tolerant(struct qemu_machine *m, const char *command,
+			    struct json_object *arguments)
+{
+	add_step(m, &(struct qemu_step){
+			    .command = command, .arguments = arguments, .tolerant = true });
+}
+
+void qemu_step_add_fd(struct qemu_machine *m, const char *name, int fd)
+{
+	struct json_object *arguments = json_object_new_object();
+	json_put_str(arguments, "fdname", name);
+	add_step(m, &(struct qemu_step){ .command = "getfd", .arguments = arguments, .fd = fd });
+}
+
+void qemu_steps_clear(struct qemu_machine *m)
+{
+	vec_each (&m->steps, s) {
+		json_object_put(s->arguments);
+	}
+	vec_clear(&m->steps);
+	m->n_steps_done = 0;
+}
+
+static void run_next(struct qemu_machine *m);
+
+static void finish(struct qemu_machine *m, const struct json_at *value, const struct error *e)
+{
+	void (*after)(struct qemu_machine *, const struct json_at *, const struct error *) =
+		m->after;
+	qemu_steps_clear(m);
+	m->after = NULL;
+	if (!m->is_ending) {
+		after(m, value, e);
+	}
+}
+
+static void on_step_done(void *arg, const struct json_at *value, const struct error *e)
+{
+	struct qemu_machine *m = arg;
+	bool tolerant = m->steps.items[m->n_steps_done].tolerant;
+	m->n_steps_done++;
+	bool lost = e && (e->kind == ERROR_UNREACHABLE || e->kind == ERROR_TIMEOUT);
+	if (e && (!tolerant || lost)) {
+		finish(m, NULL, e);
+	} else if (m->n_steps_done == m->steps.n) {
+		finish(m, e ? NULL : value, NULL);
+	} else {
+		run_next(m);
+	}
+}
+
+/* When no connection is left, the same as a refusal, but never from within the caller. */
+static void on_unreachable(struct qemu_machine *m)
+{
+	struct error e = { 0 };
+	error_set(&e, ERROR_UNREACHABLE, "\"%s\": no connection to QEMU", m->name);
+	finish(m, NULL, &e);
+}
+
+static void run_next(struct qemu_machine *m)
+{
+	struct qemu_step *s = &m->steps.items[m->n_steps_done];
+	struct qmp_call call = { .done = on_step_done, .arg = m, .fd = s->fd };
+	struct json_object *arguments = s->arguments;
+	s->arguments = NULL;
+	if (!m->qmp) {
+		json_object_put(arguments);
+		qemu_machine_tick(m, 0, on_unreachable);
+	} else if (!qmp_execute(m->qmp, s->command, arguments, &call, NULL)) {
+		qemu_machine_tick(m, 0, on_unreachable);
+	}
+}
+
+void qemu_steps_run(struct qemu_machine *m,
+		    void (*after)(struct qemu_machine *m, const struct json_at *value,
+				  const struct error *e))
+{
+	m->after = after;
+	m->n_steps_done = 0;
+	run_next(m);
+}
+
+static void after_op(struct qemu_machine *m, const struct json_at *value, const struct error *e)
+{
+	(void)value;
+	machine_done(&m->base, e);
+}
+
+static bool want_connection(struct qemu_machine *m, struct error *e)
+{
+	return qmp_is_ready(m->qmp) ||
+	       error_set(e, ERROR_UNREACHABLE, "\"%s\": QEMU does not answer", m->name);
+}
+
+static bool run_one(struct qemu_machine *m, const char *command, struct json_object *arguments,
+		    struct error *e)
+{
+	if (!want_connection(m, e)) {
+		json_object_put(arguments);
+		return false;
+	}
+	qemu_step_add(m, command, arguments);
+	qemu_steps_run(m, after_op);
+	return true;
+}
+
+bool qemu_steps_reset(struct machine *m, struct error *e)
+{
+	return run_one(qemu_machine(m), "system_reset", NULL, e);
+}
+
+bool qemu_steps_powerdown(struct machine *m, struct error *e)
+{
+	return run_one(qemu_machine(m), "system_powerdown", NULL, e);
+}
+
+bool qemu_steps_set_link(struct machine *m, int32_t key, bool connected, struct error *e)
+{
+	char name[24];
+	qemu_argv_nic_name(key, name);
+	struct json_object *arguments = json_object_new_object();
+	json_put_str(arguments, "name", name);
+	json_put_bool(arguments, "up", connected);
+	return run_one(qemu_machine(m), "set_link", arguments, e);
+}
+
+static struct json_object *one_member(const char *key, const char *value)
+{
+	struct json_object *o = json_object_new_object();
+	json_put_str(o, key, value);
+	return o;
+}
+
+static struct json_object *medium_node(const char *node, const char *path)
+{
+	struct json_object *file = one_member("driver", "file");
+	json_put_str(file, "filename", path);
+	json_put_str(file, "locking", "on");
+	struct json_object *o = one_member("driver", "raw");
+	json_put_str(o, "node-name", node);
+	json_put_bool(o, "read-only", true);
+	json_put(o, "file", file);
+	return o;
+}
+
+bool qemu_steps_set_medium(struct machine *base, int32_t key, const char *path, struct error *e)
+{
+	struct qemu_machine *m = qemu_machine(base);
+	char device[24], medium[24];
+	qemu_argv_disk_name(key, device);
+	qemu_argv_medium_name(key, medium);
+	if (!want_connection(m, e)) {
+		return false;
+	}
+	if (path) { /* refused before the old medium is out */
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0) {
+			return error_set_sys(e, errno, "\"%s\"", path);
+		}
+		close(fd);
+	}
+	struct json_object *open_tray = one_member("id", device);
+	json_put_bool(open_tray, "force", true);
+	qemu_step_add(m, "blockdev-open-tray", open_tray);
+	qemu_step_add(m, "blockdev-remove-medium", one_member("id", device));
+	qemu_step_add_tolerant(m, "blockdev-del", one_member("node-name", medium));
+	if (path) {
+		struct json_object *insert = one_member("id", device);
+		json_put_str(insert, "node-name", medium);
+		qemu_step_add(m, "blockdev-add", medium_node(medium, path));
+		qemu_step_add(m, "blockdev-insert-medium", insert);
+		qemu_step_add(m, "blockdev-close-tray", one_member("id", device));
+	}
+	qemu_steps_run(m, after_op);
+	return true;
+}
