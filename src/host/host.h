@@ -151,6 +151,9 @@ struct host *host_new(const struct host_config *c, struct error *e);
 /* Loads the VMs, adopts what runs, begins to refresh figures. */
 bool host_start(struct host *h, struct error *e);
 
+/* What clients connect to: the port, and the certificate (PEM) whose thumbprint the host shows. */
+void host_set_endpoint(struct host *h, uint16_t port, const char *cert_path);
+
 /* Takes all objects out; running VMs run on. Jobs under way must have ended: host_is_busy(). */
 void host_free(struct host *h);
 

@@ -6,6 +6,7 @@
 #include "host/draft.h"
 #include "host/host_impl.h"
 #include "host/vmdk.h"
+#include "vim/certificate.h"
 
 /* ---- what it is ---- */
 
@@ -43,6 +44,22 @@ static struct value *summary(struct host *h, struct arena *a)
 	value_set_num(a, v, F_HostListSummary_overallStatus, E_ManagedEntityStatus_green);
 	value_set_bool(a, v, F_HostListSummary_rebootRequired, false);
 	return v;
+}
+
+void host_set_endpoint(struct host *h, uint16_t port, const char *cert_path)
+{
+	static const unsigned in_summary[] = { F_HostListSummary_config };
+	struct certificate_thumbprints prints;
+	struct arena *a = arena_new(0);
+	struct error e;
+
+	h->node.port = port;
+	struct value *v = config_summary(h, a);
+	if (certificate_thumbprints(cert_path, &prints, &e)) {
+		value_set_str(a, v, F_HostConfigSummary_sslThumbprint, prints.sha1);
+	}
+	inventory_set_nested(h->system, P_HostSystem_summary, in_summary, 1, v);
+	arena_free(a);
 }
 
 /* ---- what it can ---- */
