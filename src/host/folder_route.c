@@ -377,8 +377,7 @@ static bool claim(struct http_request *r, struct transfer *t)
 				  t->ds_path);
 		return false;
 	}
-	if (!file_is_free(t->host, t->ds_path, &e) ||
-	    !host_file_claim(t->host, t->ds_path, &e)) {
+	if (!file_is_free(t->host, t->ds_path, &e) || !host_file_claim(t->host, t->ds_path, &e)) {
 		respond_error(r, &e);
 		return false;
 	}
@@ -454,7 +453,8 @@ static size_t folder_body(struct http_request *r, const char *data, size_t len)
 	if (t == NULL || t->upload == NULL || (t->is_working && t->step != STEP_RECEIVE)) {
 		return len; /* answered already, or no upload: what comes is not wanted */
 	}
-	size_t n = MIN(len, BUFFER_MAX - MIN(t->in.len, (size_t)BUFFER_MAX));
+	size_t room = t->in.len < BUFFER_MAX ? BUFFER_MAX - t->in.len : 0;
+	size_t n = MIN(len, room);
 	buf_add(&t->in, data, n);
 	if (!t->is_working && t->in.len > 0) {
 		upload_write_on(t);
