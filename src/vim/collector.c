@@ -30,11 +30,14 @@
 #include "vim/filter.h"
 #include "vim/retrieve.h"
 #include "vim/update.h"
+#include "vim/weight.h"
 
 enum {
 	MAX_COLLECTORS = 200, /* of a session, like the others */
 	MAX_FILTERS = 1000,
 	MAX_ROOTS = 500000,
+	MAX_WEIGHT = 128 << 10, /* of a filter's specification, and for each of its objects: */
+	MAX_ROOT_WEIGHT = 512,
 	MAX_LAG = 8192, /* versions; beyond them a collector at rest is brought up to date */
 	ID_SIZE = 100
 };
@@ -483,13 +486,24 @@ static void cancel_wait_for_updates(struct call *c)
 	}
 }
 
+/* Is the specification of a size that may be kept as long as the session? */
+static bool spec_is_light(const struct value *v)
+{
+	const struct value *roots = value_get_value(v, F_PropertyFilterSpec_objectSet);
+
+	return weight_within(v, MAX_WEIGHT + value_count(roots) * MAX_ROOT_WEIGHT);
+}
+
 /* The filter's spec, or NULL when the call was answered with a fault. */
 static struct spec *filter_spec(struct call *c, struct client *client)
 {
 	struct refusal r = { .arena = c->arena };
 	const struct value *v = value_get_value(c->args, A_PropertyCollector_CreateFilter_spec);
+	if (!spec_is_light(v)) {
+		refuse_limit(c, "bytes in a filter", MAX_WEIGHT);
+		return NULL;
+	}
 	struct spec *s = spec_new(NULL, v, c->version, &r);
-
 	if (s == NULL) {
 		call_fault(c, r.fault, "%s", r.e.msg);
 		return NULL;

@@ -11,7 +11,7 @@
 
 enum {
 	MAX_SPECS = 100,
-	MAX_OPEN = 64, /* the oldest gives way */
+	MAX_OPEN = 16, /* the oldest gives way */
 	STREAM_FROM = 256,
 	STREAM_CHUNK = 64 << 10,
 	TOKEN_SIZE = 48
