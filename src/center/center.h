@@ -27,7 +27,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/list.h"
 #include "base/map.h"
+#include "vim/api.h"
 #include "vim/event.h"
 #include "vim/inventory.h"
 #include "vim/service.h"
@@ -38,37 +40,33 @@ struct database;
 struct hosts;
 struct rollup;
 
-/* What the manager stands on; made before it and freed after it. */
-struct center_api {
-	struct service *service;
-	struct inventory *inventory;
-	struct session_manager *sessions;
-	struct task_manager *tasks;
-	struct event_manager *events;
-};
-
 struct center_config {
 	uv_loop_t *loop;
 	struct clock *clock;
-	struct center_api api;
+	struct api *api;   /* of kind API_CENTER; made before the center and freed after it */
 	const char *state; /* folder of the database; NULL: nothing is kept (simulate) */
 };
 
 struct center {
 	uv_loop_t *loop;
 	struct clock *clock;
-	struct center_api api;
-	struct inventory *inventory; /* = api.inventory */
+	struct api *api;
+	struct inventory *inventory; /* = api->inventory */
 	struct database *db;	     /* NULL: nothing is kept; its functions take NULL */
 	char *state;		     /* may be NULL */
 
 	struct object *root;	    /* "group-d1", named "Datacenters" */
 	struct object *dvs_manager; /* "DVSManager" */
 
-	struct map64 names;	  /* of place.c: hash of parent and name → object */
-	int64_t next_id, ids_end; /* of center_new_id(): [next_id, ids_end) are reserved */
+	struct map64 names; /* of place.c: hash of parent and name → object */
+	int64_t next_id;    /* of center_new_id() */
 
+	struct custom_field_manager *fields;
+	struct extension_manager *extensions;
+	struct license_manager *licenses;
+	struct option_manager *options;
 	struct rollup *rollup; /* of rollup.c */
+	struct list follows;   /* of follow.c */
 	struct hosts *hosts;   /* of the layer of hosts */
 };
 
@@ -78,10 +76,11 @@ struct center *center_new(const struct center_config *config, struct error *e);
 /* Begins the work: hosts are connected. */
 bool center_start(struct center *c, struct error *e);
 
-/* Takes the manager's objects out and closes the database; hosts and VMs run on. */
+/* Closes the database; hosts and VMs run on. The objects go with the inventory (api_free()). */
 void center_free(struct center *c);
 
-/* A new id, never used before and never again, e.g. "vm-17" for "vm". */
+/* A new id, never used before and never again, e.g. "vm-17" for "vm". It writes the database: call
+ * it between begin and commit, together with the writes that use the id. */
 void center_new_id(struct center *c, const char *prefix, char *out, size_t size);
 enum {
 	CENTER_ID_MAX = 48 /* bytes of an id, with its NUL */

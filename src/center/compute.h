@@ -2,12 +2,13 @@
 /*
  * Compute resources: clusters, and what stands for a single host; each with its root resource pool.
  *
- * compute_new_standalone() and compute_drop() write the database within the caller's transaction;
- * the other functions change the inventory only. Event-loop thread only.
+ * compute_new_standalone(), compute_drop() and compute_write_host_move() write the database within
+ * the caller's transaction; the other functions change the inventory only. Event-loop thread only.
  */
 #pragma once
 
 #include "center/center.h"
+#include "center/database.h"
 
 /* ComputeResource "domain-sN" in a host folder, for one host of that name, with its root pool. In
  * the inventory at once: after a commit that fails the caller must compute_remove() it. */
@@ -31,3 +32,15 @@ struct object *compute_root_pool(struct object *compute);
 /* The compute resource that a pool (of any depth) belongs to. */
 struct object *compute_of_pool(struct object *pool);
 bool compute_is_cluster(const struct object *compute);
+
+bool compute_load(struct center *c, const struct database_entity *row, struct object *parent,
+		  struct error *e);
+
+/* A cluster in the inventory, still without pool and configuration (cluster.h). */
+struct object *compute_new_cluster(struct center *c, const char *id, const char *name,
+				   struct object *folder);
+
+/* Moves a host, with its VMs, to another compute resource; one that stood for it alone goes. Writes
+ * within the caller's transaction / then changes the inventory. */
+void compute_write_host_move(struct center *c, struct object *host, struct object *to);
+void compute_move_host(struct center *c, struct object *host, struct object *to);

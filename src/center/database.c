@@ -30,6 +30,7 @@ LOG_MODULE("database");
 static const char *const steps[] = {
 	"CREATE TABLE entity (id TEXT PRIMARY KEY NOT NULL, type TEXT NOT NULL, parent TEXT,"
 	" name TEXT, pool TEXT, data TEXT);"
+	"CREATE TABLE custom (id TEXT PRIMARY KEY NOT NULL, data TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE reference (local TEXT PRIMARY KEY NOT NULL, host TEXT NOT NULL,"
 	" remote TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE UNIQUE INDEX reference_remote ON reference (host, remote);"

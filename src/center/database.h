@@ -49,7 +49,7 @@ struct database_entity {
 
 void database_put_entity(struct database *db,
 			 const struct database_entity *entity); /* or replace */
-void database_drop_entity(struct database *db, const char *id); /* with its reference row */
+void database_drop_entity(struct database *db, const char *id); /* with its reference */
 void database_set_parent(struct database *db, const char *id, const char *parent);
 void database_set_name(struct database *db, const char *id, const char *name);
 void database_set_pool(struct database *db, const char *id, const char *pool);
@@ -58,6 +58,10 @@ void database_set_data(struct database *db, const char *id, const char *data);
 bool database_each_entity(struct database *db, const char *type,
 			  void (*fn)(void *arg, const struct database_entity *entity), void *arg,
 			  struct error *e);
+
+/* Values of an entity's custom fields, as text; NULL: none. Gone with the entity. */
+void database_set_custom(struct database *db, const char *id, const char *data);
+const char *database_custom(struct database *db, const char *id, struct arena *a);
 
 /* ---- references: which object of which host is which entity ---- */
 
@@ -122,4 +126,8 @@ const char *database_fact(struct database *db, const char *name, struct arena *a
 const char *database_text(struct arena *a, const struct value *v);
 /* A draft of `type` or of one derived from it; NULL with `e`. */
 const struct value *database_value(struct arena *a, uint16_t type, const char *text,
+				   struct error *e);
+/* The same for arrays of structures. */
+const char *database_array_text(struct arena *a, const struct value *array);
+const struct value *database_array(struct arena *a, uint16_t type, const char *text,
 				   struct error *e);

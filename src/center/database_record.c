@@ -17,6 +17,9 @@ const char *const database_sql[SQL_COUNT] = {
 			   " pool = excluded.pool, data = excluded.data",
 	[SQL_DROP_ENTITY] = "DELETE FROM entity WHERE id = ?",
 	[SQL_DROP_REF] = "DELETE FROM reference WHERE local = ?",
+	[SQL_DROP_CUSTOM] = "DELETE FROM custom WHERE id = ?",
+	[SQL_SET_CUSTOM] = "INSERT OR REPLACE INTO custom (id, data) VALUES (?, ?)",
+	[SQL_CUSTOM] = "SELECT data FROM custom WHERE id = ?",
 	[SQL_SET_PARENT] = "UPDATE entity SET parent = ?2 WHERE id = ?1",
 	[SQL_SET_NAME] = "UPDATE entity SET name = ?2 WHERE id = ?1",
 	[SQL_SET_POOL] = "UPDATE entity SET pool = ?2 WHERE id = ?1",
@@ -40,6 +43,8 @@ const char *const database_sql[SQL_COUNT] = {
 	[SQL_DROP_HOST] = "DELETE FROM host WHERE id = ?",
 	[SQL_DROP_HOST_ENTITIES] = "DELETE FROM entity WHERE id IN"
 				   " (SELECT local FROM reference WHERE host = ?)",
+	[SQL_DROP_HOST_CUSTOM] = "DELETE FROM custom WHERE id IN"
+				 " (SELECT local FROM reference WHERE host = ?)",
 	[SQL_DROP_HOST_REFS] = "DELETE FROM reference WHERE host = ?",
 	[SQL_SET_LAST_EVENT] = "UPDATE host SET last_event = ?2 WHERE id = ?1",
 	[SQL_HOSTS] = "SELECT id, address, port, user, credential, thumbprint, uuid, is_connected,"
@@ -129,6 +134,12 @@ void database_drop_entity(struct database *db, const char *id)
 {
 	write_texts(db, SQL_DROP_ENTITY, id, NULL);
 	write_texts(db, SQL_DROP_REF, id, NULL);
+	write_texts(db, SQL_DROP_CUSTOM, id, NULL);
+}
+
+void database_set_custom(struct database *db, const char *id, const char *data)
+{
+	write_texts(db, data == NULL ? SQL_DROP_CUSTOM : SQL_SET_CUSTOM, id, data);
 }
 
 void database_set_parent(struct database *db, const char *id, const char *parent)
@@ -189,6 +200,7 @@ void database_put_host(struct database *db, const struct database_host *host)
 void database_drop_host(struct database *db, const char *id)
 {
 	write_texts(db, SQL_DROP_HOST_ENTITIES, id, NULL);
+	write_texts(db, SQL_DROP_HOST_CUSTOM, id, NULL);
 	write_texts(db, SQL_DROP_HOST_REFS, id, NULL);
 	write_texts(db, SQL_DROP_HOST, id, NULL);
 	database_drop_entity(db, id);
@@ -377,13 +389,14 @@ bool database_each_task(struct database *db, void (*fn)(void *arg, const char *d
 	return each_text(db, SQL_TASKS, fn, arg, e);
 }
 
-const char *database_fact(struct database *db, const char *name, struct arena *a)
+static const char *text_of(struct database *db, enum database_sql which, const char *key,
+			   struct arena *a)
 {
-	sqlite3_stmt *s = db == NULL ? NULL : database_statement(db, SQL_FACT);
+	sqlite3_stmt *s = db == NULL ? NULL : database_statement(db, which);
 	const char *value = NULL;
 
 	if (s != NULL) {
-		bind_text(s, 1, name);
+		bind_text(s, 1, key);
 		if (sqlite3_step(s) == SQLITE_ROW) {
 			value = arena_strdup(a, text_at(s, 0));
 		}
@@ -391,6 +404,16 @@ const char *database_fact(struct database *db, const char *name, struct arena *a
 		sqlite3_clear_bindings(s);
 	}
 	return value;
+}
+
+const char *database_fact(struct database *db, const char *name, struct arena *a)
+{
+	return text_of(db, SQL_FACT, name, a);
+}
+
+const char *database_custom(struct database *db, const char *id, struct arena *a)
+{
+	return text_of(db, SQL_CUSTOM, id, a);
 }
 
 /* ---- structures ---- */
@@ -422,4 +445,42 @@ const struct value *database_value(struct arena *a, uint16_t type, const char *t
 		return NULL;
 	}
 	return v;
+}
+
+/* XML cannot hold it, and the writer lets none through. */
+#define STORED_BETWEEN '\x1e'
+
+const char *database_array_text(struct arena *a, const struct value *array)
+{
+	struct buf b = BUF_INIT;
+
+	if (value_count(array) == 0) {
+		return NULL;
+	}
+	for (size_t i = 0; i < value_count(array); i++) {
+		if (i > 0) {
+			buf_addc(&b, STORED_BETWEEN);
+		}
+		buf_adds(&b, database_text(a, value_item(array, i)));
+	}
+	const char *text = arena_strdup(a, b.data);
+	buf_free(&b);
+	return text;
+}
+
+const struct value *database_array(struct arena *a, uint16_t type, const char *text,
+				   struct error *e)
+{
+	struct value *array = value_new_array(a, type);
+
+	for (const char *end; *text != '\0'; text = end + (*end != '\0')) {
+		end = strchrnul(text, STORED_BETWEEN);
+		const char *one = arena_strndup(a, text, (size_t)(end - text));
+		const struct value *v = database_value(a, type, one, e);
+		if (v == NULL) {
+			return NULL;
+		}
+		value_push(a, array, v);
+	}
+	return array;
 }

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "center/center.h"
+#include "center/refusal.h"
 
 enum {
 	PLACE_NAME_MAX = 80 /* characters, before escaping */
@@ -39,8 +40,13 @@ const char *place_free_name(struct center *c, const struct object *parent, const
  * NULL: only out. */
 void place_set_pool(struct center *c, struct object *vm, struct object *pool);
 
+/* Parent and name as the API shows them. */
+struct object *place_parent(struct object *o);
+const char *place_name(struct object *o);
 /* The datacenter above, or NULL. */
 struct object *place_datacenter(struct object *o);
+/* Is o `top` or below it, by parent? */
+bool place_is_within(struct object *o, const struct object *top);
 /* Root folder of a datacenter by P_Datacenter_vmFolder, …hostFolder, …datastoreFolder,
  * …networkFolder. */
 struct object *place_folder(struct object *datacenter, unsigned prop);
@@ -54,3 +60,8 @@ struct object *place_at(struct object *o, unsigned prop, size_t i);
 /* A client's name as it is stored and shown, in `a`; NULL with ERROR_NAME when it is empty or too
  * long. What is escaped already stays as it is. */
 const char *place_escape(struct arena *a, const char *name, struct error *e);
+
+/* The same for a new child of `parent`: it must be free there, too. NULL: refused with InvalidName
+ * or DuplicateName. */
+const char *place_check_name(struct center *c, struct arena *a, struct object *parent,
+			     const char *given, struct refusal *r);

@@ -190,6 +190,15 @@ void event_listen(struct event_manager *m, void (*fn)(void *arg, const struct va
 	vec_push(&m->listeners, (struct event_listener){ .fn = fn, .arg = arg });
 }
 
+void event_unlisten(struct event_manager *m, const void *arg)
+{
+	for (size_t i = m->listeners.n; i-- > 0;) {
+		if (m->listeners.items[i].arg == arg) {
+			vec_remove(&m->listeners, i);
+		}
+	}
+}
+
 void event_restore(struct event_manager *m, const struct value *event)
 {
 	const struct value *kept = value_keep(event);

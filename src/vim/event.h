@@ -37,6 +37,8 @@ struct value *event_argument(struct arena *a, uint16_t type, struct object *o);
  * start (oldest first) without telling listeners. */
 void event_listen(struct event_manager *m, void (*fn)(void *arg, const struct value *event),
 		  void *arg);
+/* Takes out the listeners with that arg. */
+void event_unlisten(struct event_manager *m, const void *arg);
 void event_restore(struct event_manager *m, const struct value *event);
 
 #endif

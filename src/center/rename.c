@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "center/rename.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "center/database.h"
+#include "center/folder.h"
+#include "center/place.h"
+#include "center/pool.h"
+#include "vim/fault.h"
+
+/* What may be renamed, most derived types first, with the privilege it takes. */
+static const struct {
+	uint16_t type;
+	const char *privilege;
+} renameable[] = {
+	{ T_ClusterComputeResource, "Host.Inventory.RenameCluster" },
+	{ T_ResourcePool, "Resource.RenamePool" },
+	{ T_Datacenter, "Datacenter.Rename" },
+	{ T_Folder, "Folder.Rename" },
+};
+
+static const char *privilege_of(const struct object *o)
+{
+	for (size_t i = 0; i < ARRAY_LEN(renameable); i++) {
+		if (schema_is_a(o->type, renameable[i].type)) {
+			return renameable[i].privilege;
+		}
+	}
+	return NULL;
+}
+
+/* The root folder, the root folders of datacenters and root pools are what their names say. */
+static bool is_fixed(struct object *o)
+{
+	struct object *parent = place_parent(o);
+
+	return parent == NULL ||
+	       (schema_is_a(o->type, T_Folder) && schema_is_a(parent->type, T_Datacenter)) ||
+	       (schema_is_a(o->type, T_ResourcePool) && !schema_is_a(parent->type, T_ResourcePool));
+}
+
+/* What else shows the name. */
+static void name_show(struct object *o)
+{
+	if (schema_is_a(o->type, T_ResourcePool)) {
+		pool_show_name(o);
+	}
+}
+
+static void post_renamed(struct center *c, struct task *t, struct object *o, const char *old)
+{
+	struct arena *a = task_arena(t);
+
+	if (!schema_is_a(o->type, T_Datacenter)) {
+		return;
+	}
+	struct value *event = value_new(a, T_DatacenterRenamedEvent);
+	char text[400];
+	value_set_str(a, event, F_DatacenterRenamedEvent_oldName, old);
+	value_set_str(a, event, F_DatacenterRenamedEvent_newName, place_name(o));
+	snprintf(text, sizeof(text), "Renamed datacenter from %s to %s", old, place_name(o));
+	center_post(c, a, event, o, task_user(t), text);
+}
+
+static void rename_task(struct call *call)
+{
+	struct center *c = call_arg(call);
+	struct object *o = call->self;
+	const char *given = value_get_str(call->args, A_ManagedEntity_Rename_Task_newName);
+	struct refusal r = { 0 };
+	struct error e = { 0 };
+
+	if (!call_require(call, o, privilege_of(o))) {
+		return;
+	}
+	if (is_fixed(o)) {
+		call_fault(call, fault_new(call->arena, T_NotSupported),
+			   "\"%s\" cannot have another name", place_name(o));
+		return;
+	}
+	struct task *t = task_begin(call, c->api->tasks);
+	struct arena *a = task_arena(t);
+	const char *old = arena_strdup(a, place_name(o));
+	const char *name =
+		strcmp(given, old) == 0 ? old : place_check_name(c, a, place_parent(o), given, &r);
+	if (name == NULL) {
+		refusal_to_task(t, &r);
+		return;
+	}
+	database_begin(c->db);
+	database_set_name(c->db, object_id(o), name);
+	if (!database_commit(c->db, &e)) {
+		task_fail_error(t, &e);
+		return;
+	}
+	place_rename(c, o, name);
+	name_show(o);
+	post_renamed(c, t, o, old);
+	task_done(t, NULL);
+}
+
+/* ---- into another folder ---- */
+
+static const struct {
+	uint16_t type;
+	enum folder_kind kind;
+	const char *privilege;
+} movable[] = {
+	{ T_Datacenter, FOLDER_ROOT, "Datacenter.Move" },
+	{ T_VirtualMachine, FOLDER_VM, "VirtualMachine.Inventory.Move" },
+	{ T_ClusterComputeResource, FOLDER_HOST, "Host.Inventory.MoveCluster" },
+	{ T_ComputeResource, FOLDER_HOST, "Host.Inventory.MoveHost" },
+	{ T_Datastore, FOLDER_DATASTORE, "Datastore.Move" },
+	{ T_DistributedVirtualSwitch, FOLDER_NETWORK, "DVSwitch.Move" },
+	{ T_Network, FOLDER_NETWORK, "Network.Move" },
+};
+
+/* The privilege that moving takes; NULL: the folder is not for such. */
+static const char *move_privilege(struct object *folder, struct object *o)
+{
+	if (schema_is_a(o->type, T_Folder)) {
+		return folder_kind(o) == folder_kind(folder) ? "Folder.Move" : NULL;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(movable); i++) {
+		if (schema_is_a(o->type, movable[i].type)) {
+			return movable[i].kind == folder_kind(folder) ? movable[i].privilege : NULL;
+		}
+	}
+	return NULL;
+}
+
+static bool refuse_folder(struct refusal *r, struct arena *a, struct object *folder,
+			  struct object *o)
+{
+	struct value *fault = fault_new(a, T_InvalidFolder);
+
+	value_set(a, fault, F_InvalidFolder_target, folder->ref);
+	return refuse(r, fault, "\"%s\" cannot be moved into folder \"%s\"", place_name(o),
+		      place_name(folder));
+}
+
+static bool may_move(struct center *c, struct arena *a, const struct session *s,
+		     struct object *folder, struct object *o, struct refusal *r)
+{
+	const char *privilege =
+		schema_is_a(o->type, T_ManagedEntity) ? move_privilege(folder, o) : NULL;
+
+	if (privilege == NULL || place_parent(o) == NULL ||
+	    !schema_is_a(place_parent(o)->type, T_Folder) || place_is_within(folder, o) ||
+	    place_datacenter(place_parent(o)) != place_datacenter(folder)) {
+		return refuse_folder(r, a, folder, o);
+	}
+	if (!refusal_may(r, a, s, o, privilege) || !refusal_may(r, a, s, folder, privilege)) {
+		return false;
+	}
+	struct object *other = place_child(c, folder, place_name(o));
+	return other == NULL || other == o ||
+	       refuse(r, fault_duplicate_name(a, place_name(o), other),
+		      "folder \"%s\" has an entry \"%s\" already", place_name(folder),
+		      place_name(o));
+}
+
+static bool list_may_move(struct center *c, struct arena *a, const struct session *s,
+			  struct object *folder, const struct value *list, struct refusal *r)
+{
+	for (size_t i = 0; i < value_count(list); i++) {
+		struct object *o = inventory_find_ref(c->inventory, value_item(list, i));
+		if (o == NULL) {
+			return refuse(r, fault_not_found(a, value_item(list, i)),
+				      "\"%s\" does not exist", value_bytes(value_item(list, i)));
+		}
+		if (!may_move(c, a, s, folder, o, r)) {
+			return false;
+		}
+		for (size_t j = 0; j < i; j++) {
+			struct object *p = inventory_find_ref(c->inventory, value_item(list, j));
+			if (p != o && strcmp(place_name(p), place_name(o)) == 0) {
+				return refuse(r, fault_duplicate_name(a, place_name(o), p),
+					      "two entries are named \"%s\"", place_name(o));
+			}
+		}
+	}
+	return true;
+}
+
+static void move_into_folder(struct call *call)
+{
+	struct center *c = call_arg(call);
+	struct object *folder = call->self;
+	struct session *s = call->session;
+	const struct value *list = value_get_value(call->args, A_Folder_MoveIntoFolder_Task_list);
+	struct task *t = task_begin(call, c->api->tasks);
+	struct refusal r = { 0 };
+	struct error e = { 0 };
+
+	if (!list_may_move(c, task_arena(t), s, folder, list, &r)) {
+		refusal_to_task(t, &r);
+		return;
+	}
+	database_begin(c->db);
+	for (size_t i = 0; i < value_count(list); i++) {
+		database_set_parent(c->db, value_bytes(value_item(list, i)), object_id(folder));
+	}
+	if (!database_commit(c->db, &e)) {
+		task_fail_error(t, &e);
+		return;
+	}
+	for (size_t i = 0; i < value_count(list); i++) {
+		place_move(c, inventory_find_ref(c->inventory, value_item(list, i)), folder);
+	}
+	task_done(t, NULL);
+}
+
+void rename_register(struct center *c)
+{
+	struct service *s = c->api->service;
+
+	for (size_t i = 0; i < ARRAY_LEN(renameable); i++) {
+		service_handle(s, renameable[i].type, M_ManagedEntity_Rename_Task, rename_task, c);
+	}
+	service_handle(s, T_Folder, M_Folder_MoveIntoFolder_Task, move_into_folder, c);
+}
