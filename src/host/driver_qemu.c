@@ -572,8 +572,8 @@ static bool read_stat(pid_t pid, uint64_t *cpu_ticks, uint64_t *start_ticks, uin
 {
 	char path[40];
 	struct buf b = BUF_INIT;
-	unsigned long long user, system, start;
-	long long resident;
+	unsigned long long user = 0, system = 0, start = 0;
+	long long resident = 0;
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	bool ok = file_read(path, 4096, &b, NULL);
 	const char *after_name = ok ? strrchr(b.data, ')') : NULL;

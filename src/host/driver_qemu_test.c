@@ -531,6 +531,27 @@ static void test_failures(void **state)
 	unlink(f->state);
 }
 
+static void test_stop_overtakes(void **state)
+{
+	struct fixture *f = *state;
+	struct machine_reply start = reply_to(f);
+	struct machine_usage usage;
+	assert_true(machine_start(f->machine, &f->spec, &start, NULL));
+	assert_int_equal(machine_state(f->machine), MACHINE_STARTING);
+	struct machine_reply stop = { 0 };
+	assert_true(machine_stop(f->machine, &stop, NULL));
+	wait_reply(f);
+	assert_int_equal(f->error.kind, ERROR_CANCELED);
+	assert_int_equal(machine_state(f->machine), MACHINE_OFF);
+	assert_no_traces(f);
+
+	do_start(f); /* one that hangs can be stopped as well */
+	assert_true(machine_usage(f->machine, &usage, NULL));
+	assert_int_equal(kill((pid_t)usage.pid, SIGSTOP), 0);
+	do_stop(f);
+	assert_no_traces(f);
+}
+
 static void boot_from(struct fixture *f, enum machine_controller c)
 {
 	f->disks[0].controller = c;
@@ -572,6 +593,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_killed_while_suspending, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_media_and_links, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stop_overtakes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boot_from_each_controller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boot_efi, set_up, tear_down),
 	};
