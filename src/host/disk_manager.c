@@ -306,6 +306,44 @@ static bool query(struct call *c, const struct file_arg *where, struct disk_info
 	return ok;
 }
 
+/* QueryVirtualDiskInfo_Task: a disk and its parents. Disks here have none: vmdk_check(). */
+static void info_finish(struct file_op *op)
+{
+	struct disk_place at = file_op_disk(op, 0);
+	struct arena *a = task_arena(op->task);
+	struct value *list = value_new_array(a, T_VirtualDiskInfo);
+	struct value *v = value_new(a, T_VirtualDiskInfo);
+	struct value *unit = value_new(a, T_VirtualDiskInfoUnit);
+	struct disk_info info;
+	struct error e;
+
+	if (!disk_query(&at, &info, &e)) {
+		task_fail_file(op->task, &e, op->places[0].ds_path);
+		return;
+	}
+	value_set_str(a, unit, F_VirtualDiskInfoUnit_name, op->places[0].ds_path);
+	value_set(a, v, F_VirtualDiskInfo_unit, unit);
+	value_set_str(a, v, F_VirtualDiskInfo_diskType,
+		      info.format == DISK_THIN		 ? "thin"
+		      : info.format == DISK_EAGER_ZEROED ? "eagerZeroedThick"
+							 : "preallocated");
+	value_push(a, list, v);
+	task_done(op->task, list);
+}
+
+static void query_info(struct call *c)
+{
+	static const struct file_arg where = WHERE(QueryVirtualDiskInfo_Task);
+	struct file_op *op = file_op_new(c);
+
+	if (file_op_place(op, c, &where) && file_op_begin(op, c, 0)) {
+		struct job_handler handler = file_op_handler(op);
+		struct job_work work = { .run = exists_run, .data = op };
+		op->finish = info_finish;
+		op->job = job_start(&handler, &work);
+	}
+}
+
 static void query_uuid(struct call *c)
 {
 	static const struct file_arg where = WHERE(QueryVirtualDiskUuid);
@@ -379,6 +417,7 @@ void disk_manager_build(struct host *h)
 		{ M_VirtualDiskManager_InflateVirtualDisk_Task, inflate_disk },
 		{ M_VirtualDiskManager_EagerZeroVirtualDisk_Task, eager_zero_disk },
 		{ M_VirtualDiskManager_DefragmentVirtualDisk_Task, defragment_disk },
+		{ M_VirtualDiskManager_QueryVirtualDiskInfo_Task, query_info },
 		{ M_VirtualDiskManager_QueryVirtualDiskUuid, query_uuid },
 		{ M_VirtualDiskManager_SetVirtualDiskUuid, set_uuid },
 		{ M_VirtualDiskManager_QueryVirtualDiskGeometry, query_geometry },

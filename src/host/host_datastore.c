@@ -57,10 +57,36 @@ struct host_datastore *host_datastore_by_ref(struct host *h, const struct value 
 			   : host_datastore_by_object(h, inventory_find_ref(h->inventory, ref));
 }
 
+/* "[ds] ./a/./b" means "[ds] a/b": clients build paths like that. */
+static char *without_dots(const char *ds_path)
+{
+	const char *p = strchr(ds_path, ']');
+	struct buf b = BUF_INIT;
+
+	if (p == NULL || strchr(p, '.') == NULL) {
+		return mem_strdup(ds_path);
+	}
+	p += p[1] == ' ' ? 2 : 1;
+	buf_add(&b, ds_path, (size_t)(p - ds_path));
+	while (*p != '\0') {
+		size_t n = strcspn(p, "/");
+		bool has_more = p[n] == '/';
+		if (n != 1 || p[0] != '.') {
+			buf_add(&b, p, n + has_more);
+		}
+		p += n + has_more;
+	}
+	return buf_take(&b);
+}
+
 struct host_datastore *host_datastore_of_path(struct host *h, const char *ds_path,
 					      struct datastore_path *out, struct error *e)
 {
-	if (!datastore_path_parse(ds_path, out, e)) {
+	char *path = without_dots(ds_path);
+	bool ok = datastore_path_parse(path, out, e);
+
+	free(path);
+	if (!ok) {
 		return NULL;
 	}
 	struct host_datastore *d = host_datastore_find(h, out->datastore);

@@ -192,6 +192,20 @@ static struct value *scsi_disk(const struct hardware_block *b, struct arena *a)
 	return v;
 }
 
+static struct value *block_hbas(struct arena *a)
+{
+	struct value *list = value_new_array(a, T_HostHostBusAdapter);
+	struct value *v = value_new(a, T_HostBlockHba);
+
+	value_set_str(a, v, F_HostHostBusAdapter_key, "key-vim.host.BlockHba-vmhba0");
+	value_set_str(a, v, F_HostHostBusAdapter_device, "vmhba0");
+	value_set_num(a, v, F_HostHostBusAdapter_bus, 0);
+	value_set_str(a, v, F_HostHostBusAdapter_status, "online");
+	value_set_str(a, v, F_HostHostBusAdapter_model, "Local block devices of the node");
+	value_push(a, list, v);
+	return list;
+}
+
 static void storage_build(struct host *h, struct arena *a)
 {
 	struct object *o = manager_new(h, T_HostStorageSystem, "storageSystem",
@@ -202,8 +216,10 @@ static void storage_build(struct host *h, struct arena *a)
 	for (size_t i = 0; i < h->hardware->n_blocks; i++) {
 		value_push(a, luns, scsi_disk(&h->hardware->blocks[i], a));
 	}
-	value_set(a, info, F_HostStorageDeviceInfo_hostBusAdapter,
-		  value_new_array(a, T_HostHostBusAdapter));
+	/* Where there is none the list stays unset: libvirt takes an empty one for an error. */
+	if (h->hardware->n_blocks > 0) {
+		value_set(a, info, F_HostStorageDeviceInfo_hostBusAdapter, block_hbas(a));
+	}
 	value_set(a, info, F_HostStorageDeviceInfo_scsiLun, luns);
 	value_set_bool(a, info, F_HostStorageDeviceInfo_softwareInternetScsiEnabled, false);
 	inventory_set(o, P_HostStorageSystem_storageDeviceInfo, info);
