@@ -482,6 +482,16 @@ void inventory_touch(struct object *o, unsigned prop, const char *path)
 	journal_note(o, prop, path, CHANGE_ASSIGN);
 }
 
+void inventory_touch_diff(struct object *o, unsigned prop, const struct value *old,
+			  const struct value *now)
+{
+	assert(!o->removed && prop < o->n_props);
+	if (old != now) {
+		changed_now(o);
+		journal_diff(o, prop, old, now);
+	}
+}
+
 /* ---- readers and listeners ---- */
 
 uint64_t inventory_version(const struct inventory *inv)

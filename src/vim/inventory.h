@@ -124,6 +124,10 @@ bool inventory_set_nested(struct object *o, unsigned prop, const unsigned *field
 /* Says that a computed property may have changed (path: property name, or deeper). */
 void inventory_touch(struct object *o, unsigned prop, const char *path);
 
+/* The same for every path at which two kept values of a computed property (or NULL) differ. */
+void inventory_touch_diff(struct object *o, unsigned prop, const struct value *old,
+			  const struct value *now);
+
 /* ---- for the collector ---- */
 
 uint64_t inventory_version(const struct inventory *inv); /* of the newest change */
