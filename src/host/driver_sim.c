@@ -213,3 +213,10 @@ void driver_sim_guest_off(struct machine *m)
 	list_remove(&sim_machine(m)->node);
 	machine_gone(m, MACHINE_EXIT_GUEST, NULL);
 }
+
+void driver_sim_found(struct machine *m, int64_t started_us)
+{
+	assert(m->driver->ops == &sim_ops && m->state == MACHINE_OFF);
+	m->state = MACHINE_RUNNING;
+	sim_machine(m)->started_us = started_us;
+}

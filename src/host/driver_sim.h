@@ -17,3 +17,6 @@ struct driver *driver_sim_new(uv_loop_t *loop, struct clock *c, int64_t delay_ms
 /* What a guest may do by itself. The machine must be RUNNING. */
 void driver_sim_guest_reset(struct machine *m);
 void driver_sim_guest_off(struct machine *m);
+
+/* The machine, OFF, has been running all the time, since started_us (wall clock). */
+void driver_sim_found(struct machine *m, int64_t started_us);
