@@ -24,6 +24,7 @@
 #include "host/driver_sim.h"
 #include "host/folder_route.h"
 #include "host/host.h"
+#include "host/vm.h"
 #include "vim/account.h"
 #include "vim/api.h"
 #include "vim/certificate.h"
@@ -324,6 +325,7 @@ static bool host_begin(struct hostd *d, struct error *e)
 	if (d->host == NULL) {
 		return false;
 	}
+	vm_layer_attach(d->host);
 	return host_start(d->host, e);
 }
 

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The start: VMs come back from vms.json and their .vmx files, what an interruption left is cleaned
+ * away, and machines that run are adopted. A VM whose .vmx cannot be read is shown as invalid (or
+ * inaccessible, where its datastore is missing) and never forgotten.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "host/vm_impl.h"
+#include "vim/fault.h"
+
+LOG_MODULE("vm");
+
+enum {
+	ADOPT_LIMIT_MS = 20000, /* what has not answered by then is found later */
+};
+
+/* ---- .vmx files ---- */
+
+static struct vmx *vmx_read(struct vm_layer *l, const char *path, struct error *e)
+{
+	struct datastore_path at;
+	struct host_datastore *d = host_datastore_of_path(l->host, path, &at, e);
+	struct datastore *ds = d == NULL ? NULL : host_datastore_open(d, e);
+
+	return ds == NULL ? NULL : vmx_load(datastore_root(ds), at.path, e);
+}
+
+const struct value *vm_read_config(struct vm_layer *l, const char *path,
+				   enum vm_strictness strictness, struct arena *a,
+				   struct vm_refusal *r, bool *incomplete)
+{
+	struct vm_env env = host_vm_env(l->host, strictness);
+	const struct value *config = NULL;
+	struct error e = { 0 };
+	struct vmx *vmx = vmx_read(l, path, &e);
+
+	if (vmx == NULL) {
+		bool garbled = e.kind == ERROR_CORRUPT || e.kind == ERROR_LIMIT ||
+			       e.kind == ERROR_UNSUPPORTED;
+		vm_refuse(r,
+			  garbled ? fault_new(a, T_InvalidFormat)
+				  : fault_from_file_error(a, &e, path),
+			  "\"%.100s\": %.120s", path, e.msg);
+		return NULL;
+	}
+	if (incomplete != NULL) {
+		*incomplete = vmx_get(vmx, "uuid.bios") == NULL || vmx_get(vmx, "vc.uuid") == NULL;
+	}
+	bool ok = vm_config_from_vmx(a, vmx, path, &env, &config, r);
+	vmx_free(vmx);
+	return ok ? config : NULL;
+}
+
+uint8_t vm_connection_without_config(struct vm_layer *l, const char *path)
+{
+	struct datastore_path at;
+	struct host_datastore *d = host_datastore_of_path(l->host, path, &at, NULL);
+
+	return d == NULL || host_datastore_open(d, NULL) == NULL
+		       ? E_VirtualMachineConnectionState_inaccessible
+		       : E_VirtualMachineConnectionState_invalid;
+}
+
+bool vm_has_state_file(const struct vm *vm)
+{
+	struct arena *a = arena_new(0);
+	struct vm_env env = host_vm_env(vm->layer->host, VM_RELOAD);
+	bool found = env.file_exists(env.arg, vm_state_path(vm, a));
+
+	arena_free(a);
+	return found;
+}
+
+/* ---- loading ---- */
+
+static void load_one(struct vm *vm, struct arena *a)
+{
+	struct vm_refusal r = { 0 };
+	const struct value *config = vm_read_config(vm->layer, vm->path, VM_RELOAD, a, &r, NULL);
+
+	if (config == NULL) {
+		log_warn("virtual machine \"%s\": %s", vm->name, r.text);
+		vm->connection = vm_connection_without_config(vm->layer, vm->path);
+	} else if (vm_has_state_file(vm)) {
+		vm->power = E_VirtualMachinePowerState_suspended;
+	}
+	vm_publish(&vm, &config, 1, vm_pool(vm->layer, vm->pool));
+}
+
+static void load_all(struct vm_layer *l)
+{
+	struct arena *a = arena_new(0);
+
+	list_each (struct vm, vm, &l->vms, link) {
+		load_one(vm, a);
+		arena_reset(a);
+	}
+	arena_free(a);
+	bool had_leftovers = !list_is_empty(&l->leftovers);
+	while (!list_is_empty(&l->leftovers)) {
+		struct vm_leftover *x =
+			list_entry(list_front(&l->leftovers), struct vm_leftover, link);
+		vm_leftover_clean(l, x);
+		vm_leftover_free(x);
+	}
+	if (had_leftovers) {
+		vm_store_save(l, NULL);
+	}
+}
+
+/* ---- adopting ---- */
+
+static void adopted(void *arg, struct machine *m, const struct error *e)
+{
+	struct vm *vm = arg;
+	struct machine_usage usage = { 0 };
+
+	vm->layer->n_adopting--;
+	if (e == NULL) {
+		machine_usage(m, &usage, NULL);
+		log_info("virtual machine \"%s\" runs on", vm_name(vm));
+		vm_claim(vm, NULL);
+		vm_is_on(vm, usage.started_us);
+		return;
+	}
+	if (e->kind != ERROR_NOT_FOUND && e->kind != ERROR_CANCELED) {
+		log_warn("virtual machine \"%s\": %s", vm_name(vm), e->msg);
+	}
+	if (e->kind != ERROR_CANCELED) {
+		vm_is_off(vm, vm_has_state_file(vm) ? E_VirtualMachinePowerState_suspended
+						    : E_VirtualMachinePowerState_poweredOff);
+	}
+}
+
+static void adopt(struct vm *vm)
+{
+	struct machine_reply reply = { .done = adopted, .arg = vm };
+	struct arena *a = arena_new(0);
+	struct machine_spec spec;
+	struct error e = { 0 };
+	const char *file;
+
+	/* A machine whose disk was deleted may run on all the same. */
+	if (!vm_machine_spec(vm, a, true, &spec, &file, &e)) {
+		log_warn("virtual machine \"%s\" is not looked for: %s", vm_name(vm), e.msg);
+		arena_free(a);
+		return;
+	}
+	vm->machine = machine_new(vm->layer->host->driver, &vm_machine_listener, vm);
+	vm->layer->n_adopting++;
+	if (!machine_adopt(vm->machine, &spec, &reply, &e)) {
+		vm->layer->n_adopting--;
+		log_warn("virtual machine \"%s\": %s", vm_name(vm), e.msg);
+		machine_free(vm->machine);
+		vm->machine = NULL;
+	}
+	arena_free(a);
+}
+
+static void limit_over(uv_timer_t *t)
+{
+	*(bool *)t->data = true;
+}
+
+/* Clients shall not see a running VM as off: nobody is served before all have been looked for. */
+static void adopt_wait(struct vm_layer *l)
+{
+	struct host *h = l->host;
+	uv_timer_t limit;
+	bool over = false;
+
+	if (h->loop == NULL) {
+		return;
+	}
+	uv_timer_init(h->loop, &limit);
+	limit.data = &over;
+	uv_timer_start(&limit, limit_over, ADOPT_LIMIT_MS, 0);
+	while (l->n_adopting > 0 && !over) {
+		if (clock_is_manual(h->clock)) {
+			clock_advance(h->clock, 1000);
+			uv_run(h->loop, UV_RUN_NOWAIT);
+		} else {
+			uv_run(h->loop, UV_RUN_ONCE);
+		}
+	}
+	uv_timer_stop(&limit);
+	uv_close((uv_handle_t *)&limit, NULL);
+	uv_run(h->loop, UV_RUN_NOWAIT);
+	if (over) {
+		log_warn("%zu virtual machines did not answer yet", l->n_adopting);
+	}
+}
+
+bool vm_layer_load(struct host *h, struct error *e)
+{
+	struct vm_layer *l = h->vm_layer;
+
+	if (!vm_store_load(l, e)) {
+		return false;
+	}
+	load_all(l);
+	if (!h->simulated) {
+		list_each (struct vm, vm, &l->vms, link) {
+			if (vm_config(vm) != NULL) {
+				adopt(vm);
+			}
+		}
+		adopt_wait(l);
+		vm_stats_start(l);
+	}
+	return true;
+}

@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power: on, off, reset, suspend and resume, and what machines do by themselves.
+ *
+ *   poweredOff -power_on-> poweredOn -power_off, guest, crash-> poweredOff
+ *   suspended -power_on-> poweredOn -suspend-> suspended
+ *   suspended -power_off-> poweredOff (its memory is thrown away)
+ *
+ * 1. vm->machine exists while the VM runs, and during operations; a simulated VM that was made
+ *    running gets its machine when it is first touched.
+ * 2. What the VM takes of the host (memory, disks) is claimed before the machine starts and given
+ *    back when it is off.
+ * 3. vm_is_on() and vm_is_off() are the only places where the state changes.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/macro.h"
+#include "base/mem.h"
+#include "host/driver_sim.h"
+#include "host/vm_device.h"
+#include "host/vm_impl.h"
+#include "vim/fault.h"
+
+LOG_MODULE("vm");
+
+#define CONFIG(f) F_VirtualMachineConfigInfo_##f
+
+enum {
+	ON = E_VirtualMachinePowerState_poweredOn,
+	OFF = E_VirtualMachinePowerState_poweredOff,
+	SUSPENDED = E_VirtualMachinePowerState_suspended,
+};
+
+/* ---- what a VM takes ---- */
+
+static const char *disk_path(const struct value *device)
+{
+	const struct value *b = value_get_value(device, F_VirtualDevice_backing);
+
+	return vm_device_role(value_type(device)) == VM_ROLE_DISK
+		       ? value_get_str(b, F_VirtualDeviceFileBackingInfo_fileName)
+		       : NULL;
+}
+
+void vm_unclaim(struct vm *vm)
+{
+	struct vm_layer *l = vm->layer;
+
+	if (!vm->counted) {
+		return;
+	}
+	l->memory_on_mb -= vm->counted_mb;
+	vm->counted = false;
+	map_each (&l->disks_in_use, it) {
+		if (it->value == vm) {
+			map_remove(&l->disks_in_use, it->key);
+		}
+	}
+}
+
+bool vm_claim(struct vm *vm, const char **file)
+{
+	struct vm_layer *l = vm->layer;
+	const struct value *config = vm_config(vm), *devices = vm_devices(config);
+
+	vm_unclaim(vm);
+	for (size_t i = 0; i < value_count(devices) && !l->host->simulated; i++) {
+		const char *path = disk_path(value_item(devices, i));
+		if (path != NULL && map_has(&l->disks_in_use, path) && file != NULL) {
+			*file = path;
+			return false;
+		}
+	}
+	vm->counted = true;
+	vm->counted_mb = (uint32_t)value_get_num(value_get_value(config, CONFIG(hardware)),
+						 F_VirtualHardware_memoryMB, 0);
+	l->memory_on_mb += vm->counted_mb;
+	for (size_t i = 0; i < value_count(devices) && !l->host->simulated; i++) {
+		const char *path = disk_path(value_item(devices, i));
+		if (path != NULL) {
+			map_set(&l->disks_in_use, path, vm);
+		}
+	}
+	return true;
+}
+
+/* ---- the state ---- */
+
+const struct value *vm_config_connect(struct arena *a, const struct value *config, bool on)
+{
+	const struct value *devices = vm_devices(config);
+	struct value *all = value_new_array(a, T_VirtualDevice);
+	bool changed = false;
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		const struct value *c = value_get_value(d, F_VirtualDevice_connectable);
+		const struct value *b = value_get_value(d, F_VirtualDevice_backing);
+		bool has = c != NULL && on &&
+			   value_get_bool(c, F_VirtualDeviceConnectInfo_connected, false) &&
+			   (vm_device_role(value_type(d)) != VM_ROLE_CDROM ||
+			    value_is_a(b, T_VirtualCdromIsoBackingInfo));
+		const char *status = on ? "ok" : "untried";
+		const char *was = value_get_str(c, F_VirtualDeviceConnectInfo_status);
+		if (c != NULL &&
+		    (has != value_get_bool(c, F_VirtualDeviceConnectInfo_connected, false) ||
+		     was == NULL || strcmp(was, status) != 0)) {
+			struct value *edit = value_edit(a, d), *info = value_edit(a, c);
+			value_set_bool(a, info, F_VirtualDeviceConnectInfo_connected, has);
+			value_set_str(a, info, F_VirtualDeviceConnectInfo_status, status);
+			value_set(a, edit, F_VirtualDevice_connectable, info);
+			d = edit;
+			changed = true;
+		}
+		value_push(a, all, d);
+	}
+	if (!changed) {
+		return config;
+	}
+	struct value *edit = value_edit(a, config);
+	struct value *hw = value_edit(a, value_get_value(config, CONFIG(hardware)));
+	value_set(a, hw, F_VirtualHardware_device, all);
+	value_set(a, edit, CONFIG(hardware), hw);
+	return edit;
+}
+
+const struct value *vm_config_start(struct arena *a, const struct value *config)
+{
+	const struct value *devices = vm_devices(config);
+	struct value *all = value_new_array(a, T_VirtualDevice);
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		const struct value *c = value_get_value(d, F_VirtualDevice_connectable);
+		if (c != NULL) {
+			struct value *edit = value_edit(a, d), *info = value_edit(a, c);
+			value_set_bool(
+				a, info, F_VirtualDeviceConnectInfo_connected,
+				value_get_bool(c, F_VirtualDeviceConnectInfo_startConnected, true));
+			value_set(a, edit, F_VirtualDevice_connectable, info);
+			d = edit;
+		}
+		value_push(a, all, d);
+	}
+	struct value *edit = value_edit(a, config);
+	struct value *hw = value_edit(a, value_get_value(config, CONFIG(hardware)));
+	value_set(a, hw, F_VirtualHardware_device, all);
+	value_set(a, edit, CONFIG(hardware), hw);
+	return vm_config_connect(a, edit, true);
+}
+
+static void state_set(struct vm *vm, int power)
+{
+	struct arena *a = arena_new(0);
+	struct vm_change change;
+
+	vm_change_begin(vm, &change);
+	vm->power = (uint8_t)power;
+	inventory_set(vm->object, P_VirtualMachine_config,
+		      power == ON ? vm_config_start(a, vm_config(vm))
+				  : vm_config_connect(a, vm_config(vm), false));
+	vm_files_forget(vm);
+	vm_set_runtime(vm);
+	vm_change_end(&change);
+	arena_free(a);
+}
+
+void vm_is_on(struct vm *vm, int64_t boot_us)
+{
+	vm->boot_us = boot_us != 0 ? boot_us : clock_wall_us(vm->layer->host->clock);
+	state_set(vm, ON);
+}
+
+void vm_is_off(struct vm *vm, int power)
+{
+	machine_free(vm->machine);
+	vm->machine = NULL;
+	vm_unclaim(vm);
+	free(vm->stats);
+	vm->stats = NULL;
+	vm->boot_us = 0;
+	vm->suspend_us = power == SUSPENDED ? clock_wall_us(vm->layer->host->clock) : 0;
+	if (vm_config(vm) != NULL) {
+		state_set(vm, power);
+	}
+}
+
+/* ---- what machines do by themselves ---- */
+
+static void guest_reset(void *arg, struct machine *m)
+{
+	struct vm *vm = arg;
+
+	(void)m;
+	vm_event_plain(vm, NULL, T_VmGuestRebootEvent, "was restarted by its guest");
+}
+
+static void guest_exited(void *arg, struct machine *m, enum machine_exit why, const struct error *e)
+{
+	struct vm *vm = arg;
+
+	(void)m;
+	if (why == MACHINE_EXIT_STOPPED || why == MACHINE_EXIT_SUSPENDED) {
+		return; /* asked for: the reply has seen to it */
+	}
+	vm->clean_off = why == MACHINE_EXIT_GUEST;
+	vm_is_off(vm, OFF);
+	if (why == MACHINE_EXIT_GUEST) {
+		vm_event_plain(vm, NULL, T_VmGuestShutdownEvent, "was shut down by its guest");
+	} else {
+		struct arena *a = arena_new(0);
+		const char *what = e == NULL ? "it ended unexpectedly" : e->msg;
+		struct value *event = value_new(a, T_VmMessageErrorEvent);
+		value_set_str(a, event, F_VmMessageErrorEvent_message, what);
+		vm_event(vm, NULL, event, "Error on virtual machine \"%s\": %s", vm_name(vm), what);
+		arena_free(a);
+	}
+	vm_event_plain(vm, NULL, T_VmPoweredOffEvent, "is powered off");
+}
+
+const struct machine_listener vm_machine_listener = {
+	.reset = guest_reset,
+	.exited = guest_exited,
+};
+
+/* The machine of a VM that runs; of a simulated one perhaps only now. */
+static struct machine *running_machine(struct vm *vm)
+{
+	if (vm->machine == NULL) {
+		vm->machine = machine_new(vm->layer->host->driver, &vm_machine_listener, vm);
+		driver_sim_found(vm->machine, vm->boot_us);
+	}
+	return vm->machine;
+}
+
+/* ---- PowerOnVM_Task ---- */
+
+static void on_failed(struct vm_op *op, const struct value *fault, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+static void on_failed(struct vm_op *op, const struct value *fault, const char *fmt, ...)
+{
+	struct value *event = value_new(op->arena, T_VmFailedToPowerOnEvent);
+	char text[400];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (op->vm->machine != NULL && machine_state(op->vm->machine) == MACHINE_OFF) {
+		machine_free(op->vm->machine);
+		op->vm->machine = NULL;
+	}
+	if (op->vm->power != ON) {
+		vm_unclaim(op->vm);
+	}
+	value_set(op->arena, event, F_VmFailedToPowerOnEvent_reason,
+		  fault_localized(op->arena, fault, text));
+	vm_event(op->vm, op, event, "Virtual machine \"%s\" could not be powered on: %s",
+		 vm_name(op->vm), text);
+	vm_op_fault(op, fault, "%s", text);
+}
+
+static void on_failed_error(struct vm_op *op, const struct error *e, const char *file)
+{
+	on_failed(op,
+		  file == NULL ? fault_from_error(op->arena, e)
+			       : fault_from_file_error(op->arena, e, file),
+		  "%s", e->msg);
+}
+
+/* The first disk of the VM: what is locked when the driver says that something is. */
+static const char *first_disk(const struct vm *vm)
+{
+	const struct value *devices = vm_devices(vm_config(vm));
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const char *path = disk_path(value_item(devices, i));
+		if (path != NULL) {
+			return path;
+		}
+	}
+	return vm_path(vm);
+}
+
+static void on_done(void *arg, struct machine *m, const struct error *e)
+{
+	struct vm_op *op = arg;
+	struct vm *vm = op->vm;
+
+	(void)m;
+	if (e != NULL) {
+		on_failed_error(op, e, e->kind == ERROR_BUSY ? first_disk(vm) : NULL);
+		return;
+	}
+	vm_is_on(vm, 0);
+	vm_event_plain(vm, op, T_VmPoweredOnEvent, "is powered on");
+	vm_op_done(op, NULL);
+}
+
+static bool on_cpus(struct vm_op *op, const struct value *hw)
+{
+	struct host *h = op->layer->host;
+	int64_t cpus = value_get_num(hw, F_VirtualHardware_numCPU, 1);
+
+	if (cpus <= h->node.cpus) {
+		return true;
+	}
+	struct value *f = fault_new(op->arena, T_NotEnoughLogicalCpus);
+	value_set_num(op->arena, f, F_NotEnoughCpus_numCpuDest, h->node.cpus);
+	value_set_num(op->arena, f, F_NotEnoughCpus_numCpuVm, cpus);
+	value_set(op->arena, f, F_NotEnoughLogicalCpus_host, h->system->ref);
+	on_failed(op, f, "\"%s\" has %lld CPUs, host \"%s\" only %u", vm_name(op->vm),
+		  (long long)cpus, h->node.name, h->node.cpus);
+	return false;
+}
+
+/* Memory that is promised to VMs is there; a simulated host has as much as anybody wants. */
+static bool on_memory(struct vm_op *op, const struct value *hw)
+{
+	struct vm_layer *l = op->layer;
+	uint64_t want = (uint64_t)value_get_num(hw, F_VirtualHardware_memoryMB, 0);
+	uint64_t have = l->host->node.memory_mib;
+	uint64_t free_mb = have > l->memory_on_mb ? have - l->memory_on_mb : 0;
+
+	if (l->host->simulated || want <= free_mb) {
+		return true;
+	}
+	struct value *f = fault_new(op->arena, T_InsufficientMemoryResourcesFault);
+	value_set_num(op->arena, f, F_InsufficientMemoryResourcesFault_unreserved,
+		      (int64_t)(free_mb << 20));
+	value_set_num(op->arena, f, F_InsufficientMemoryResourcesFault_requested,
+		      (int64_t)(want << 20));
+	on_failed(op, f, "\"%s\" needs %llu MB of memory; host \"%s\" has %llu of %llu MB free",
+		  vm_name(op->vm), (unsigned long long)want, l->host->node.name,
+		  (unsigned long long)free_mb, (unsigned long long)have);
+	return false;
+}
+
+static bool on_allowed(struct vm_op *op)
+{
+	const struct value *config = vm_config(op->vm);
+	const struct value *hw = value_get_value(config, CONFIG(hardware));
+	struct error e = { 0 };
+
+	if (value_get_bool(config, CONFIG(template), false)) {
+		on_failed(op, fault_new(op->arena, T_NotSupported), "a template cannot run");
+		return false;
+	}
+	if (!host_accepts_vms(op->layer->host, &e)) {
+		on_failed_error(op, &e, NULL);
+		return false;
+	}
+	return on_cpus(op, hw) && on_memory(op, hw);
+}
+
+static void on_start(struct vm_op *op)
+{
+	struct vm *vm = op->vm;
+	struct machine_reply reply = { .done = on_done, .arg = op };
+	struct machine_spec spec;
+	struct error e = { 0 };
+	const char *file = NULL;
+
+	if (!vm_machine_spec(vm, op->arena, false, &spec, &file, &e)) {
+		on_failed_error(op, &e, file);
+		return;
+	}
+	if (!vm_claim(vm, &file)) {
+		error_set(&e, ERROR_BUSY, "\"%s\" is in use by another virtual machine", file);
+		on_failed_error(op, &e, file);
+		return;
+	}
+	if (vm->machine == NULL) {
+		vm->machine = machine_new(op->layer->host->driver, &vm_machine_listener, vm);
+	}
+	bool resumes = vm->power == SUSPENDED;
+	vm_event_plain(vm, op, resumes ? T_VmResumingEvent : T_VmStartingEvent,
+		       resumes ? "is resuming" : "is starting");
+	if (resumes ? !machine_resume(vm->machine, &spec, &reply, &e)
+		    : !machine_start(vm->machine, &spec, &reply, &e)) {
+		on_failed_error(op, &e, e.kind == ERROR_BUSY ? first_disk(vm) : NULL);
+	}
+}
+
+static void power_on(struct call *c)
+{
+	struct vm *vm = vm_of_call(c);
+
+	if (!vm_call_names_host(c, vm->layer->host, A_VirtualMachine_PowerOnVM_Task_host)) {
+		return;
+	}
+	struct vm_op *op = vm_op_begin(c, vm->layer, vm, sizeof(*op));
+	if (op == NULL || !vm_op_wants_config(op) ||
+	    (vm->power == ON && !vm_op_wants_power(op, OFF, ON)) || !on_allowed(op)) {
+		return;
+	}
+	on_start(op);
+}
+
+/* ---- PowerOffVM_Task ---- */
+
+static void off_done(void *arg, struct machine *m, const struct error *e)
+{
+	struct vm_op *op = arg;
+
+	(void)m;
+	if (e != NULL) {
+		vm_op_fail(op, e);
+		return;
+	}
+	op->vm->clean_off = false;
+	vm_is_off(op->vm, OFF);
+	vm_event_plain(op->vm, op, T_VmPoweredOffEvent, "is powered off");
+	vm_op_done(op, NULL);
+}
+
+static void off_state_removed(void *arg, const struct error *e)
+{
+	struct vm_op *op = arg;
+
+	if (e != NULL && e->kind != ERROR_NOT_FOUND) {
+		vm_op_fail_file(op, e, vm_state_path(op->vm, op->arena));
+		return;
+	}
+	off_done(op, NULL, NULL);
+}
+
+/* A suspended VM is off when its memory is no more. */
+static void off_suspended(struct vm_op *op)
+{
+	struct vm *vm = op->vm;
+	struct host *h = vm->layer->host;
+	struct datastore_path at;
+	struct error e = { 0 };
+
+	if (h->simulated) {
+		off_done(op, NULL, NULL);
+		return;
+	}
+	struct host_datastore *d = host_datastore_of_path(h, vm_state_path(vm, op->arena), &at, &e);
+	struct datastore *ds = d == NULL ? NULL : host_datastore_open(d, &e);
+	if (ds == NULL) {
+		vm_op_fail(op, &e);
+		return;
+	}
+	struct job_handler handler = { .loop = h->loop, .done = off_state_removed, .arg = op };
+	vm_op_hold(op, d);
+	datastore_delete_start(ds, arena_strdup(op->arena, at.path), &handler);
+}
+
+static void power_off(struct call *c)
+{
+	struct vm *vm = vm_of_call(c);
+	struct vm_op *op = vm_op_begin(c, vm->layer, vm, sizeof(*op));
+	struct machine_reply reply = { .done = off_done, .arg = op };
+	struct error e = { 0 };
+
+	if (op == NULL) {
+		return;
+	}
+	if (vm->power == SUSPENDED) {
+		off_suspended(op);
+		return;
+	}
+	if (!vm_op_wants_power(op, ON, OFF)) {
+		return;
+	}
+	vm_event_plain(vm, op, T_VmStoppingEvent, "is stopping");
+	if (!machine_stop(running_machine(vm), &reply, &e)) {
+		vm_op_fail(op, &e);
+	}
+}
+
+/* ---- ResetVM_Task, SuspendVM_Task ---- */
+
+static void reset_done(void *arg, struct machine *m, const struct error *e)
+{
+	struct vm_op *op = arg;
+
+	(void)m;
+	if (e != NULL) {
+		vm_op_fail(op, e);
+		return;
+	}
+	vm_op_done(op, NULL);
+}
+
+static void reset(struct call *c)
+{
+	struct vm *vm = vm_of_call(c);
+	struct vm_op *op = vm_op_begin(c, vm->layer, vm, sizeof(*op));
+	struct machine_reply reply = { .done = reset_done, .arg = op };
+	struct error e = { 0 };
+
+	if (op == NULL || !vm_op_wants_power(op, ON, ON)) {
+		return;
+	}
+	vm_event_plain(vm, op, T_VmResettingEvent, "is reset");
+	if (!machine_reset(running_machine(vm), &reply, &e)) {
+		vm_op_fail(op, &e);
+	}
+}
+
+static void suspend_done(void *arg, struct machine *m, const struct error *e)
+{
+	struct vm_op *op = arg;
+
+	(void)m;
+	if (e != NULL) {
+		vm_op_fail(op, e);
+		return;
+	}
+	vm_is_off(op->vm, SUSPENDED);
+	vm_event_plain(op->vm, op, T_VmSuspendedEvent, "is suspended");
+	vm_op_done(op, NULL);
+}
+
+static void suspend(struct call *c)
+{
+	struct vm *vm = vm_of_call(c);
+	struct vm_op *op = vm_op_begin(c, vm->layer, vm, sizeof(*op));
+	struct machine_reply reply = { .done = suspend_done, .arg = op };
+	struct error e = { 0 };
+
+	if (op == NULL || !vm_op_wants_power(op, ON, SUSPENDED)) {
+		return;
+	}
+	vm_event_plain(vm, op, T_VmSuspendingEvent, "is being suspended");
+	if (!machine_suspend(running_machine(vm), &reply, &e)) {
+		vm_op_fail(op, &e);
+	}
+}
+
+/* ---- ShutdownGuest, RebootGuest, StandbyGuest ---- */
+
+/* They need tools in the guest. Simulated guests behave as if they had them. */
+static void ask_guest(struct call *c, call_fn *simulated)
+{
+	struct vm *vm = vm_of_call(c);
+	struct arena *a = c->arena;
+
+	if (vm->power != ON) {
+		call_fault(c, fault_invalid_power_state(a, ON, vm->power),
+			   "\"%s\" is not powered on", vm_name(vm));
+	} else if (vm->op != NULL) {
+		struct value *f = fault_new(a, T_TaskInProgress);
+		value_set(a, f, F_TaskInProgress_task, task_object(vm->op->task)->ref);
+		call_fault(c, f, "another task is at work on \"%s\"", vm_name(vm));
+	} else if (vm->layer->host->simulated) {
+		simulated(c);
+	} else {
+		call_fault(c, fault_new(a, T_ToolsUnavailable),
+			   "no tools run in the guest of \"%s\"", vm_name(vm));
+	}
+}
+
+static void guest_shutdown_simulated(struct call *c)
+{
+	struct error e = { 0 };
+
+	if (!machine_powerdown(running_machine(vm_of_call(c)), NULL, &e)) {
+		call_error(c, &e);
+		return;
+	}
+	call_return(c, NULL);
+}
+
+static void guest_reboot_simulated(struct call *c)
+{
+	struct vm *vm = vm_of_call(c);
+	struct error e = { 0 };
+
+	if (!machine_reset(running_machine(vm), NULL, &e)) {
+		call_error(c, &e);
+		return;
+	}
+	vm_event_plain(vm, NULL, T_VmGuestRebootEvent, "was restarted by its guest");
+	call_return(c, NULL);
+}
+
+static void standby_done(void *arg, struct machine *m, const struct error *e)
+{
+	struct vm *vm = arg;
+
+	(void)m;
+	if (e == NULL) {
+		vm_is_off(vm, SUSPENDED);
+		vm_event_plain(vm, NULL, T_VmGuestStandbyEvent, "was sent to sleep by its guest");
+	}
+}
+
+static void guest_standby_simulated(struct call *c)
+{
+	struct vm *vm = vm_of_call(c);
+	struct machine_reply reply = { .done = standby_done, .arg = vm };
+	struct error e = { 0 };
+
+	if (!machine_suspend(running_machine(vm), &reply, &e)) {
+		call_error(c, &e);
+		return;
+	}
+	call_return(c, NULL);
+}
+
+static void shutdown_guest(struct call *c)
+{
+	ask_guest(c, guest_shutdown_simulated);
+}
+
+static void reboot_guest(struct call *c)
+{
+	ask_guest(c, guest_reboot_simulated);
+}
+
+static void standby_guest(struct call *c)
+{
+	ask_guest(c, guest_standby_simulated);
+}
+
+/* ---- AnswerVM ---- */
+
+static void answer(struct call *c)
+{
+	call_fault(c, fault_invalid_argument(c->arena, "questionId"),
+		   "\"%s\" has asked no question", vm_name(vm_of_call(c)));
+}
+
+void vm_power_register(struct vm_layer *l)
+{
+	struct service *s = l->host->api.service;
+
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_PowerOnVM_Task, power_on, l);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_PowerOffVM_Task, power_off, l);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_ResetVM_Task, reset, l);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_SuspendVM_Task, suspend, l);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_ShutdownGuest, shutdown_guest, l);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_RebootGuest, reboot_guest, l);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_StandbyGuest, standby_guest, l);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_AnswerVM, answer, l);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "host/vm_device.h"
+#include "host/vm_impl.h"
+#include "host/vm_world.h"
+
+#define CONFIG(f) F_VirtualMachineConfigInfo_##f
+#define SPEC(f)	  F_VirtualMachineConfigSpec_##f
+
+enum {
+	ON = E_VirtualMachinePowerState_poweredOn,
+	OFF = E_VirtualMachinePowerState_poweredOff,
+	SUSPENDED = E_VirtualMachinePowerState_suspended,
+};
+
+static struct world w;
+static char folder[64];
+
+static int up(void **state)
+{
+	(void)state;
+	snprintf(folder, sizeof(folder), "/tmp/vm_test.XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	world_up(&w, folder, false);
+	return 0;
+}
+
+static int down(void **state)
+{
+	struct error e;
+
+	(void)state;
+	world_down(&w);
+	return file_remove_tree_at(AT_FDCWD, folder, &e) ? 0 : -1;
+}
+
+static void restart(void)
+{
+	world_down(&w);
+	world_up(&w, folder, false);
+}
+
+static struct vm *create(const char *name, int64_t disk_kb)
+{
+	struct vm *vm = world_create(&w, world_spec(&w, name, disk_kb));
+
+	if (vm == NULL) {
+		fail_msg("%s", w.text);
+	}
+	return vm;
+}
+
+static void refused(bool ok, uint16_t fault)
+{
+	assert_false(ok);
+	if (w.fault == NULL || value_type(w.fault) != fault) {
+		fail_msg("%s: %s, not %s", w.text,
+			 w.fault == NULL ? "nothing" : schema_type_name(value_type(w.fault)),
+			 schema_type_name(fault));
+	}
+}
+
+static void power(struct vm *vm, uint16_t method)
+{
+	if (!world_power(&w, vm, method)) {
+		fail_msg("%s", w.text);
+	}
+}
+
+static int64_t runtime_num(struct vm *vm, unsigned field, int64_t otherwise)
+{
+	return value_get_num(object_get(vm_object(vm), P_VirtualMachine_runtime, w.arena), field,
+			     otherwise);
+}
+
+/* ---- tests ---- */
+
+static void a_vm_comes_and_stays(void **state)
+{
+	(void)state;
+	struct vm *vm = create("web", 4096);
+	char uuid[64];
+
+	assert_string_equal(object_id(vm_object(vm)), "1");
+	assert_string_equal(vm_name(vm), "web");
+	assert_string_equal(vm_path(vm), "[ds1] web/web.vmx");
+	assert_true(world_has_file(&w, "web/web.vmx"));
+	assert_true(world_has_file(&w, "web/web.vmdk"));
+	assert_int_equal(vm_power_state(vm), OFF);
+	const struct value *disk = vm_device_find(vm_devices(vm_config(vm)), 2000);
+	assert_non_null(value_get_str(value_get_value(disk, F_VirtualDevice_backing),
+				      F_VirtualDiskFlatVer2BackingInfo_uuid));
+	assert_int_equal(value_count(object_get(vm_object(vm), P_VirtualMachine_datastore, NULL)),
+			 1);
+	assert_int_equal(value_count(object_get(vm_object(vm), P_VirtualMachine_network, NULL)), 1);
+	const struct value *summary = object_get(vm_object(vm), P_VirtualMachine_summary, w.arena);
+	const struct value *config = value_get_value(summary, F_VirtualMachineSummary_config);
+	assert_int_equal(value_get_num(config, F_VirtualMachineConfigSummary_numVirtualDisks, 0),
+			 1);
+	snprintf(uuid, sizeof(uuid), "%s", value_get_str(vm_config(vm), CONFIG(uuid)));
+	const struct value *files =
+		value_get_value(object_get(vm_object(vm), P_VirtualMachine_layoutEx, w.arena),
+				F_VirtualMachineFileLayoutEx_file);
+	assert_int_equal(value_count(files), 3);
+
+	restart();
+	vm = world_find(&w, "web");
+	assert_non_null(vm);
+	assert_string_equal(object_id(vm_object(vm)), "1");
+	assert_string_equal(value_get_str(vm_config(vm), CONFIG(uuid)), uuid);
+	assert_string_equal(object_id(vm_object(create("db", 0))), "2");
+}
+
+static void names_and_places_are_checked(void **state)
+{
+	(void)state;
+	struct value *spec, *files;
+	create("web", 0);
+
+	refused(world_create(&w, world_spec(&w, "web", 0)) != NULL, T_DuplicateName);
+	refused(world_create(&w, world_spec(&w, "", 0)) != NULL, T_InvalidName);
+	refused(world_create(&w, world_spec(&w, "..", 0)) != NULL, T_InvalidName);
+	spec = world_spec(&w, "x", 0);
+	files = value_new(w.arena, T_VirtualMachineFileInfo);
+	value_set_str(w.arena, files, F_VirtualMachineFileInfo_vmPathName, "[nowhere]");
+	value_set(w.arena, spec, SPEC(files), files);
+	refused(world_create(&w, spec) != NULL, T_InvalidDatastore);
+	value_set_str(w.arena, files, F_VirtualMachineFileInfo_vmPathName, "[ds1] ../x/x.vmx");
+	refused(world_create(&w, spec) != NULL, T_InvalidDatastorePath);
+	value_set_str(w.arena, files, F_VirtualMachineFileInfo_vmPathName, "[ds1] web/web.vmx");
+	refused(world_create(&w, spec) != NULL, T_FileAlreadyExists);
+	value_set_str(w.arena, files, F_VirtualMachineFileInfo_vmPathName, "[ds1] deep/down.vmx");
+	assert_non_null(world_create(&w, spec));
+	assert_true(world_has_file(&w, "deep/down.vmx"));
+	/* Names that are no folders, and a folder that is taken. */
+	assert_string_equal(vm_name(create("a/b", 0)), "a%2fb");
+	assert_string_equal(vm_path(world_find(&w, "a%2fb")), "[ds1] a_2fb/a_2fb.vmx");
+	struct value *args = value_new(w.arena, schema_method(M_ManagedEntity_Rename_Task)->args);
+	value_set_str(w.arena, args, A_ManagedEntity_Rename_Task_newName, "old");
+	assert_true(world_call(&w, vm_object(world_find(&w, "web")), M_ManagedEntity_Rename_Task,
+			       args));
+	assert_string_equal(vm_path(create("web", 0)), "[ds1] web_1/web.vmx");
+}
+
+static void power_goes_on_and_off(void **state)
+{
+	(void)state;
+	struct vm *vm = create("web", 4096);
+
+	refused(world_power(&w, vm, M_VirtualMachine_PowerOffVM_Task), T_InvalidPowerState);
+	assert_int_equal(value_get_num(w.fault, F_InvalidPowerState_existingState, -1), OFF);
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	assert_int_equal(vm_power_state(vm), ON);
+	assert_int_equal(runtime_num(vm, F_VirtualMachineRuntimeInfo_powerState, -1), ON);
+	assert_true(runtime_num(vm, F_VirtualMachineRuntimeInfo_bootTime, 0) > 0);
+	refused(world_power(&w, vm, M_VirtualMachine_PowerOnVM_Task), T_InvalidPowerState);
+	refused(world_power(&w, vm, M_ManagedEntity_Destroy_Task), T_InvalidPowerState);
+	refused(world_power(&w, vm, M_VirtualMachine_UnregisterVM), T_InvalidPowerState);
+	refused(world_power(&w, vm, M_VirtualMachine_ShutdownGuest), T_ToolsUnavailable);
+	power(vm, M_VirtualMachine_ResetVM_Task);
+	power(vm, M_VirtualMachine_SuspendVM_Task);
+	assert_int_equal(vm_power_state(vm), SUSPENDED);
+	assert_true(runtime_num(vm, F_VirtualMachineRuntimeInfo_suspendTime, 0) > 0);
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	power(vm, M_VirtualMachine_PowerOffVM_Task);
+	assert_int_equal(vm_power_state(vm), OFF);
+	assert_int_equal(runtime_num(vm, F_VirtualMachineRuntimeInfo_bootTime, 0), 0);
+	/* One task at a time. */
+	struct object *first =
+		world_begin(&w, vm_object(vm), M_VirtualMachine_PowerOnVM_Task, NULL);
+	refused(world_power(&w, vm, M_VirtualMachine_PowerOnVM_Task), T_TaskInProgress);
+	assert_true(value_equal(value_get_value(w.fault, F_TaskInProgress_task), first->ref));
+	assert_true(world_task_wait(&w, first));
+	power(vm, M_VirtualMachine_PowerOffVM_Task);
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+	(void)state;
+	struct value *spec = world_spec(&w, "big", 0);
+	value_set_num(w.arena, spec, SPEC(memoryMB), 8192);
+	struct vm *big = world_create(&w, spec);
+	refused(world_power(&w, big, M_VirtualMachine_PowerOnVM_Task),
+		T_InsufficientMemoryResourcesFault);
+	assert_int_equal(value_get_num(w.fault, F_InsufficientMemoryResourcesFault_requested, 0),
+			 INT64_C(8) << 30);
+	spec = world_spec(&w, "wide", 0);
+	value_set_num(w.arena, spec, SPEC(numCPUs), 5);
+	struct vm *wide = world_create(&w, spec);
+	refused(world_power(&w, wide, M_VirtualMachine_PowerOnVM_Task), T_NotEnoughLogicalCpus);
+	struct vm *vm = create("web", 4096);
+	char path[300];
+	snprintf(path, sizeof(path), "%s/web/web-flat.vmdk",
+		 datastore_folder(host_datastore_find(w.host, "ds1")->ds));
+	assert_int_equal(truncate(path, 100), 0);
+	assert_false(world_power(&w, vm, M_VirtualMachine_PowerOnVM_Task));
+	assert_true(value_is_a(w.fault, T_FileFault));
+	assert_int_equal(unlink(path), 0);
+	assert_false(world_power(&w, vm, M_VirtualMachine_PowerOnVM_Task));
+	assert_true(value_is_a(w.fault, T_FileFault));
+	assert_int_equal(vm_power_state(vm), OFF);
+}
+
+static void a_vm_goes_with_its_files(void **state)
+{
+	(void)state;
+	struct vm *vm = create("web", 4096);
+
+	assert_true(world_power(&w, vm, M_ManagedEntity_Destroy_Task));
+	assert_null(world_find(&w, "web"));
+	assert_false(world_has_file(&w, "web"));
+	vm = create("web", 4096);
+	assert_string_equal(object_id(vm_object(vm)), "2");
+	assert_true(world_power(&w, vm, M_VirtualMachine_UnregisterVM));
+	assert_null(world_find(&w, "web"));
+	assert_true(world_has_file(&w, "web/web.vmx"));
+	restart();
+	assert_null(world_find(&w, "web"));
+
+	struct value *args = value_new(w.arena, schema_method(M_Folder_RegisterVM_Task)->args);
+	value_set_str(w.arena, args, A_Folder_RegisterVM_Task_path, "[ds1] web/web.vmx");
+	value_set_str(w.arena, args, A_Folder_RegisterVM_Task_name, "again");
+	value_set_bool(w.arena, args, A_Folder_RegisterVM_Task_asTemplate, false);
+	value_set(w.arena, args, A_Folder_RegisterVM_Task_pool, w.host->pool->ref);
+	assert_true(world_call(&w, w.host->vm_folder, M_Folder_RegisterVM_Task, args));
+	assert_non_null(world_find(&w, "again"));
+	refused(world_call(&w, w.host->vm_folder, M_Folder_RegisterVM_Task, args), T_AlreadyExists);
+	value_set_str(w.arena, args, A_Folder_RegisterVM_Task_path, "[ds1] no/no.vmx");
+	refused(world_call(&w, w.host->vm_folder, M_Folder_RegisterVM_Task, args), T_FileNotFound);
+	restart();
+	assert_non_null(world_find(&w, "again"));
+	assert_true(world_power(&w, world_find(&w, "again"), M_ManagedEntity_Destroy_Task));
+	assert_false(world_has_file(&w, "web"));
+}
+
+static void a_vm_changes(void **state)
+{
+	(void)state;
+	struct vm *vm = create("web", 4096);
+	struct value *spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+
+	value_set_num(w.arena, spec, SPEC(numCPUs), 2);
+	value_set_str(w.arena, spec, SPEC(annotation), "hello");
+	assert_true(world_reconfigure(&w, vm, spec));
+	assert_string_equal(value_get_str(vm_config(vm), CONFIG(annotation)), "hello");
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	value_set_num(w.arena, spec, SPEC(numCPUs), 1);
+	refused(world_reconfigure(&w, vm, spec), T_InvalidPowerState);
+	spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	value_set_str(w.arena, spec, SPEC(name), "shop");
+	assert_true(world_reconfigure(&w, vm, spec));
+	/* The cable of the running VM's card. */
+	const struct value *nic = vm_device_find(vm_devices(vm_config(vm)), 4000);
+	const struct value *c = value_get_value(nic, F_VirtualDevice_connectable);
+	assert_true(value_get_bool(c, F_VirtualDeviceConnectInfo_connected, false));
+	struct value *edit = value_edit(w.arena, nic), *out = value_edit(w.arena, c);
+	value_set_bool(w.arena, out, F_VirtualDeviceConnectInfo_connected, false);
+	value_set(w.arena, edit, F_VirtualDevice_connectable, out);
+	spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	world_change(&w, spec, E_VirtualDeviceConfigSpecOperation_edit, edit);
+	if (!world_reconfigure(&w, vm, spec)) {
+		fail_msg("%s", w.text);
+	}
+	nic = vm_device_find(vm_devices(vm_config(vm)), 4000);
+	assert_false(value_get_bool(value_get_value(nic, F_VirtualDevice_connectable),
+				    F_VirtualDeviceConnectInfo_connected, true));
+	power(vm, M_VirtualMachine_PowerOffVM_Task);
+	/* A disk goes, with its file. */
+	const struct value *disk = vm_device_find(vm_devices(vm_config(vm)), 2000);
+	spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	struct value *change = world_change(&w, spec, E_VirtualDeviceConfigSpecOperation_remove,
+					    value_edit(w.arena, disk));
+	value_set_num(w.arena, change, F_VirtualDeviceConfigSpec_fileOperation,
+		      E_VirtualDeviceConfigSpecFileOperation_destroy);
+	assert_true(world_reconfigure(&w, vm, spec));
+	assert_false(world_has_file(&w, "web/web.vmdk"));
+	restart();
+	vm = world_find(&w, "shop");
+	assert_non_null(vm);
+	assert_string_equal(value_get_str(vm_config(vm), CONFIG(annotation)), "hello");
+	assert_null(vm_device_find(vm_devices(vm_config(vm)), 2000));
+}
+
+static void a_broken_vmx_loses_no_vm(void **state)
+{
+	(void)state;
+	char path[300];
+	struct error e;
+
+	create("web", 0);
+	snprintf(path, sizeof(path), "%s/web/web.vmx",
+		 datastore_folder(host_datastore_find(w.host, "ds1")->ds));
+	world_down(&w);
+	assert_true(file_write_atomic(path, "lies", 4, 0644, &e));
+	world_up(&w, folder, false);
+	struct vm *vm = world_find(&w, "web");
+	assert_non_null(vm);
+	assert_int_equal(runtime_num(vm, F_VirtualMachineRuntimeInfo_connectionState, -1),
+			 E_VirtualMachineConnectionState_invalid);
+	refused(world_power(&w, vm, M_VirtualMachine_PowerOnVM_Task), T_InvalidState);
+	restart();
+	assert_non_null(world_find(&w, "web"));
+	assert_true(world_power(&w, world_find(&w, "web"), M_VirtualMachine_UnregisterVM));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_vm_comes_and_stays, up, down),
+		cmocka_unit_test_setup_teardown(names_and_places_are_checked, up, down),
+		cmocka_unit_test_setup_teardown(power_goes_on_and_off, up, down),
+		cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused, up, down),
+		cmocka_unit_test_setup_teardown(a_vm_goes_with_its_files, up, down),
+		cmocka_unit_test_setup_teardown(a_vm_changes, up, down),
+		cmocka_unit_test_setup_teardown(a_broken_vmx_loses_no_vm, up, down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
