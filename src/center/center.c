@@ -12,11 +12,13 @@
 #include "center/database.h"
 #include "center/datacenter.h"
 #include "center/destroy.h"
+#include "center/dvs.h"
 #include "center/folder.h"
 #include "center/follow.h"
 #include "center/load.h"
 #include "center/place.h"
 #include "center/pool.h"
+#include "center/portgroup.h"
 #include "center/rename.h"
 #include "center/rollup.h"
 #include "vim/custom_field.h"
@@ -181,6 +183,8 @@ static void methods_register(struct center *c)
 	datacenter_register(c);
 	cluster_register(c);
 	pool_register(c);
+	dvs_register(c);
+	portgroup_register(c);
 	rename_register(c);
 	destroy_register(c);
 }

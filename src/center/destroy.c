@@ -17,6 +17,7 @@
 #include "base/vec.h"
 #include "center/compute.h"
 #include "center/database.h"
+#include "center/dvs.h"
 #include "center/folder.h"
 #include "center/follow.h"
 #include "center/place.h"
@@ -105,6 +106,9 @@ static void take_out(void *arg, struct object *o)
 	if (schema_is_a(o->type, T_ComputeResource)) {
 		compute_remove(c, o);
 		return;
+	}
+	if (schema_is_a(o->type, T_DistributedVirtualPortgroup)) {
+		dvs_forget_portgroup(o);
 	}
 	place_leave(c, o);
 	inventory_remove(o);

@@ -12,8 +12,10 @@
 #include "center/compute.h"
 #include "center/database.h"
 #include "center/datacenter.h"
+#include "center/dvs.h"
 #include "center/folder.h"
 #include "center/pool.h"
+#include "center/portgroup.h"
 
 LOG_MODULE("center");
 
@@ -25,9 +27,14 @@ static const struct {
 	const char *type;
 	load_fn *load;
 } loaders[] = {
-	{ "Folder", folder_load },	     { "Datacenter", datacenter_load },
-	{ "ComputeResource", compute_load }, { "ClusterComputeResource", compute_load },
-	{ "ResourcePool", pool_load },	     { "VirtualApp", pool_load },
+	{ "Folder", folder_load },
+	{ "Datacenter", datacenter_load },
+	{ "ComputeResource", compute_load },
+	{ "ClusterComputeResource", compute_load },
+	{ "ResourcePool", pool_load },
+	{ "VirtualApp", pool_load },
+	{ "VmwareDistributedVirtualSwitch", dvs_load },
+	{ "DistributedVirtualPortgroup", portgroup_load },
 };
 
 enum row_state {

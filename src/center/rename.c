@@ -6,9 +6,11 @@
 
 #include "base/macro.h"
 #include "center/database.h"
+#include "center/dvs.h"
 #include "center/folder.h"
 #include "center/place.h"
 #include "center/pool.h"
+#include "center/portgroup.h"
 #include "vim/fault.h"
 
 /* What may be renamed, most derived types first, with the privilege it takes. */
@@ -16,6 +18,8 @@ static const struct {
 	uint16_t type;
 	const char *privilege;
 } renameable[] = {
+	{ T_DistributedVirtualPortgroup, "DVPortgroup.Modify" },
+	{ T_DistributedVirtualSwitch, "DVSwitch.Modify" },
 	{ T_ClusterComputeResource, "Host.Inventory.RenameCluster" },
 	{ T_ResourcePool, "Resource.RenamePool" },
 	{ T_Datacenter, "Datacenter.Rename" },
@@ -47,6 +51,10 @@ static void name_show(struct object *o)
 {
 	if (schema_is_a(o->type, T_ResourcePool)) {
 		pool_show_name(o);
+	} else if (schema_is_a(o->type, T_DistributedVirtualSwitch)) {
+		dvs_show(o);
+	} else if (schema_is_a(o->type, T_DistributedVirtualPortgroup)) {
+		portgroup_show_name(o);
 	}
 }
 
