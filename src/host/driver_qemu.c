@@ -33,6 +33,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "host/qemu_argv.h"
 #include "host/qemu_machine.h"
 
@@ -568,44 +569,48 @@ static void free_machine(struct machine *base)
 }
 
 /* Fields of /proc/PID/stat, proc(5), counted from the state, which is the third. */
-static bool read_stat(pid_t pid, uint64_t *cpu_ticks, uint64_t *start_ticks, uint64_t *pages)
+enum stat_field {
+	STAT_USER = 14,
+	STAT_SYSTEM = 15,
+	STAT_START = 22,
+	STAT_RESIDENT = 24,
+	STAT_FIELDS,
+};
+
+static bool read_stat(pid_t pid, uint64_t fields[STAT_FIELDS])
 {
 	char path[40];
 	struct buf b = BUF_INIT;
-	unsigned long long user = 0, system = 0, start = 0;
-	long long resident = 0;
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	bool ok = file_read(path, 4096, &b, NULL);
-	const char *after_name = ok ? strrchr(b.data, ')') : NULL;
-	ok = after_name &&
-	     sscanf(after_name + 1,
-		    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d "
-		    "%*d %*d %llu %*u %lld",
-		    &user, &system, &start, &resident) == 4;
-	buf_free(&b);
-	if (ok) {
-		*cpu_ticks = user + system;
-		*start_ticks = start;
-		*pages = resident > 0 ? (uint64_t)resident : 0;
+	/* the second field, a name in brackets, may hold anything, blanks as well */
+	const char *at = file_read(path, 4096, &b, NULL) ? strrchr(b.data, ')') : NULL;
+	int i = 3;
+	for (at = at ? at + 1 : ""; *at && i < STAT_FIELDS; i++) {
+		at += strspn(at, " ");
+		size_t n = strcspn(at, " ");
+		fields[i] = 0; /* what is negative or a letter is none of ours */
+		number_u64_n(at, n, &fields[i]);
+		at += n;
 	}
-	return ok;
+	buf_free(&b);
+	return i == STAT_FIELDS;
 }
 
 static bool usage(const struct machine *base, struct machine_usage *out, struct error *e)
 {
 	const struct qemu_machine *m = (const struct qemu_machine *)(const void *)base;
-	uint64_t cpu, start, pages, hz = (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t fields[STAT_FIELDS], hz = (uint64_t)sysconf(_SC_CLK_TCK);
 	struct timespec boot;
-	if (!m->process || !read_stat(process_pid(m->process), &cpu, &start, &pages)) {
+	if (!m->process || !read_stat(process_pid(m->process), fields)) {
 		return error_set(e, ERROR_STATE, "\"%s\": its process is gone", m->name);
 	}
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	int64_t boot_us = (int64_t)boot.tv_sec * 1000000 + boot.tv_nsec / 1000;
-	int64_t age_us = boot_us - (int64_t)(start * 1000000 / hz);
+	int64_t age_us = boot_us - (int64_t)(fields[STAT_START] * 1000000 / hz);
 	*out = (struct machine_usage){
 		.pid = process_pid(m->process),
-		.cpu_us = cpu * 1000000 / hz,
-		.resident = pages * (uint64_t)sysconf(_SC_PAGESIZE),
+		.cpu_us = (fields[STAT_USER] + fields[STAT_SYSTEM]) * 1000000 / hz,
+		.resident = fields[STAT_RESIDENT] * (uint64_t)sysconf(_SC_PAGESIZE),
 		.started_us = clock_wall_us(qemu_driver_of(m)->clock) - age_us,
 	};
 	return true;

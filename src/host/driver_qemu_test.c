@@ -552,6 +552,23 @@ static void test_stop_overtakes(void **state)
 	assert_no_traces(f);
 }
 
+static void test_suspend_that_cannot_be(void **state)
+{
+	struct fixture *f = *state;
+	f->disks[0].controller = MACHINE_NVME; /* QEMU cannot save its state */
+	do_start(f);
+	console_expect(f, NULL, "edge1 login:");
+	struct machine_reply r = reply_to(f);
+	assert_true(machine_suspend(f->machine, &r, NULL));
+	wait_reply(f);
+	print_message("%s\n", f->error.msg);
+	assert_int_not_equal(f->error.kind, ERROR_NONE);
+	assert_int_equal(machine_state(f->machine), MACHINE_RUNNING);
+	assert_false(exists(f->state));
+	console_expect(f, "\n", "edge1 login:");
+	do_stop(f);
+}
+
 static void boot_from(struct fixture *f, enum machine_controller c)
 {
 	f->disks[0].controller = c;
@@ -594,6 +611,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_media_and_links, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stop_overtakes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_suspend_that_cannot_be, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boot_from_each_controller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boot_efi, set_up, tear_down),
 	};
