@@ -370,7 +370,9 @@ static bool serial_backing(struct vm_device_edit *x, struct value *port)
 		return vm_device_refuse(x, T_InvalidDeviceBacking, "device.backing",
 					"a serial port is a file or a socket in the VM's folder");
 	}
-	if (uri != NULL && uri[0] != '\0' && strncmp(uri, "unix:", 5) != 0) {
+	/* "localhost:0" is how clients say "somewhere": the VM's own socket. */
+	if (uri != NULL && uri[0] != '\0' && strncmp(uri, "unix:", 5) != 0 &&
+	    strcmp(uri, "localhost:0") != 0) {
 		return vm_device_refuse(
 			x, T_InvalidDeviceBacking, "device.backing.serviceURI",
 			"only \"unix:\" sockets in the VM's folder; none is opened on "
