@@ -42,16 +42,19 @@ static enum service_class call_class(const struct call_state *c)
 {
 	uint16_t method = c->pub.method;
 	uint16_t managed = schema_method(method)->managed;
-	size_t n = c->method_name == NULL ? 0 : strlen(c->method_name);
 
-	if (method == M_none) {
-		return n == 5 ? SERVICE_READ : SERVICE_OTHER; /* Fetch, or nothing we know */
+	if (method == M_none) { /* Fetch, or nothing we know */
+		return c->method_name != NULL && strlen(c->method_name) == 5 ? SERVICE_READ
+									     : SERVICE_OTHER;
 	}
+	/* What the client wrote may be gone with the arena that a task took. */
+	const char *name = schema_method_name(method);
+	size_t n = strlen(name);
 	if (method == M_PropertyCollector_WaitForUpdatesEx ||
 	    method == M_PropertyCollector_WaitForUpdates) {
 		return SERVICE_WAIT;
 	}
-	if (n > 5 && strcmp(c->method_name + n - 5, "_Task") == 0) {
+	if (n > 5 && strcmp(name + n - 5, "_Task") == 0) {
 		return SERVICE_TASK;
 	}
 	if (managed == T_SessionManager) {
