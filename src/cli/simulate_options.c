@@ -41,6 +41,7 @@ static const struct option {
 	{ "listen", TEXT, AT(listen), 0, "address and port; port 0: any free one" },
 	{ "l", TEXT, AT(listen), 0, "the same" },
 	{ "E", TEXT, AT(env), 0, "file for the \"export GOVC_URL=…\" line; -: standard output" },
+	{ "log-level", TEXT, AT(log_level), 0, "what is logged: \"*=info\", \"server=debug\"" },
 };
 
 void simulate_options_help(void)
@@ -112,7 +113,8 @@ bool simulate_options_parse(int argc, char **argv, struct simulate_options *out,
 					  .username = "user",
 					  .password = "pass",
 					  .listen = "127.0.0.1:8989",
-					  .env = "-" };
+					  .env = "-",
+					  .log_level = "*=warn" };
 	for (int i = 1; i < argc; i++) {
 		const char *name = argv[i];
 		if (name[0] != '-') {

@@ -18,6 +18,7 @@ struct simulate_options {
 	const char *username, *password;
 	const char *listen; /* "ADDR:PORT"; port 0: any */
 	const char *env;    /* file for the export line; "-": standard output */
+	const char *log_level;
 	bool help;
 };
 

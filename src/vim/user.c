@@ -41,6 +41,7 @@ struct user_store {
 	char *decoy; /* hash of nothing anybody knows: unknown users cost the same */
 	struct list queue;
 	unsigned n_queued, n_running;
+	bool is_cheap;
 	bool is_freed; /* goes when the last running check is back */
 };
 
@@ -298,11 +299,21 @@ const struct user *user_at(const struct user_store *s, size_t i)
 	return &s->accounts.items[i]->user;
 }
 
-static bool password_hash(const char *password, char out[crypto_pwhash_STRBYTES], struct error *e)
+void user_store_set_cheap(struct user_store *s)
 {
-	if (crypto_pwhash_str_alg(
-		    out, password, strlen(password), crypto_pwhash_OPSLIMIT_INTERACTIVE,
-		    crypto_pwhash_MEMLIMIT_INTERACTIVE, crypto_pwhash_ALG_ARGON2ID13) != 0) {
+	s->is_cheap = true;
+}
+
+static bool password_hash(const struct user_store *s, const char *password,
+			  char out[crypto_pwhash_STRBYTES], struct error *e)
+{
+	unsigned long long passes = s->is_cheap ? crypto_pwhash_argon2id_OPSLIMIT_MIN
+						: crypto_pwhash_OPSLIMIT_INTERACTIVE;
+	size_t memory = s->is_cheap ? crypto_pwhash_argon2id_MEMLIMIT_MIN
+				    : crypto_pwhash_MEMLIMIT_INTERACTIVE;
+
+	if (crypto_pwhash_str_alg(out, password, strlen(password), passes, memory,
+				  crypto_pwhash_ALG_ARGON2ID13) != 0) {
 		return error_set(e, ERROR_NO_SPACE, "no memory to hash a password");
 	}
 	return true;
@@ -372,7 +383,7 @@ bool user_set(struct user_store *s, const char *name, const char *password, cons
 		return error_set(e, ERROR_LIMIT, "description of \"%s\" has more than %d bytes",
 				 name, DESCRIPTION_MAX_BYTES);
 	}
-	if (password != NULL && !password_hash(password, hash, e)) {
+	if (password != NULL && !password_hash(s, password, hash, e)) {
 		return false;
 	}
 	if (a != NULL) {
@@ -488,7 +499,7 @@ static const char *store_decoy(struct user_store *s)
 
 	if (s->decoy == NULL) {
 		random_hex(secret, 16);
-		if (!password_hash(secret, hash, NULL)) {
+		if (!password_hash(s, secret, hash, NULL)) {
 			return "";
 		}
 		s->decoy = mem_strdup(hash);

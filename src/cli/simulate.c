@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * remora simulate: the code of the agent and of the manager in one process, on the driver that only
+ * pretends to run machines. Nothing is kept; what had to be in files goes when it ends.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/number.h"
+#include "base/timer.h"
+#include "cli/command.h"
+#include "cli/simulate_announce.h"
+#include "cli/simulate_host.h"
+#include "cli/simulate_options.h"
+#include "host/folder_route.h"
+#include "vim/certificate.h"
+#include "vim/server.h"
+
+LOG_MODULE("simulate");
+
+enum {
+	STOP_POLL_MS = 20,
+	STOP_LIMIT_MS = 5000,
+};
+
+struct simulate {
+	struct simulate_options options;
+	uv_loop_t loop;
+	char address[64]; /* numeric */
+	uint16_t port;
+	struct simulate_ground ground;
+	struct simulate_host *esx;
+	struct server *server;
+	struct announce *announce;
+	uv_signal_t signals[2];
+	struct timer *stopping;
+	int64_t stop_by_us;
+};
+
+/* ---- where to listen ---- */
+
+/* "127.0.0.1:8989", "[::1]:0", ":8989", "localhost"; an address left out is the loopback's. */
+static bool listen_split(const char *text, char *host, size_t size, uint16_t *port, struct error *e)
+{
+	const char *end = text[0] == '[' ? strchr(text, ']') : strrchr(text, ':');
+	uint64_t number = 8989;
+
+	if (text[0] == '[' && end == NULL) {
+		return error_set(e, ERROR_INVALID, "\"%s\": the bracket is not closed", text);
+	}
+	const char *from = text[0] == '[' ? text + 1 : text;
+	size_t n = end == NULL ? strlen(from) : (size_t)(end - from);
+	const char *colon = end != NULL && *end == ']' ? end + 1 : end;
+	if (n >= size) {
+		return error_set(e, ERROR_INVALID, "\"%.80s\" is no address", text);
+	}
+	if (colon != NULL && *colon != '\0' &&
+	    (*colon != ':' || !number_u64(colon + 1, &number) || number > UINT16_MAX)) {
+		return error_set(e, ERROR_INVALID, "\"%s\": no port from 0 to 65535", text);
+	}
+	memcpy(host, from, n);
+	host[n] = '\0';
+	*port = (uint16_t)number;
+	return true;
+}
+
+static bool listen_read(struct simulate *s, struct error *e)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+	char name[256];
+
+	if (!listen_split(s->options.listen, name, sizeof(name), &s->port, e)) {
+		return false;
+	}
+	int rc = getaddrinfo(name[0] == '\0' ? "127.0.0.1" : name, NULL, &hints, &found);
+	if (rc == 0) {
+		rc = getnameinfo(found->ai_addr, found->ai_addrlen, s->address, sizeof(s->address),
+				 NULL, 0, NI_NUMERICHOST);
+		freeaddrinfo(found);
+	}
+	return rc == 0 || error_set(e, ERROR_INVALID, "\"%s\": %s", name, gai_strerror(rc));
+}
+
+/* ---- what is simulated ---- */
+
+static bool esx_begin(struct simulate *s, struct error *e)
+{
+	struct simulate_host_config config = {
+		.name = "localhost.localdomain",
+		.identity = "simulate/localhost.localdomain",
+		.address = s->address,
+		.admin = s->options.username,
+	};
+
+	s->esx = simulate_host_new(&s->ground, &config, e);
+	return s->esx != NULL && host_start(s->esx->host, e) &&
+	       simulate_host_add_vms(s->esx, "ha-host_VM", s->options.vm, s->options.autostart, e);
+}
+
+static struct api *api_of(const struct simulate *s)
+{
+	return s->esx->api;
+}
+
+/* ---- serving ---- */
+
+static void folder_remove(const char *folder)
+{
+	struct error e;
+
+	if (!file_remove_tree_at(AT_FDCWD, folder, &e)) {
+		log_warn("%s", e.msg);
+	}
+}
+
+static bool listen_begin(struct simulate *s, const char *folder, struct error *e)
+{
+	char *cert = mem_printf("%s/cert.pem", folder), *key = mem_printf("%s/key.pem", folder);
+	struct certificate_config certificate = {
+		.cert_path = cert,
+		.key_path = key,
+		.name = "localhost",
+		.address = s->address,
+	};
+	struct server_config config = {
+		.loop = &s->loop,
+		.address = s->address,
+		.port = s->port,
+		.cert_path = cert,
+		.key_path = key,
+		.plain_http = !s->options.tls,
+		.service = api_of(s)->service,
+		.sessions = api_of(s)->sessions,
+	};
+
+	if (!s->options.tls || certificate_ensure(&certificate, e)) {
+		s->server = server_new(&config, e);
+	}
+	if (s->server != NULL) {
+		s->port = server_port(s->server);
+		folder_route_add(s->server, s->esx->host);
+		host_set_endpoint(s->esx->host, s->port, cert);
+	}
+	free(cert);
+	free(key);
+	return s->server != NULL;
+}
+
+/* Certificate and key are in files only until the server has read them. */
+static bool server_begin(struct simulate *s, struct error *e)
+{
+	const char *base = getenv("TMPDIR");
+	char *folder = mem_printf("%s/remora-simulate-XXXXXX", base == NULL ? "/tmp" : base);
+	bool ok = mkdtemp(folder) != NULL || error_set_sys(e, errno, "\"%s\"", folder);
+
+	if (ok) {
+		ok = listen_begin(s, folder, e);
+		folder_remove(folder);
+	}
+	free(folder);
+	return ok;
+}
+
+static bool announce_begin(struct simulate *s, struct error *e)
+{
+	bool any = strcmp(s->address, "0.0.0.0") == 0 || strcmp(s->address, "::") == 0;
+	struct announce_config config = {
+		.loop = &s->loop,
+		.path = s->options.env,
+		.scheme = s->options.tls ? "https" : "http",
+		.username = s->options.username,
+		.password = s->options.password,
+		.address = any ? "127.0.0.1" : s->address,
+		.port = s->port,
+	};
+
+	s->announce = announce_new(&config, e);
+	return s->announce != NULL;
+}
+
+/* ---- stopping ---- */
+
+static void stop_look(void *arg)
+{
+	struct simulate *s = arg;
+
+	if (host_is_busy(s->esx->host) && clock_mono_us(clock_real()) < s->stop_by_us) {
+		return;
+	}
+	timer_stop(s->stopping);
+	uv_stop(&s->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct simulate *s = signal->data;
+
+	(void)number;
+	if (s->stopping != NULL) {
+		uv_stop(&s->loop);
+		return;
+	}
+	server_free(s->server);
+	s->server = NULL;
+	s->stop_by_us = clock_mono_us(clock_real()) + STOP_LIMIT_MS * INT64_C(1000);
+	s->stopping = timer_new(&s->loop, clock_real(), stop_look, s);
+	timer_start(s->stopping, 0, STOP_POLL_MS);
+}
+
+static void signals_begin(struct simulate *s)
+{
+	static const int numbers[] = { SIGTERM, SIGINT };
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		uv_signal_init(&s->loop, &s->signals[i]);
+		s->signals[i].data = s;
+		uv_signal_start(&s->signals[i], on_signal, numbers[i]);
+	}
+}
+
+static void simulate_end(struct simulate *s)
+{
+	announce_free(s->announce);
+	server_free(s->server);
+	simulate_host_free(s->esx);
+	simulate_ground_fini(&s->ground);
+	timer_free(s->stopping);
+	for (size_t i = 0; i < ARRAY_LEN(s->signals); i++) {
+		uv_close((uv_handle_t *)&s->signals[i], NULL);
+	}
+	uv_run(&s->loop, UV_RUN_NOWAIT);
+	uv_run(&s->loop, UV_RUN_NOWAIT);
+	uv_loop_close(&s->loop);
+}
+
+int command_simulate(int argc, char **argv)
+{
+	struct simulate s = { 0 };
+	struct error e = { 0 };
+
+	if (!simulate_options_parse(argc, argv, &s.options, &e) ||
+	    !log_set_level(s.options.log_level, &e) || !listen_read(&s, &e)) {
+		fprintf(stderr, "remora simulate: %s\n", e.msg);
+		return 2;
+	}
+	if (s.options.help) {
+		simulate_options_help();
+		return 0;
+	}
+	if (!s.options.esx) {
+		fputs("remora simulate: only --esx so far\n", stderr);
+		return 2;
+	}
+	uv_loop_init(&s.loop);
+	signals_begin(&s);
+	s.ground.loop = &s.loop;
+	s.ground.n_datastores = s.options.ds;
+	bool ok = simulate_ground_init(&s.ground, s.options.username, s.options.password, &e) &&
+		  esx_begin(&s, &e) && server_begin(&s, &e) && announce_begin(&s, &e);
+	if (ok) {
+		uv_run(&s.loop, UV_RUN_DEFAULT);
+	} else {
+		fprintf(stderr, "remora simulate: %s\n", e.msg);
+	}
+	simulate_end(&s);
+	return ok ? 0 : 1;
+}

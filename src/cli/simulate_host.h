@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host of the simulator: what remora-hostd serves, in this process, on the simulating driver.
+ *
+ * The ground is what all hosts of a simulation stand on; it outlives them. Event-loop thread only.
+ */
+#ifndef CLI_SIMULATE_HOST_H
+#define CLI_SIMULATE_HOST_H
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "host/host.h"
+#include "vim/account.h"
+#include "vim/api.h"
+#include "vim/license.h"
+
+struct simulate_ground {
+	uv_loop_t *loop;
+	struct user_store *users;
+	struct driver *driver;
+	struct hardware hardware; /* the same for all */
+	uint32_t n_datastores;	  /* LocalDS_0 and so on, of each host */
+};
+
+/* `username` may log in with `password`; loop set before. */
+bool simulate_ground_init(struct simulate_ground *g, const char *username, const char *password,
+			  struct error *e);
+void simulate_ground_fini(struct simulate_ground *g);
+
+struct simulate_host {
+	struct api *api;
+	struct host *host;
+	/* Only where clients speak with the host itself. */
+	struct account_manager *accounts;
+	struct license_manager *licenses;
+};
+
+struct simulate_host_config {
+	const char *name;
+	const char *identity; /* text that its UUID comes from */
+	const char *address;
+	const char *admin; /* who may do everything; NULL: nobody logs in */
+};
+
+/* No VMs yet, and not started. NULL with `e`. */
+struct simulate_host *simulate_host_new(const struct simulate_ground *g,
+					const struct simulate_host_config *c, struct error *e);
+void simulate_host_free(struct simulate_host *h);
+
+/* VMs PREFIX0, PREFIX1 and so on; after host_start(). */
+bool simulate_host_add_vms(struct simulate_host *h, const char *prefix, uint32_t n, bool on,
+			   struct error *e);
+
+#endif
