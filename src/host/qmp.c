@@ -88,8 +88,8 @@ static void on_poll_closed(uv_handle_t *h)
 
 static void dispose(struct qmp *q)
 {
-	while (!list_is_empty(&q->calls)) {
-		call_free(CONTAINER_OF(list_front(&q->calls), struct call, node));
+	list_each_safe (struct call, c, &q->calls, node) {
+		call_free(c);
 	}
 	timer_free(q->timer);
 	buf_free(&q->in);
@@ -150,8 +150,10 @@ static void close_with(struct qmp *q, const struct error *e)
 	timer_stop(q->timer);
 	close(q->fd);
 	q->fd = -1;
-	while (!list_is_empty(&q->calls) && !q->freed) {
-		struct call *c = CONTAINER_OF(list_front(&q->calls), struct call, node);
+	list_each_safe (struct call, c, &q->calls, node) { /* nothing is added any more */
+		if (q->freed) {
+			break;
+		}
 		struct error why = *e;
 		error_prefix(&why, "\"%s\": ", c->command);
 		call_end(q, c, NULL, &why);
@@ -482,8 +484,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 static struct call *late_call(struct qmp *q, int64_t now_us)
 {
 	list_each (struct call, c, &q->calls, node) {
-		/* the analyser does not see that call_free() takes it out of the list */
-		if (c->due_us <= now_us) { // NOLINT(clang-analyzer-unix.Malloc)
+		if (c->due_us <= now_us) {
 			return c;
 		}
 	}
@@ -501,7 +502,8 @@ static void on_timer(void *arg)
 		error_set(&e, ERROR_TIMEOUT, "QEMU did not greet in %d s", QMP_GREETING_MS / 1000);
 		close_with(q, &e);
 	}
-	while (!q->freed && q->state != CLOSED && (c = late_call(q, now_us))) {
+	if (!q->freed && q->state != CLOSED && (c = late_call(q, now_us))) {
+		timer_start(q->timer, 0, DEADLINE_MS); /* for the next one, if any */
 		bool half_sent = c->n_sent > 0 && c->n_sent < c->text.len;
 		error_set(&e, ERROR_TIMEOUT, "QEMU does not answer \"%s\"", c->command);
 		if (half_sent) { /* the stream cannot go on without the rest */
