@@ -16,6 +16,7 @@ LOG_MODULE("vm");
 
 enum {
 	ADOPT_LIMIT_MS = 20000, /* what has not answered by then is found later */
+	ADOPT_TICK_MS = 10,
 };
 
 /* ---- .vmx files ---- */
@@ -161,9 +162,10 @@ static void adopt(struct vm *vm)
 	arena_free(a);
 }
 
-static void limit_over(uv_timer_t *t)
+/* Also wakes the loop: what ends within its timers would else wait for the next event. */
+static void limit_tick(uv_timer_t *t)
 {
-	*(bool *)t->data = true;
+	*(int *)t->data -= ADOPT_TICK_MS;
 }
 
 /* Clients shall not see a running VM as off: nobody is served before all have been looked for. */
@@ -171,15 +173,15 @@ static void adopt_wait(struct vm_layer *l)
 {
 	struct host *h = l->host;
 	uv_timer_t limit;
-	bool over = false;
+	int left_ms = ADOPT_LIMIT_MS;
 
 	if (h->loop == NULL) {
 		return;
 	}
 	uv_timer_init(h->loop, &limit);
-	limit.data = &over;
-	uv_timer_start(&limit, limit_over, ADOPT_LIMIT_MS, 0);
-	while (l->n_adopting > 0 && !over) {
+	limit.data = &left_ms;
+	uv_timer_start(&limit, limit_tick, ADOPT_TICK_MS, ADOPT_TICK_MS);
+	while (l->n_adopting > 0 && left_ms > 0) {
 		if (clock_is_manual(h->clock)) {
 			clock_advance(h->clock, 1000);
 			uv_run(h->loop, UV_RUN_NOWAIT);
@@ -190,7 +192,7 @@ static void adopt_wait(struct vm_layer *l)
 	uv_timer_stop(&limit);
 	uv_close((uv_handle_t *)&limit, NULL);
 	uv_run(h->loop, UV_RUN_NOWAIT);
-	if (over) {
+	if (l->n_adopting > 0) {
 		log_warn("%zu virtual machines did not answer yet", l->n_adopting);
 	}
 }
