@@ -199,13 +199,14 @@ struct center *center_new(const struct center_config *config, struct error *e)
 	c->inventory = config->api->inventory;
 	c->state = config->state == NULL ? NULL : mem_strdup(config->state);
 	list_init(&c->follows);
+	task_manager_post_events(c->api->tasks, c->api->events);
 	if (!database_start(c, e) || !managers_new(c, e)) {
 		center_free(c);
 		return NULL;
 	}
 	c->root = folder_new(c, api_root_id(API_CENTER), "Datacenters", NULL);
 	methods_register(c);
-	if (!load_entities(c, e) || !load_events(c, e)) {
+	if (!load_entities(c, e) || !load_history(c, e)) {
 		center_free(c);
 		return NULL;
 	}
@@ -226,6 +227,7 @@ void center_free(struct center *c)
 		return;
 	}
 	event_unlisten(c->api->events, c);
+	task_listen(c->api->tasks, NULL, NULL);
 	follow_stop(c);
 	rollup_free(c->rollup);
 	option_manager_free(c->options);

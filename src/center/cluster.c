@@ -140,7 +140,7 @@ static void create(struct call *call, const char *given, const struct value *spe
 	const struct value *config =
 		name == NULL
 			? NULL
-			: cluster_config_apply(call->arena, c->inventory,
+			: cluster_config_apply(call->arena, call->self,
 					       cluster_config_default(call->arena), spec, true, &r);
 	if (config == NULL) {
 		refusal_to_call(call, &r);
@@ -177,8 +177,8 @@ static void reconfigure(struct center *c, struct task *t, const struct value *sp
 	struct refusal r = { 0 };
 	struct error e = { 0 };
 	const struct value *config = cluster_config_apply(
-		a, c->inventory, object_get(cluster, P_ComputeResource_configurationEx, a), spec,
-		modify, &r);
+		a, cluster, object_get(cluster, P_ComputeResource_configurationEx, a), spec, modify,
+		&r);
 
 	if (config == NULL) {
 		refusal_to_task(t, &r);

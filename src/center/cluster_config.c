@@ -239,9 +239,18 @@ static struct value *merge(struct arena *a, const struct value *old, const struc
 	return v;
 }
 
-static bool rule_check(struct arena *a, const struct value *items, const struct value *rule,
-		       size_t own, struct refusal *r)
+/* What a change of lists is part of. */
+struct list_change {
+	struct arena *a;
+	const struct object *owner; /* the cluster, or the folder it is to be made in */
+	struct refusal *r;
+};
+
+static bool rule_check(const struct list_change *c, const struct value *items,
+		       const struct value *rule, size_t own)
 {
+	struct arena *a = c->a;
+	struct refusal *r = c->r;
 	const char *name = value_get_str(rule, F_ClusterRuleInfo_name);
 
 	if (name == NULL || name[0] == '\0') {
@@ -251,7 +260,7 @@ static bool rule_check(struct arena *a, const struct value *items, const struct 
 	for (size_t i = 0; i < value_count(items); i++) {
 		const char *other = value_get_str(value_item(items, i), F_ClusterRuleInfo_name);
 		if (i != own && other != NULL && strcmp(name, other) == 0) {
-			return refuse(r, fault_duplicate_name(a, name, NULL),
+			return refuse(r, fault_duplicate_name(a, name, c->owner),
 				      "a rule \"%s\" exists already", name);
 		}
 	}
@@ -302,16 +311,19 @@ static struct value *items_change(struct arena *a, const struct value *items, ui
 	return v;
 }
 
-static bool item_put(struct arena *a, const struct update_list *l, const struct value **items,
-		     const struct value *info, bool is_new, struct refusal *r)
+static bool item_put(const struct list_change *c, const struct update_list *l,
+		     const struct value **items, const struct value *info, bool is_new)
 {
+	struct arena *a = c->a;
+	struct refusal *r = c->r;
 	char key[KEY_MAX];
 	bool is_rule = l->type == T_ClusterRuleInfo;
 
 	item_key(l, info, key);
 	size_t at = is_rule && is_new ? SIZE_MAX : item_find(l, *items, key);
 	if (is_new && at != SIZE_MAX) {
-		return refuse(r, fault_duplicate_name(a, key, NULL), "\"%s\" exists already", key);
+		return refuse(r, fault_duplicate_name(a, key, c->owner), "\"%s\" exists already",
+			      key);
 	}
 	if (!is_new && at == SIZE_MAX) {
 		return refuse(r, fault_invalid_argument(a, "spec"), "there is no \"%s\" to edit",
@@ -319,31 +331,33 @@ static bool item_put(struct arena *a, const struct update_list *l, const struct 
 	}
 	const struct value *item = is_new ? (is_rule ? rule_complete(a, *items, info) : info)
 					  : merge(a, value_item(*items, at), info);
-	if (is_rule && !rule_check(a, *items, item, at, r)) {
+	if (is_rule && !rule_check(c, *items, item, at)) {
 		return false;
 	}
 	*items = items_change(a, *items, l->type, at, item);
 	return true;
 }
 
-static bool item_remove(struct arena *a, const struct update_list *l, const struct value **items,
-			const struct value *change, struct refusal *r)
+static bool item_remove(const struct list_change *c, const struct update_list *l,
+			const struct value **items, const struct value *change)
 {
+	struct arena *a = c->a;
 	char key[KEY_MAX];
 
 	key_text(value_get_value(change, F_ArrayUpdateSpec_removeKey), key);
 	size_t at = item_find(l, *items, key);
 	if (at == SIZE_MAX) {
-		return refuse(r, fault_invalid_argument(a, "spec"), "there is no \"%s\" to remove",
-			      key);
+		return refuse(c->r, fault_invalid_argument(a, "spec"),
+			      "there is no \"%s\" to remove", key);
 	}
 	*items = items_change(a, *items, l->type, at, NULL);
 	return true;
 }
 
-static bool list_apply(struct arena *a, const struct update_list *l, struct value *config,
-		       const struct value *changes, struct refusal *r)
+static bool list_apply(const struct list_change *c, const struct update_list *l,
+		       struct value *config, const struct value *changes)
 {
+	struct arena *a = c->a;
 	const struct value *items = value_get_value(config, l->config);
 
 	for (size_t i = 0; i < value_count(changes); i++) {
@@ -351,13 +365,13 @@ static bool list_apply(struct arena *a, const struct update_list *l, struct valu
 		int64_t op = value_get_num(change, F_ArrayUpdateSpec_operation, 0);
 		const struct value *info = value_get_value(change, l->info);
 		if (op == E_ArrayUpdateOperation_remove) {
-			if (!item_remove(a, l, &items, change, r)) {
+			if (!item_remove(c, l, &items, change)) {
 				return false;
 			}
 		} else if (info == NULL) {
-			return refuse(r, fault_invalid_argument(a, "spec"),
+			return refuse(c->r, fault_invalid_argument(a, "spec"),
 				      "an entry to add or edit is not given");
-		} else if (!item_put(a, l, &items, info, op == E_ArrayUpdateOperation_add, r)) {
+		} else if (!item_put(c, l, &items, info, op == E_ArrayUpdateOperation_add)) {
 			return false;
 		}
 	}
@@ -412,13 +426,15 @@ static bool groups_exist(struct arena *a, const struct value *config, struct ref
 	return true;
 }
 
-const struct value *cluster_config_apply(struct arena *a, struct inventory *inv,
+const struct value *cluster_config_apply(struct arena *a, const struct object *owner,
 					 const struct value *config, const struct value *spec,
 					 bool modify, struct refusal *r)
 {
 	struct value *v = modify ? value_edit(a, config) : cluster_config_default(a);
 
-	if (!is_possible(a, spec, r) || !refs_exist(a, inv, spec, r)) {
+	const struct list_change change = { .a = a, .owner = owner, .r = r };
+
+	if (!is_possible(a, spec, r) || !refs_exist(a, owner->inventory, spec, r)) {
 		return NULL;
 	}
 	base_apply(a, v, spec);
@@ -431,7 +447,7 @@ const struct value *cluster_config_apply(struct arena *a, struct inventory *inv,
 	}
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		const struct value *changes = value_get_value(spec, lists[i].spec);
-		if (changes != NULL && !list_apply(a, &lists[i], v, changes, r)) {
+		if (changes != NULL && !list_apply(&change, &lists[i], v, changes)) {
 			return NULL;
 		}
 	}

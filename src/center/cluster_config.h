@@ -15,8 +15,9 @@ struct value *cluster_config_default(struct arena *a);
 const struct value *cluster_config_from_old(struct arena *a, const struct value *spec);
 
 /* The configuration after the specification; not `modify`: what it leaves unset goes back to the
- * default. References must name objects in the inventory. NULL: refused. */
-const struct value *cluster_config_apply(struct arena *a, struct inventory *inv,
+ * default. References must name objects in the inventory; `owner` is the cluster, or the folder it
+ * is to be made in. NULL: refused. */
+const struct value *cluster_config_apply(struct arena *a, const struct object *owner,
 					 const struct value *config, const struct value *spec,
 					 bool modify, struct refusal *r);
 

@@ -23,8 +23,13 @@ static const struct {
 	{ FOLDER_NETWORK, "group-n", "network", P_Datacenter_networkFolder },
 };
 
-void datacenter_write(struct center *c, struct datacenter_ids *ids, const char *name,
-		      const struct object *parent)
+struct datacenter_ids {
+	char datacenter[CENTER_ID_MAX];
+	char folders[ARRAY_LEN(folders)][CENTER_ID_MAX];
+};
+
+static void datacenter_write(struct center *c, struct datacenter_ids *ids, const char *name,
+			     const struct object *parent)
 {
 	center_new_id(c, "datacenter", ids->datacenter, sizeof(ids->datacenter));
 	database_put_entity(c->db, &(struct database_entity){ .id = ids->datacenter,
@@ -53,8 +58,8 @@ static struct object *datacenter_new(struct center *c, const char *id, const cha
 	return o;
 }
 
-struct object *datacenter_enter(struct center *c, const struct datacenter_ids *ids,
-				const char *name, struct object *parent)
+static struct object *datacenter_enter(struct center *c, const struct datacenter_ids *ids,
+				       const char *name, struct object *parent)
 {
 	struct object *o = datacenter_new(c, ids->datacenter, name, parent);
 
@@ -86,6 +91,16 @@ bool datacenter_set_folder(struct object *datacenter, const struct object *folde
 	return false;
 }
 
+struct object *datacenter_create(struct center *c, struct object *folder, const char *name,
+				 struct error *e)
+{
+	struct datacenter_ids ids;
+
+	database_begin(c->db);
+	datacenter_write(c, &ids, name, folder);
+	return database_commit(c->db, e) ? datacenter_enter(c, &ids, name, folder) : NULL;
+}
+
 static void post_created(struct center *c, struct arena *a, struct object *datacenter,
 			 struct object *folder, const char *user)
 {
@@ -104,7 +119,6 @@ static void create_datacenter(struct call *call)
 	struct center *c = call_arg(call);
 	struct refusal r = { 0 };
 	struct error e = { 0 };
-	struct datacenter_ids ids;
 
 	if (folder_kind(call->self) != FOLDER_ROOT) {
 		call_fault(call, fault_new(call->arena, T_NotSupported),
@@ -118,13 +132,11 @@ static void create_datacenter(struct call *call)
 		refusal_to_call(call, &r);
 		return;
 	}
-	database_begin(c->db);
-	datacenter_write(c, &ids, name, call->self);
-	if (!database_commit(c->db, &e)) {
+	struct object *o = datacenter_create(c, call->self, name, &e);
+	if (o == NULL) {
 		call_error(call, &e);
 		return;
 	}
-	struct object *o = datacenter_enter(c, &ids, name, call->self);
 	post_created(c, call->arena, o, call->self, session_user(call->session));
 	call_return(call, o->ref);
 }

@@ -5,16 +5,9 @@
 #include "center/center.h"
 #include "center/database.h"
 
-/* Makes one with its folders within the caller's transaction and puts it into the inventory after
- * the caller has committed, by datacenter_enter(). */
-struct datacenter_ids {
-	char datacenter[CENTER_ID_MAX];
-	char folders[4][CENTER_ID_MAX];
-};
-void datacenter_write(struct center *c, struct datacenter_ids *ids, const char *name,
-		      const struct object *parent);
-struct object *datacenter_enter(struct center *c, const struct datacenter_ids *ids,
-				const char *name, struct object *parent);
+/* By the program (simulate): in the database and the inventory at once. NULL with `e`. */
+struct object *datacenter_create(struct center *c, struct object *folder, const char *name,
+				 struct error *e);
 
 bool datacenter_load(struct center *c, const struct database_entity *row, struct object *parent,
 		     struct error *e);

@@ -75,12 +75,26 @@ bool folder_load(struct center *c, const struct database_entity *row, struct obj
 			 row->id);
 }
 
+struct object *folder_create(struct center *c, struct object *parent, const char *name,
+			     struct error *e)
+{
+	char id[CENTER_ID_MAX];
+	const char prefix[] = { 'g', 'r', 'o', 'u', 'p', '-', (char)folder_kind(parent), '\0' };
+
+	database_begin(c->db);
+	center_new_id(c, prefix, id, sizeof(id));
+	database_put_entity(c->db, &(struct database_entity){ .id = id,
+							      .type = "Folder",
+							      .parent = object_id(parent),
+							      .name = name });
+	return database_commit(c->db, e) ? folder_new(c, id, name, parent) : NULL;
+}
+
 static void create_folder(struct call *call)
 {
 	struct center *c = call_arg(call);
 	struct refusal r = { 0 };
 	struct error e = { 0 };
-	char id[CENTER_ID_MAX], prefix[] = FOLDER_ID "?";
 	const char *given = value_get_str(call->args, A_Folder_CreateFolder_name);
 	const char *name = place_check_name(c, call->arena, call->self, given, &r);
 
@@ -88,18 +102,12 @@ static void create_folder(struct call *call)
 		refusal_to_call(call, &r);
 		return;
 	}
-	prefix[strlen(FOLDER_ID)] = (char)folder_kind(call->self);
-	database_begin(c->db);
-	center_new_id(c, prefix, id, sizeof(id));
-	database_put_entity(c->db, &(struct database_entity){ .id = id,
-							      .type = "Folder",
-							      .parent = object_id(call->self),
-							      .name = name });
-	if (!database_commit(c->db, &e)) {
+	struct object *o = folder_create(c, call->self, name, &e);
+	if (o == NULL) {
 		call_error(call, &e);
 		return;
 	}
-	call_return(call, folder_new(c, id, name, call->self)->ref);
+	call_return(call, o->ref);
 }
 
 void folder_register(struct center *c)

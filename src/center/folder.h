@@ -19,6 +19,10 @@ enum folder_kind folder_kind(const struct object *folder);
 struct object *folder_new(struct center *c, const char *id, const char *name,
 			  struct object *parent);
 
+/* In the database and the inventory at once, of its parent's kind. NULL with `e`. */
+struct object *folder_create(struct center *c, struct object *parent, const char *name,
+			     struct error *e);
+
 /* From its row. */
 bool folder_load(struct center *c, const struct database_entity *row, struct object *parent,
 		 struct error *e);

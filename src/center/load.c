@@ -162,7 +162,7 @@ bool load_entities(struct center *c, struct error *e)
 	return ok;
 }
 
-/* ---- events ---- */
+/* ---- events and tasks ---- */
 
 static void restore_event(void *arg, const char *data)
 {
@@ -179,6 +179,21 @@ static void restore_event(void *arg, const char *data)
 	arena_free(a);
 }
 
+static void restore_task(void *arg, const char *data)
+{
+	struct center *c = arg;
+	struct arena *a = arena_new(0);
+	struct error e = { 0 };
+	const struct value *info = database_value(a, T_TaskInfo, data, &e);
+
+	if (info == NULL) {
+		log_warn("a task of an earlier run cannot be read: %s", e.msg);
+	} else {
+		task_restore(c->api->tasks, info);
+	}
+	arena_free(a);
+}
+
 static void on_event(void *arg, const struct value *event)
 {
 	struct center *c = arg;
@@ -188,14 +203,25 @@ static void on_event(void *arg, const struct value *event)
 	arena_free(a);
 }
 
-bool load_events(struct center *c, struct error *e)
+static void on_task_ended(void *arg, const struct value *info)
+{
+	struct center *c = arg;
+	struct arena *a = arena_new(0);
+
+	database_put_task(c->db, value_get_str(info, F_TaskInfo_key), database_text(a, info));
+	arena_free(a);
+}
+
+bool load_history(struct center *c, struct error *e)
 {
 	if (c->db == NULL) {
 		return true;
 	}
-	if (!database_each_event(c->db, restore_event, c, e)) {
+	if (!database_each_event(c->db, restore_event, c, e) ||
+	    !database_each_task(c->db, restore_task, c, e)) {
 		return false;
 	}
 	event_listen(c->api->events, on_event, c);
+	task_listen(c->api->tasks, on_task_ended, c);
 	return true;
 }

@@ -7,5 +7,5 @@
 /* All but mirrored entities, parents first. False with ERROR_CORRUPT and what is wrong. */
 bool load_entities(struct center *c, struct error *e);
 
-/* Events of earlier runs, and from now on each new one is stored. */
-bool load_events(struct center *c, struct error *e);
+/* Events and ended tasks of earlier runs; from now on each new one is stored. */
+bool load_history(struct center *c, struct error *e);

@@ -172,7 +172,7 @@ static struct portgroup_plan *plans_make(struct center *c, struct task *t, struc
 		for (size_t j = 0; name != NULL && j < i; j++) {
 			if (strcmp(name, value_get_str(plans[j].config,
 						       F_DVPortgroupConfigInfo_name)) == 0) {
-				refuse(r, fault_duplicate_name(a, name, NULL),
+				refuse(r, fault_duplicate_name(a, name, dvs),
 				       "two port groups are named \"%s\"", name);
 				return NULL;
 			}

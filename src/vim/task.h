@@ -29,6 +29,12 @@ void task_manager_free(struct task_manager *m);
  * that event's key. The event manager must outlive the tasks. */
 void task_manager_post_events(struct task_manager *m, struct event_manager *events);
 
+/* For storage: fn for each task that ends, with what it says then; one listener, fn NULL: none.
+ * task_restore() puts an ended task of an earlier run back into the history (oldest first). */
+void task_listen(struct task_manager *m, void (*fn)(void *arg, const struct value *info),
+		 void *arg);
+void task_restore(struct task_manager *m, const struct value *info);
+
 /* Begins a task for the running call on c->self (name, descriptionId and entity from c), answers
  * the client with its reference, and takes the call's arena: c is gone afterwards; c->args stay
  * valid as task_args(). The task is running. */

@@ -166,6 +166,27 @@ void task_ended(struct task *t)
 		expiry_arm(m);
 	}
 	recent_changed(m);
+	if (m->ended != NULL) {
+		m->ended(m->ended_arg, t->info);
+	}
+}
+
+/* ---- storage ---- */
+
+void task_listen(struct task_manager *m, void (*fn)(void *arg, const struct value *info), void *arg)
+{
+	m->ended = fn;
+	m->ended_arg = arg;
+}
+
+void task_restore(struct task_manager *m, const struct value *info)
+{
+	struct task *t = mem_zalloc(sizeof(*t));
+
+	t->manager = m;
+	t->info = value_keep(info);
+	t->in_history = true;
+	t->number = history_add(m->history, t);
 }
 
 /* ---- beginnings ---- */

@@ -35,9 +35,11 @@ struct task_manager {
 	struct inventory *inventory;
 	struct object *object;
 	struct history *history;
-	struct event_manager *events; /* NULL: tasks post none */
-	struct list open;	      /* struct task, in order of their beginning */
-	struct list finished;	      /* oldest end first */
+	struct event_manager *events;			    /* NULL: tasks post none */
+	void (*ended)(void *arg, const struct value *info); /* task_listen() */
+	void *ended_arg;
+	struct list open;     /* struct task, in order of their beginning */
+	struct list finished; /* oldest end first */
 	size_t n_finished, n_client;
 	struct timer *expiry;
 	struct arena *scratch; /* for one function's drafts */

@@ -473,6 +473,38 @@ static void ids_follow_the_wire_names(void **state)
 			    "Reconfigure distributed switch");
 }
 
+static void note_ended(void *arg, const struct value *info)
+{
+	const struct value **ended = arg;
+
+	assert_null(*ended);
+	*ended = value_hold(info);
+}
+
+static void ended_tasks_come_back(void **state)
+{
+	(void)state;
+	const struct value *ended = NULL;
+
+	task_listen(manager, note_ended, &ended);
+	struct object *o = power_on_vm(f.vm[0]);
+	assert_null(ended);
+	task_done(begun, NULL);
+	assert_non_null(ended);
+	assert_string_equal(value_get_str(ended, F_TaskInfo_key), object_id(o));
+
+	/* Another run: only the history knows it. */
+	task_manager_free(manager);
+	manager = task_manager_new(f.service, "TaskManager");
+	task_restore(manager, ended);
+	assert_int_equal(history_end(manager->history) - history_first(manager->history), 1);
+	const struct task *back = history_item(manager->history, history_first(manager->history));
+	assert_true(back->info == ended);
+	assert_true(task_may_read(back, session));
+	assert_null(task_object(back));
+	value_drop(ended);
+}
+
 #define TASK_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -489,6 +521,7 @@ int main(void)
 		TASK_TEST(open_client_tasks_are_limited),
 		TASK_TEST(history_is_filtered),
 		TASK_TEST(latest_page_lives),
+		TASK_TEST(ended_tasks_come_back),
 		TASK_TEST(ids_follow_the_wire_names),
 	};
 
