@@ -27,6 +27,7 @@ struct create {
 	const char *path;	      /* "[ds] dir/x.vmx" */
 	const char *name;
 	struct vm_plan plan;
+	const struct value *planned; /* kept: what the caller gave may go meanwhile */
 	const struct value *config;
 	struct vm_file_work work;
 	struct vm_leftover *leftover;
@@ -235,6 +236,7 @@ static void create_end(struct create *x)
 {
 	vm_plan_fini(&x->plan);
 	buf_free(&x->work.vmx);
+	value_drop(x->planned);
 }
 
 static void create_failed(struct create *x, const struct error *e, const char *file)
@@ -309,7 +311,7 @@ static void create_files_made(void *arg, const struct error *e)
 		create_failed(x, e, file == NULL || file[0] != '[' ? x->path : file);
 		return;
 	}
-	x->config = vm_config_with_uuids(x->op.arena, x->plan.config, &x->work);
+	x->config = vm_config_with_uuids(x->op.arena, x->planned, &x->work);
 	x->op.vm->leaving = false;
 	vm_leftover_free(x->leftover);
 	x->leftover = NULL;
@@ -350,7 +352,7 @@ static void create_files(void *arg, const struct error *e)
 /* The files of a simulated VM are made when somebody looks. */
 static void create_simulated(struct create *x)
 {
-	x->config = x->plan.config;
+	x->config = x->planned;
 	x->op.vm->leaving = false;
 	create_publish(x);
 }
@@ -374,7 +376,7 @@ static void create_begin(struct create *x, const struct create_plan *p)
 	x->work.folder = p->folder;
 	x->work.vmx_path = strchr(x->path, ']') + 2;
 	x->work.vmx_is_new = true;
-	vm_config_text(x->plan.config, &x->work.vmx);
+	vm_config_text(x->planned, &x->work.vmx);
 	if (x->work.ds == NULL || !vm_file_work_disks(&x->op, &x->plan, &x->work, &file, &e)) {
 		create_failed(x, &e, file == NULL ? x->path : file);
 		return;
@@ -421,6 +423,7 @@ static void create_vm(struct call *c)
 	x->path = p.path;
 	x->name = p.name;
 	x->plan = p.plan;
+	x->planned = value_keep(p.plan.config);
 	create_begin(x, &p);
 }
 

@@ -30,7 +30,8 @@ struct hot_step {
 
 struct reconfigure {
 	struct vm_op op;
-	const struct value *spec;
+	const struct value *spec,
+		*planned; /* kept: the caller's and the VM's own may go meanwhile */
 	struct vm_plan plan;
 	const struct value *config; /* what it will be */
 	struct hot_step *steps;
@@ -264,6 +265,8 @@ static void reconfigure_end(struct reconfigure *x)
 {
 	vm_plan_fini(&x->plan);
 	buf_free(&x->work.vmx);
+	value_drop(x->spec);
+	value_drop(x->planned);
 }
 
 static void reconfigure_failed(struct reconfigure *x, const struct error *e, const char *file)
@@ -453,7 +456,7 @@ static void reconfigure_begin(struct reconfigure *x)
 {
 	struct vm *vm = x->op.vm;
 
-	x->config = x->plan.config;
+	x->config = x->planned;
 	if (vm->power == E_VirtualMachinePowerState_poweredOn && vm->machine != NULL) {
 		find_steps(x);
 	}
@@ -527,7 +530,8 @@ static void change(struct call *c, const struct value *spec)
 		vm_op_refused(&x->op, &r);
 		return;
 	}
-	x->spec = spec;
+	x->spec = value_keep(spec);
+	x->planned = value_keep(plan.config);
 	x->plan = plan;
 	reconfigure_begin(x);
 }

@@ -15,13 +15,14 @@
 struct registration {
 	struct vm_op op;
 	const char *path, *pool;
-	const struct value *config;
-	bool edited; /* the .vmx is to be written: another name, or a template now */
+	const struct value *config; /* kept from register_go() on */
+	bool edited;		    /* the .vmx is to be written: another name, or a template now */
 	struct vm_file_work work;
 };
 
 static void register_end(struct registration *x)
 {
+	value_drop(x->config);
 	buf_free(&x->work.vmx);
 }
 
@@ -74,6 +75,7 @@ static void register_go(struct registration *x, const char *name)
 	struct error e = { 0 };
 
 	x->op.vm = vm_new(l, ++l->last_id, x->path, name);
+	x->config = value_keep(x->config);
 	x->op.vm->op = &x->op;
 	x->op.vm->leaving = true;
 	x->op.vm->pool = mem_strdup(x->pool);
@@ -198,8 +200,8 @@ static void register_vm(struct call *c)
 
 struct marking {
 	struct vm_op op;
-	const struct value *config;
-	const char *pool; /* NULL: leave it */
+	const struct value *config; /* kept */
+	const char *pool;	    /* NULL: leave it */
 	struct vm_file_work work;
 };
 
@@ -211,11 +213,13 @@ static void mark_done(void *arg, const struct error *e)
 
 	buf_free(&x->work.vmx);
 	if (e != NULL) {
+		value_drop(x->config);
 		vm_op_fail_file(&x->op, e, vm_path(vm));
 		return;
 	}
 	vm_change_begin(vm, &change);
 	inventory_set(vm->object, P_VirtualMachine_config, x->config);
+	value_drop(x->config);
 	vm_set_runtime(vm);
 	vm_files_forget(vm);
 	vm_change_end(&change);
@@ -244,7 +248,7 @@ static void mark(struct call *c, bool as_template, const char *description, stru
 	}
 	struct value *config = value_edit(x->op.arena, vm_config(vm));
 	value_set_bool(x->op.arena, config, CONFIG(template), as_template);
-	x->config = config;
+	x->config = value_keep(config);
 	x->pool = pool == NULL ? NULL : arena_strdup(x->op.arena, object_id(pool));
 	if (vm->layer->host->simulated) {
 		mark_done(x, NULL);

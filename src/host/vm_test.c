@@ -5,10 +5,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -31,19 +32,25 @@ static char folder[64];
 static int up(void **state)
 {
 	(void)state;
-	snprintf(folder, sizeof(folder), "/tmp/vm_test.XXXXXX");
-	assert_non_null(mkdtemp(folder));
+	world_folder_make(folder);
 	world_up(&w, folder, false);
+	return 0;
+}
+
+static int up_simulated(void **state)
+{
+	(void)state;
+	world_folder_make(folder);
+	world_up(&w, folder, true);
 	return 0;
 }
 
 static int down(void **state)
 {
-	struct error e;
-
 	(void)state;
 	world_down(&w);
-	return file_remove_tree_at(AT_FDCWD, folder, &e) ? 0 : -1;
+	world_folder_remove(folder);
+	return 0;
 }
 
 static void restart(void)
@@ -83,6 +90,11 @@ static int64_t runtime_num(struct vm *vm, unsigned field, int64_t otherwise)
 {
 	return value_get_num(object_get(vm_object(vm), P_VirtualMachine_runtime, w.arena), field,
 			     otherwise);
+}
+
+static bool is_off(void *vm)
+{
+	return vm_power_state(vm) == OFF;
 }
 
 /* ---- tests ---- */
@@ -315,6 +327,62 @@ static void a_broken_vmx_loses_no_vm(void **state)
 	assert_true(world_power(&w, world_find(&w, "web"), M_VirtualMachine_UnregisterVM));
 }
 
+static void thousands_are_small_and_quick(void **state)
+{
+	(void)state;
+	enum {
+		N = 10000,
+	};
+	static char names[N][24];
+	static const char *list[N];
+	struct vm_refusal r = { 0 };
+	struct timespec from, to;
+
+	for (int i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "DC0_H0_VM%d", i);
+		list[i] = names[i];
+	}
+	struct vm_simulated what = { .names = list, .n = N, .on = true };
+	size_t before = mallinfo2().uordblks;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	assert_true(vm_add_simulated(w.host, &what, &r));
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	size_t each = (mallinfo2().uordblks - before) / N;
+	int64_t ms = (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000;
+	print_message("%d machines: %lld ms, %zu bytes each\n", N, (long long)ms, each);
+	assert_true(each <= 2560);
+	struct vm *vm = world_find(&w, "DC0_H0_VM4711");
+	assert_int_equal(vm_power_state(vm), ON);
+	power(vm, M_VirtualMachine_PowerOffVM_Task);
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	assert_true(world_power(&w, vm, M_VirtualMachine_ShutdownGuest));
+	world_wait(&w, is_off, vm);
+	assert_true(world_power(&w, vm, M_ManagedEntity_Destroy_Task));
+	assert_null(world_find(&w, "DC0_H0_VM4711"));
+}
+
+static void simulated_files_are_there_when_looked_at(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "a", "b", "c" };
+	struct vm_simulated what = { .names = names, .n = 3 };
+	struct vm_refusal r = { 0 };
+
+	assert_true(vm_add_simulated(w.host, &what, &r));
+	struct vm *early = create("early", 1024);
+	assert_null(host_datastore_find(w.host, "ds1")->ds);
+	assert_true(world_has_file(&w, "b/b.vmx"));
+	assert_true(world_has_file(&w, "early/early.vmdk"));
+	create("late", 1024);
+	assert_true(world_has_file(&w, "late/late-flat.vmdk"));
+	struct value *spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	value_set_str(w.arena, spec, SPEC(annotation), "x");
+	assert_true(world_reconfigure(&w, early, spec));
+	assert_true(world_power(&w, early, M_ManagedEntity_Destroy_Task));
+	assert_false(world_has_file(&w, "early"));
+	power(world_find(&w, "a"), M_VirtualMachine_PowerOnVM_Task);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +393,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_vm_goes_with_its_files, up, down),
 		cmocka_unit_test_setup_teardown(a_vm_changes, up, down),
 		cmocka_unit_test_setup_teardown(a_broken_vmx_loses_no_vm, up, down),
+		cmocka_unit_test_setup_teardown(thousands_are_small_and_quick, up_simulated, down),
+		cmocka_unit_test_setup_teardown(simulated_files_are_there_when_looked_at,
+						up_simulated, down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -24,6 +25,18 @@ enum {
 };
 
 /* ---- up and down ---- */
+
+void world_folder_make(char out[64])
+{
+	snprintf(out, 64, "%s/remora-vm.XXXXXX",
+		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(out));
+}
+
+void world_folder_remove(const char *folder)
+{
+	assert_true(file_remove_tree_at(AT_FDCWD, folder, NULL));
+}
 
 static void api_up(struct world *w)
 {

@@ -30,6 +30,9 @@ struct world {
 	char text[512];
 };
 
+/* A new empty folder, in memory where the system has that; world_folder_remove() takes it away. */
+void world_folder_make(char out[64]);
+void world_folder_remove(const char *folder);
 /* `folder` exists. Simulated: nothing is kept in it. */
 void world_up(struct world *w, const char *folder, bool simulated);
 /* As when the program ends: machines of the simulating driver are forgotten. */
