@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "host/driver_sim.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
 #include "host/vm_world.h"
@@ -327,6 +328,165 @@ static void a_broken_vmx_loses_no_vm(void **state)
 	assert_true(world_power(&w, world_find(&w, "web"), M_VirtualMachine_UnregisterVM));
 }
 
+/* Was that path noted since `version`? */
+static bool was_told(struct vm *vm, uint64_t version, const char *path)
+{
+	const struct object *o = vm_object(vm);
+
+	for (uint32_t i = 0; i < o->n_journal; i++) {
+		if (o->journal[i].version > version && strcmp(o->journal[i].path, path) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void clients_hear_of_exactly_what_changed(void **state)
+{
+	(void)state;
+	struct vm *vm = create("web", 4096);
+	uint64_t before = inventory_version(w.api->inventory);
+
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	assert_true(was_told(vm, before, "runtime.powerState"));
+	assert_true(was_told(vm, before, "runtime.bootTime"));
+	assert_true(was_told(vm, before, "summary.runtime.powerState"));
+	assert_true(was_told(vm, before, "config.hardware.device[4000].connectable.connected"));
+	assert_false(was_told(vm, before, "config"));
+	assert_false(was_told(vm, before, "summary"));
+	assert_false(was_told(vm, before, "name"));
+	before = inventory_version(w.api->inventory);
+	struct value *spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	value_set_str(w.arena, spec, SPEC(annotation), "note");
+	assert_true(world_reconfigure(&w, vm, spec));
+	assert_true(was_told(vm, before, "config.annotation"));
+	assert_true(was_told(vm, before, "summary.config.annotation"));
+	assert_false(was_told(vm, before, "runtime.powerState"));
+}
+
+static void machines_that_go_off_by_themselves_are_seen(void **state)
+{
+	(void)state;
+	struct vm *vm = create("web", 0);
+
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	driver_sim_guest_reset(vm->machine);
+	assert_int_equal(vm_power_state(vm), ON);
+	driver_sim_guest_off(vm->machine);
+	assert_int_equal(vm_power_state(vm), OFF);
+	assert_true(value_get_bool(object_get(vm_object(vm), P_VirtualMachine_runtime, NULL),
+				   F_VirtualMachineRuntimeInfo_cleanPowerOff, false));
+	/* In the midst of an operation. */
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	struct object *task = world_begin(&w, vm_object(vm), M_VirtualMachine_ResetVM_Task, NULL);
+	driver_sim_guest_off(vm->machine);
+	assert_false(world_task_wait(&w, task));
+	assert_int_equal(vm_power_state(vm), OFF);
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+}
+
+static struct value *spec_with_disk(const char *name, int64_t kb, bool thin)
+{
+	struct value *spec = world_spec(&w, name, kb);
+	const struct value *changes = value_get_value(spec, SPEC(deviceChange));
+	const struct value *d =
+		value_get_value(value_item(changes, 1), F_VirtualDeviceConfigSpec_device);
+	struct value *b = value_edit(w.arena, value_get_value(d, F_VirtualDevice_backing));
+	struct value *all = value_new_array(w.arena, T_VirtualDeviceConfigSpec);
+
+	value_set_bool(w.arena, b, F_VirtualDiskFlatVer2BackingInfo_thinProvisioned, thin);
+	for (size_t i = 0; i < value_count(changes); i++) {
+		struct value *c = value_edit(w.arena, value_item(changes, i));
+		if (i == 1) {
+			struct value *disk = value_edit(w.arena, d);
+			value_set(w.arena, disk, F_VirtualDevice_backing, b);
+			value_set(w.arena, c, F_VirtualDeviceConfigSpec_device, disk);
+		}
+		value_push(w.arena, all, c);
+	}
+	value_set(w.arena, spec, SPEC(deviceChange), all);
+	return spec;
+}
+
+static void a_full_datastore_is_left_as_it_was(void **state)
+{
+	(void)state;
+	refused(world_create(&w, spec_with_disk("web", INT64_C(50) << 30, false)) != NULL,
+		T_NoDiskSpace);
+	assert_string_equal(value_get_str(w.fault, F_NoDiskSpace_datastore), "ds1");
+	assert_null(world_find(&w, "web"));
+	assert_false(world_has_file(&w, "web"));
+	create("web", 64);
+	restart();
+	assert_non_null(world_find(&w, "web"));
+}
+
+static void cancelled_in_time_or_not_at_all(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 6; k++) {
+		struct value *args =
+			value_new(w.arena, schema_method(M_Folder_CreateVM_Task)->args);
+		value_set(w.arena, args, A_Folder_CreateVM_Task_config,
+			  spec_with_disk("web", 65536, false));
+		value_set(w.arena, args, A_Folder_CreateVM_Task_pool, w.host->pool->ref);
+		struct object *task =
+			world_begin(&w, w.host->vm_folder, M_Folder_CreateVM_Task, args);
+		for (int i = 0; i < k; i++) {
+			world_turn(&w);
+		}
+		world_begin(&w, task, M_Task_CancelTask, NULL);
+		if (world_task_wait(&w, task)) {
+			assert_true(world_power(&w, world_find(&w, "web"),
+						M_ManagedEntity_Destroy_Task));
+		} else {
+			assert_int_equal(value_type(w.fault), T_RequestCanceled);
+		}
+		assert_null(world_find(&w, "web"));
+		assert_false(world_has_file(&w, "web"));
+	}
+}
+
+static void two_vms_do_not_share_a_disk_at_once(void **state)
+{
+	(void)state;
+	struct vm *one = create("one", 4096), *two = create("two", 0);
+	struct value *spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	struct value *disk = value_new(w.arena, T_VirtualDisk);
+	struct value *b = value_new(w.arena, T_VirtualDiskFlatVer2BackingInfo);
+
+	value_set_str(w.arena, b, F_VirtualDeviceFileBackingInfo_fileName, "[ds1] one/one.vmdk");
+	value_set(w.arena, disk, F_VirtualDevice_backing, b);
+	value_set_num(w.arena, disk, F_VirtualDevice_key, -1);
+	value_set_num(w.arena, disk, F_VirtualDevice_controllerKey, 1000);
+	world_change(&w, spec, E_VirtualDeviceConfigSpecOperation_add, disk);
+	assert_true(world_reconfigure(&w, two, spec));
+	power(one, M_VirtualMachine_PowerOnVM_Task);
+	refused(world_power(&w, two, M_VirtualMachine_PowerOnVM_Task), T_FileLocked);
+	power(one, M_VirtualMachine_PowerOffVM_Task);
+	power(two, M_VirtualMachine_PowerOnVM_Task);
+	/* What the other still has is not deleted. */
+	assert_true(world_power(&w, one, M_ManagedEntity_Destroy_Task));
+	assert_true(world_has_file(&w, "one/one.vmdk"));
+}
+
+static void templates_do_not_run(void **state)
+{
+	(void)state;
+	struct vm *vm = create("golden", 64);
+	struct value *args;
+
+	assert_true(world_power(&w, vm, M_VirtualMachine_MarkAsTemplate));
+	refused(world_power(&w, vm, M_VirtualMachine_PowerOnVM_Task), T_NotSupported);
+	restart();
+	vm = world_find(&w, "golden");
+	assert_true(value_get_bool(vm_config(vm), CONFIG(template), false));
+	args = value_new(w.arena, schema_method(M_VirtualMachine_MarkAsVirtualMachine)->args);
+	value_set(w.arena, args, A_VirtualMachine_MarkAsVirtualMachine_pool, w.host->pool->ref);
+	assert_true(world_call(&w, vm_object(vm), M_VirtualMachine_MarkAsVirtualMachine, args));
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+}
+
 static void thousands_are_small_and_quick(void **state)
 {
 	(void)state;
@@ -393,6 +553,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_vm_goes_with_its_files, up, down),
 		cmocka_unit_test_setup_teardown(a_vm_changes, up, down),
 		cmocka_unit_test_setup_teardown(a_broken_vmx_loses_no_vm, up, down),
+		cmocka_unit_test_setup_teardown(clients_hear_of_exactly_what_changed, up, down),
+		cmocka_unit_test_setup_teardown(machines_that_go_off_by_themselves_are_seen, up,
+						down),
+		cmocka_unit_test_setup_teardown(a_full_datastore_is_left_as_it_was, up, down),
+		cmocka_unit_test_setup_teardown(cancelled_in_time_or_not_at_all, up, down),
+		cmocka_unit_test_setup_teardown(two_vms_do_not_share_a_disk_at_once, up, down),
+		cmocka_unit_test_setup_teardown(templates_do_not_run, up, down),
 		cmocka_unit_test_setup_teardown(thousands_are_small_and_quick, up_simulated, down),
 		cmocka_unit_test_setup_teardown(simulated_files_are_there_when_looked_at,
 						up_simulated, down),

@@ -94,7 +94,10 @@ static void host_up(struct world *w)
 
 void world_up(struct world *w, const char *folder, bool simulated)
 {
+	size_t bytes;
+
 	memset(w, 0, sizeof(*w));
+	value_stats(&w->n_kept, &bytes);
 	snprintf(w->folder, sizeof(w->folder), "%s", folder);
 	w->simulated = simulated;
 	uv_loop_init(&w->loop);
@@ -144,6 +147,9 @@ void world_down(struct world *w)
 	assert_int_equal(uv_loop_close(&w->loop), 0);
 	clock_manual_free(w->clock);
 	arena_free(w->arena);
+	size_t n, bytes;
+	value_stats(&n, &bytes);
+	assert_int_equal(n, w->n_kept);
 }
 
 /* ---- time ---- */
