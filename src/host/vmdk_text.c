@@ -196,10 +196,24 @@ static bool take_string(struct reader *r, struct span value, char **out, struct 
 	return true;
 }
 
+/* Printable, without blanks: what comes out again when it is written. */
+static bool is_key(struct span t)
+{
+	for (size_t i = 0; i < t.len; i++) {
+		if ((unsigned char)t.s[i] <= ' ' || t.s[i] == 0x7f) {
+			return false;
+		}
+	}
+	return t.len > 0;
+}
+
 static bool take_setting(struct reader *r, struct span key, struct span value, struct error *e)
 {
-	char *name = mem_strndup(key.s, key.len);
 	struct vmdk *d = r->d;
+	if (!is_key(key)) {
+		return malformed(r, "the key has blanks or control characters", e);
+	}
+	char *name = mem_strndup(key.s, key.len);
 	if (vmdk_get(d, name) != NULL) {
 		free(name);
 		return malformed(r, "the key is there twice", e);
