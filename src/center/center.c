@@ -15,6 +15,7 @@
 #include "center/dvs.h"
 #include "center/folder.h"
 #include "center/follow.h"
+#include "center/hosts.h"
 #include "center/load.h"
 #include "center/place.h"
 #include "center/pool.h"
@@ -211,13 +212,18 @@ struct center *center_new(const struct center_config *config, struct error *e)
 		return NULL;
 	}
 	c->rollup = rollup_new(c);
+	c->hosts = hosts_new(c, e);
+	if (c->hosts == NULL) {
+		center_free(c);
+		return NULL;
+	}
 	return c;
 }
 
 bool center_start(struct center *c, struct error *e)
 {
-	(void)c;
 	(void)e;
+	hosts_start(c->hosts);
 	return true;
 }
 
@@ -226,6 +232,7 @@ void center_free(struct center *c)
 	if (c == NULL) {
 		return;
 	}
+	hosts_free(c->hosts);
 	event_unlisten(c->api->events, c);
 	task_listen(c->api->tasks, NULL, NULL);
 	follow_stop(c);

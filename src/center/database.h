@@ -49,7 +49,7 @@ struct database_entity {
 
 void database_put_entity(struct database *db,
 			 const struct database_entity *entity); /* or replace */
-void database_drop_entity(struct database *db, const char *id); /* with its reference */
+void database_drop_entity(struct database *db, const char *id); /* with its references */
 void database_set_parent(struct database *db, const char *id, const char *parent);
 void database_set_name(struct database *db, const char *id, const char *name);
 void database_set_pool(struct database *db, const char *id, const char *pool);
@@ -68,11 +68,11 @@ const char *database_custom(struct database *db, const char *id, struct arena *a
 struct database_ref {
 	const char *host;   /* id of the HostSystem, "host-9" */
 	const char *remote; /* id over there, "12" */
-	const char *local;  /* id here, "vm-17"; has an entity row */
+	const char *local;  /* id here, "vm-17"; has an entity row; may be several hosts' */
 };
 
 void database_put_ref(struct database *db, const struct database_ref *ref);
-void database_drop_ref(struct database *db, const char *local);
+void database_drop_ref(struct database *db, const char *host, const char *remote);
 /* References of a host with their entities (all NULL but id where there is no row). */
 bool database_each_ref(struct database *db, const char *host,
 		       void (*fn)(void *arg, const struct database_ref *ref,
@@ -93,7 +93,8 @@ struct database_host {
 };
 
 void database_put_host(struct database *db, const struct database_host *host);
-void database_drop_host(struct database *db, const char *id); /* with its refs and their entities */
+/* With its references, and the entities that no other host has. */
+void database_drop_host(struct database *db, const char *id);
 void database_set_last_event(struct database *db, const char *id, int32_t key);
 bool database_each_host(struct database *db,
 			void (*fn)(void *arg, const struct database_host *host), void *arg,

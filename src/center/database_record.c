@@ -16,7 +16,8 @@ const char *const database_sql[SQL_COUNT] = {
 			   " type = excluded.type, parent = excluded.parent, name = excluded.name,"
 			   " pool = excluded.pool, data = excluded.data",
 	[SQL_DROP_ENTITY] = "DELETE FROM entity WHERE id = ?",
-	[SQL_DROP_REF] = "DELETE FROM reference WHERE local = ?",
+	[SQL_DROP_REF] = "DELETE FROM reference WHERE host = ? AND remote = ?",
+	[SQL_DROP_ENTITY_REFS] = "DELETE FROM reference WHERE local = ?",
 	[SQL_DROP_CUSTOM] = "DELETE FROM custom WHERE id = ?",
 	[SQL_SET_CUSTOM] = "INSERT OR REPLACE INTO custom (id, data) VALUES (?, ?)",
 	[SQL_CUSTOM] = "SELECT data FROM custom WHERE id = ?",
@@ -28,8 +29,7 @@ const char *const database_sql[SQL_COUNT] = {
 	[SQL_ENTITIES_OF_TYPE] =
 		"SELECT " ENTITY_COLUMNS " FROM entity WHERE type = ? ORDER BY rowid",
 	[SQL_PUT_REF] = "INSERT INTO reference (host, remote, local) VALUES (?, ?, ?)"
-			" ON CONFLICT (local) DO UPDATE SET host = excluded.host,"
-			" remote = excluded.remote",
+			" ON CONFLICT (host, remote) DO UPDATE SET local = excluded.local",
 	[SQL_REFS] = "SELECT " ENTITY_COLUMNS ", reference.host, reference.remote, reference.local"
 		     " FROM reference LEFT JOIN entity ON entity.id = reference.local"
 		     " WHERE reference.host = ? ORDER BY entity.rowid",
@@ -42,9 +42,11 @@ const char *const database_sql[SQL_COUNT] = {
 			 " last_event = excluded.last_event",
 	[SQL_DROP_HOST] = "DELETE FROM host WHERE id = ?",
 	[SQL_DROP_HOST_ENTITIES] = "DELETE FROM entity WHERE id IN"
-				   " (SELECT local FROM reference WHERE host = ?)",
+				   " (SELECT local FROM reference WHERE host = ?1) AND NOT EXISTS"
+				   " (SELECT 1 FROM reference WHERE local = id AND host <> ?1)",
 	[SQL_DROP_HOST_CUSTOM] = "DELETE FROM custom WHERE id IN"
-				 " (SELECT local FROM reference WHERE host = ?)",
+				 " (SELECT local FROM reference WHERE host = ?1) AND NOT EXISTS"
+				 " (SELECT 1 FROM reference WHERE local = id AND host <> ?1)",
 	[SQL_DROP_HOST_REFS] = "DELETE FROM reference WHERE host = ?",
 	[SQL_SET_LAST_EVENT] = "UPDATE host SET last_event = ?2 WHERE id = ?1",
 	[SQL_HOSTS] = "SELECT id, address, port, user, credential, thumbprint, uuid, is_connected,"
@@ -133,7 +135,7 @@ void database_put_entity(struct database *db, const struct database_entity *enti
 void database_drop_entity(struct database *db, const char *id)
 {
 	write_texts(db, SQL_DROP_ENTITY, id, NULL);
-	write_texts(db, SQL_DROP_REF, id, NULL);
+	write_texts(db, SQL_DROP_ENTITY_REFS, id, NULL);
 	write_texts(db, SQL_DROP_CUSTOM, id, NULL);
 }
 
@@ -174,9 +176,9 @@ void database_put_ref(struct database *db, const struct database_ref *ref)
 	}
 }
 
-void database_drop_ref(struct database *db, const char *local)
+void database_drop_ref(struct database *db, const char *host, const char *remote)
 {
-	write_texts(db, SQL_DROP_REF, local, NULL);
+	write_texts(db, SQL_DROP_REF, host, remote);
 }
 
 void database_put_host(struct database *db, const struct database_host *host)

@@ -213,6 +213,18 @@ static void test_refs_and_hosts(void **state)
 	assert_string_equal(b.data, "host-9/2=vm-11 - - - - -;"
 				    "host-9/1=vm-10 Folder group-v2 web - -;");
 	buf_clear(&b);
+	/* What two hosts have stays until the second lets go of it. */
+	database_begin(f->db);
+	put(f->db, "network-13", "group-n4", "net");
+	database_put_ref(f->db, &(struct database_ref){ "host-9", "n", "network-13" });
+	database_put_ref(f->db, &(struct database_ref){ "host-7", "n", "network-13" });
+	database_drop_host(f->db, "host-7");
+	database_drop_ref(f->db, "host-9", "2");
+	commit(f->db);
+	assert_true(database_each_ref(f->db, "host-9", note_ref, &b, NULL));
+	assert_string_equal(b.data, "host-9/1=vm-10 Folder group-v2 web - -;"
+				    "host-9/n=network-13 Folder group-n4 net - -;");
+	buf_clear(&b);
 	assert_true(database_each_host(f->db, note_host, &b, NULL));
 	assert_string_equal(b.data, "host-9 127.0.0.1:8443 root s AA u 1 12;");
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects of a host coming into the manager's inventory and leaving it (mirror_enter.c), for
+ * mirror.c. Rows of the database are written within the caller's transaction.
+ */
+#pragma once
+
+#include "center/mirror.h"
+
+/* Shows a new object of the host's; false when it is of a kind that is not shown. */
+bool mirror_enter(struct mirror *m, struct object *remote);
+
+/* The host's part goes; with the last part the object itself. Frees the source. */
+void mirror_leave(struct mirror_source *s);
+
+/* The host named it anew. */
+void mirror_renamed(struct mirror_source *s);
+
+/* An object known from earlier is there again. */
+void mirror_bound(struct mirror_source *s);
