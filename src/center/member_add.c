@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "center/folder.h"
 #include "center/member.h"
 #include "center/member_methods.h"
@@ -262,18 +263,26 @@ void adding_down(struct adding *x, const struct link_failure *why)
 
 /* ---- beginning ---- */
 
-/* False and *fault set when the specification itself is no good. */
-static bool spec_check(struct hosts *hs, const struct value *spec, struct arena *a,
-		       const struct value **fault, const char **text)
+/* "host:8443" says the port, too, for clients that have no other place for it. */
+static const char *address_of(const struct value *spec, struct arena *a, int64_t *port)
 {
 	const char *name = value_get_str(spec, F_HostConnectSpec_hostName);
-	int64_t port = value_get_num(spec, F_HostConnectSpec_port, 443);
+	const char *colon = name == NULL ? NULL : strchr(name, ':');
 
-	if (name == NULL || name[0] == '\0' || strlen(name) > 253 ||
-	    strpbrk(name, " /\\%@?#[]\t\r\n") != NULL) {
+	*port = value_get_num(spec, F_HostConnectSpec_port, 443);
+	if (colon != NULL && strchr(colon + 1, ':') == NULL && number_i64(colon + 1, port)) {
+		return arena_strndup(a, name, (size_t)(colon - name));
+	}
+	return name == NULL ? "" : name;
+}
+
+/* False and *fault set when the specification itself is no good. */
+static bool spec_check(struct hosts *hs, const char *name, int64_t port, struct arena *a,
+		       const struct value **fault, const char **text)
+{
+	if (name[0] == '\0' || strlen(name) > 253 || strpbrk(name, " /\\%@?#[]\t\r\n") != NULL) {
 		*fault = fault_invalid_argument(a, "spec.hostName");
-		*text = arena_printf(a, "\"%.60s\" is no name or address of a host",
-				     name == NULL ? "" : name);
+		*text = arena_printf(a, "\"%.60s\" is no name or address of a host", name);
 		return false;
 	}
 	if (port < 1 || port > UINT16_MAX) {
@@ -303,19 +312,21 @@ static void adding_begin(struct adding *x, const struct value *spec)
 	const struct value *fault = NULL;
 	const char *text = NULL;
 	struct error e;
+	int64_t port;
+	const char *address = address_of(spec, a, &port);
 	struct member_address at = {
-		.address = value_get_str(spec, F_HostConnectSpec_hostName),
-		.port = (uint16_t)value_get_num(spec, F_HostConnectSpec_port, 443),
+		.address = address,
+		.port = (uint16_t)port,
 		.user = or_empty(value_get_str(spec, F_HostConnectSpec_userName)),
 		.password = or_empty(value_get_str(spec, F_HostConnectSpec_password)),
 		.thumbprint = value_get_str(spec, F_HostConnectSpec_sslThumbprint),
 	};
 
-	x->name = mem_strdup(or_empty(at.address));
+	x->name = mem_strdup(address);
 	x->is_forced = value_get_bool(spec, F_HostConnectSpec_force, false);
 	x->later = timer_new(x->hs->center->loop, x->hs->center->clock, on_later, x);
 	list_push_back(&x->hs->addings, &x->link);
-	if (!spec_check(x->hs, spec, a, &fault, &text)) {
+	if (!spec_check(x->hs, address, port, a, &fault, &text)) {
 		adding_fail(x, fault, text);
 		return;
 	}
