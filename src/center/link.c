@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "center/link.h"
+
 #include "center/link_impl.h"
 
 void link_free(struct link *l)
