@@ -126,6 +126,10 @@ static void move(struct call *c, const struct move *to)
 	struct object *vm = c->self;
 	struct error e;
 
+	if (mirrored_of(vm) == NULL) {
+		forward_default(c); /* refuses */
+		return;
+	}
 	if (!move_check(c, mirrored_member(vm), to)) {
 		return;
 	}
@@ -177,7 +181,7 @@ static void relocate(struct call *c)
 	}
 	if (!has_storage(c, spec)) {
 		move(c, &to);
-	} else if (move_check(c, mirrored_member(c->self), &to)) {
+	} else if (mirrored_of(c->self) == NULL || move_check(c, mirrored_member(c->self), &to)) {
 		forward_default(c);
 	}
 }
@@ -213,8 +217,8 @@ static void cloning_end(struct forward *f)
 
 static void clone_vm(struct call *c)
 {
-	struct mirror_source *s = mirrored_source(mirrored_of(c->self));
 	struct hosts *hs = call_arg(c);
+	struct mirrored *of = mirrored_of(c->self);
 	const struct value *spec = value_get_value(c->args, A_VirtualMachine_CloneVM_Task_spec);
 	const char *given = value_get_str(c->args, A_VirtualMachine_CloneVM_Task_name);
 	const char *name = given == NULL ? NULL : place_escape(c->arena, given, NULL);
@@ -232,9 +236,14 @@ static void clone_vm(struct call *c)
 			   "the name \"%s\" exists already in \"%s\"", name, place_name(folder));
 		return;
 	}
-	if (!forward_may(c, mirrored_of(c->self))) {
+	if (of == NULL) {
+		forward_default(c); /* refuses */
 		return;
 	}
+	if (!forward_may(c, of)) {
+		return;
+	}
+	struct mirror_source *s = mirrored_source(of);
 	struct cloning *x = mem_zalloc(sizeof(*x));
 	expect(&x->expectation, s->mirror, name, NULL, folder, to != NULL ? to : pool);
 	x->f.mirror = s->mirror;

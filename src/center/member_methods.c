@@ -15,6 +15,18 @@
 
 LOG_MODULE("host");
 
+/* NULL: the call is over, the object is no host that can be reached. */
+static struct member *member_of_call(struct call *c)
+{
+	struct member *m = member_of_host(c->self);
+
+	if (m == NULL) {
+		call_fault(c, fault_new(c->arena, T_NotSupported), "\"%s\" is no connected host",
+			   object_id(c->self));
+	}
+	return m;
+}
+
 static bool write_now(struct member *m, struct error *e)
 {
 	database_begin(m->center->db);
@@ -27,10 +39,13 @@ static bool write_now(struct member *m, struct error *e)
 static void disconnect(struct call *c)
 {
 	struct hosts *hs = call_arg(c);
-	struct member *m = member_of_host(c->self);
-	struct task *t = task_begin(c, hs->center->api->tasks);
+	struct member *m = member_of_call(c);
 	struct error e;
 
+	if (m == NULL) {
+		return;
+	}
+	struct task *t = task_begin(c, hs->center->api->tasks);
 	if (m->state == MEMBER_DISCONNECTED) {
 		task_fail(t, fault_new(task_arena(t), T_InvalidState),
 			  "host \"%s\" is disconnected already", member_name(m));
@@ -81,12 +96,15 @@ static bool readdress(struct member *m, const struct value *spec, struct error *
 static void reconnect(struct call *c)
 {
 	struct hosts *hs = call_arg(c);
-	struct member *m = member_of_host(c->self);
+	struct member *m = member_of_call(c);
+	struct error e;
+
+	if (m == NULL) {
+		return;
+	}
 	struct task *t = task_begin(c, hs->center->api->tasks);
 	const struct value *spec =
 		value_get_value(task_args(t), A_HostSystem_ReconnectHost_Task_cnxSpec);
-	struct error e;
-
 	if (m->state == MEMBER_CONNECTED && spec == NULL) {
 		task_fail(t, fault_new(task_arena(t), T_InvalidState),
 			  "host \"%s\" is connected already", member_name(m));
@@ -118,9 +136,9 @@ static void reconnect(struct call *c)
 static void destroy(struct call *c)
 {
 	struct hosts *hs = call_arg(c);
-	struct member *m = member_of_host(c->self);
+	struct member *m = member_of_call(c);
 
-	if (!call_require(c, c->self, "Host.Inventory.RemoveHostFromCluster")) {
+	if (m == NULL || !call_require(c, c->self, "Host.Inventory.RemoveHostFromCluster")) {
 		return;
 	}
 	struct task *t = task_begin(c, hs->center->api->tasks);
@@ -200,9 +218,12 @@ struct value *member_connect_info(struct member *m, struct object *system, struc
 
 static void query_connection(struct call *c)
 {
-	struct member *m = member_of_host(c->self);
-	struct mirror_source *s = mirrored_source(mirrored_of(c->self));
+	struct member *m = member_of_call(c);
 
+	if (m == NULL) {
+		return;
+	}
+	struct mirror_source *s = mirrored_source(mirrored_of(c->self));
 	if (m->state != MEMBER_CONNECTED || s->object == NULL) {
 		call_fault(c, fault_new(c->arena, T_HostNotConnected),
 			   "host \"%s\" is not connected", member_name(m));
