@@ -113,7 +113,8 @@ struct host {
 	char *state, *run; /* may be NULL */
 	bool simulated;
 	bool in_maintenance;
-	int64_t boot_time_us; /* wall clock */
+	bool is_entering_maintenance; /* waits for its VMs to end */
+	int64_t boot_time_us;	      /* wall clock */
 
 	struct object *root_folder;	 /* ha-folder-root */
 	struct object *datacenter;	 /* ha-datacenter */

@@ -7,7 +7,7 @@
  *   normal --EnterMaintenanceMode_Task--> entering --no VM runs--> maintenance
  *   entering --time-out, cancel--> normal     maintenance --ExitMaintenanceMode_Task--> normal
  *
- * 1. While entering and in maintenance, in_maintenance or `entering` keeps VMs from being started.
+ * 1. While entering and in maintenance no VM is made or started: host_accepts_vms().
  * 2. Maintenance mode is on disk (host.json) before the task ends.
  */
 #include <stdlib.h>
@@ -76,6 +76,7 @@ static struct task *entering_end(struct host *h)
 	struct task *t = h->maintenance->entering;
 
 	h->maintenance->entering = NULL;
+	h->is_entering_maintenance = false;
 	timer_stop(h->maintenance->timer);
 	task_set_cancel(t, NULL, NULL);
 	return t;
@@ -134,6 +135,7 @@ static void enter_maintenance(struct call *c)
 		return;
 	}
 	m->entering = task_begin(c, h->api.tasks);
+	h->is_entering_maintenance = true;
 	m->deadline_us = timeout_s <= 0 ? 0 : clock_mono_us(h->clock) + timeout_s * 1000000;
 	task_set_cancel(m->entering, entering_cancel, h);
 	host_event(h, T_EnteringMaintenanceModeEvent, task_user(m->entering),

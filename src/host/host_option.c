@@ -64,6 +64,7 @@ bool host_options_build(struct host *h, struct error *e)
 		},
 	};
 	static const unsigned in_manager[] = { F_HostConfigManager_advancedOption };
+	static const unsigned in_content[] = { F_ServiceContent_setting };
 	char *path = h->state == NULL ? NULL : mem_printf("%s/options.json", h->state);
 	struct option_config c = {
 		.id = "ha-adv-options",
@@ -82,6 +83,10 @@ bool host_options_build(struct host *h, struct error *e)
 	}
 	struct object *o = inventory_find(h->inventory, "ha-adv-options");
 	inventory_set_nested(h->system, P_HostSystem_configManager, in_manager, 1, o->ref);
+	struct object *si = inventory_find(h->inventory, "ServiceInstance");
+	if (si != NULL) {
+		inventory_set_nested(si, P_ServiceInstance_content, in_content, 1, o->ref);
+	}
 	options_show(h);
 	return true;
 }

@@ -325,6 +325,9 @@ size_t host_n_running(struct host *h)
 
 bool host_accepts_vms(const struct host *h, struct error *e)
 {
-	return !h->in_maintenance ||
-	       error_set(e, ERROR_STATE, "host \"%s\" is in maintenance mode", h->node.name);
+	if (h->in_maintenance || h->is_entering_maintenance) {
+		return error_set(e, ERROR_STATE, "host \"%s\" %s maintenance mode", h->node.name,
+				 h->in_maintenance ? "is in" : "is about to enter");
+	}
+	return true;
 }
