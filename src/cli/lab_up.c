@@ -443,7 +443,7 @@ static void tell(const struct lab *lab)
 	printf("  password  %s\n\nTry:\n\n", lab->password);
 	printf("  export GOVC_URL='https://%s:%s@%s:%d/sdk' GOVC_INSECURE=1\n",
 	       "administrator%40vsphere.local", lab->password, c->address, LAB_PORT);
-	printf("  govc tree\n  govc host.info\n  govc vm.info -e edge-1\n");
+	printf("  govc find -l /\n  govc host.info -host dpu-1\n  govc vm.info -e edge-1\n");
 	printf("  %s/remora lab console edge-1      (root, no password; Ctrl-] lets go)\n",
 	       lab->bin);
 	printf("  %s/remora lab stop server-1       (edge-1 on the DPU runs on)\n", lab->bin);
