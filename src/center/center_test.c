@@ -509,6 +509,20 @@ static void hosts_add_up(void **state)
 	assert_int_equal(value_get_num(value_get_value(config, F_ResourceConfigSpec_cpuAllocation),
 				       F_ResourceAllocationInfo_reservation, 0),
 			 16000);
+	/* And out again, to stand alone. */
+	move_to(folder, second);
+	refused(T_InvalidState);
+	struct value *runtime = value_edit(t.a, object_get(second, P_HostSystem_runtime, t.a));
+	value_set_bool(t.a, runtime, F_HostRuntimeInfo_inMaintenanceMode, true);
+	inventory_set(second, P_HostSystem_runtime, runtime);
+	move_to(folder, second);
+	succeeded();
+	assert_ptr_equal(at("DC0/host/h2/h2"), second);
+	assert_ptr_equal(place_ref(vm, P_VirtualMachine_resourcePool),
+			 compute_root_pool(at("DC0/host/h2")));
+	assert_int_equal(total(cluster, F_ComputeResourceSummary_numHosts), 1);
+	assert_int_equal(total(at("DC0/host/h2"), F_ComputeResourceSummary_numEffectiveHosts), 0);
+
 	destroy(cluster);
 	/* These hosts have no method to leave by: nothing is done. */
 	assert_true(t.fault != T_none);
@@ -766,6 +780,36 @@ static void nothing_is_lost(void **state)
 	new_datacenter("DC0");
 }
 
+/* These VMs have no methods of their own: the task says so for each. */
+static void many_power_on(void **state)
+{
+	(void)state;
+	struct object *dc = new_datacenter("DC0");
+	struct value *args = args_of(M_Datacenter_PowerOnMultiVM_Task);
+	struct value *vms = value_new_array(t.a, T_VirtualMachine);
+
+	create_cluster(folder_of(dc, P_Datacenter_hostFolder), "C0", NULL);
+	struct object *cluster = made();
+	struct object *host = new_host("host-901", cluster, "h1");
+	struct object *vm = new_vm("vm-902", "web", folder_of(dc, P_Datacenter_vmFolder),
+				   compute_root_pool(cluster), host);
+	value_push(t.a, vms, vm->ref);
+	value_push(t.a, vms, value_new_ref(t.a, T_VirtualMachine, "vm-404"));
+	value_set(t.a, args, A_Datacenter_PowerOnMultiVM_Task_vm, vms);
+	call(dc, M_Datacenter_PowerOnMultiVM_Task, args);
+	succeeded();
+	assert_int_equal(t.result->type, T_ClusterPowerOnVmResult);
+	const struct value *left = value_get_value(t.result, F_ClusterPowerOnVmResult_notAttempted);
+	assert_int_equal(value_count(left), 2);
+	static const uint16_t why[] = { T_NotSupported, T_ManagedObjectNotFound };
+	for (size_t i = 0; i < ARRAY_LEN(why); i++) {
+		const struct value *fault = value_get_value(
+			value_get_value(value_item(left, i), F_ClusterNotAttemptedVmInfo_fault),
+			F_LocalizedMethodFault_fault);
+		assert_int_equal(fault->type, why[i]);
+	}
+}
+
 static void damage_is_told(void **state)
 {
 	(void)state;
@@ -809,9 +853,10 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(names_and_folders), TEST(moves),		TEST(clusters),
-		TEST(hosts_add_up),	 TEST(pools),		TEST(vapps),
-		TEST(switches),		 TEST(nothing_is_lost), TEST(damage_is_told),
+		TEST(names_and_folders), TEST(moves),	 TEST(clusters),
+		TEST(hosts_add_up),	 TEST(pools),	 TEST(vapps),
+		TEST(many_power_on),	 TEST(switches), TEST(nothing_is_lost),
+		TEST(damage_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

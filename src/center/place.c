@@ -69,12 +69,7 @@ bool place_is_within(struct object *o, const struct object *top)
 
 static uint64_t name_hash(const struct object *parent, const char *name)
 {
-	struct buf b = BUF_INIT;
-
-	buf_addf(&b, "%s/%s", object_id(parent), name);
-	uint64_t hash = map_hash(b.data, b.len);
-	buf_free(&b);
-	return hash;
+	return map_hash(name, strlen(name)) + (parent->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static bool is_child(struct object *o, const struct object *parent, const char *name)
@@ -212,6 +207,10 @@ static void list_drop(struct object *parent, const struct object *child)
 
 static void fields_attach(struct center *c, struct object *o)
 {
+	if (c->db == NULL) {
+		custom_field_attach(c->fields, o, NULL);
+		return;
+	}
 	struct arena *a = arena_new(0);
 	const char *text = database_custom(c->db, object_id(o), a);
 	const struct value *values =

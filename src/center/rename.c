@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "center/compute.h"
 #include "center/database.h"
 #include "center/dvs.h"
 #include "center/folder.h"
@@ -150,25 +151,53 @@ static bool refuse_folder(struct refusal *r, struct arena *a, struct object *fol
 		      place_name(folder));
 }
 
+/* A host leaves its cluster for a folder, where it stands alone. */
+static bool host_may_leave(struct object *folder, struct object *host, struct arena *a,
+			   const struct session *s, struct refusal *r)
+{
+	struct object *from = compute_of_host(host);
+	const struct value *runtime = object_get(host, P_HostSystem_runtime, a);
+
+	if (folder_kind(folder) != FOLDER_HOST || from == NULL || !compute_is_cluster(from) ||
+	    place_datacenter(host) != place_datacenter(folder)) {
+		return refuse_folder(r, a, folder, host);
+	}
+	if (!value_get_bool(runtime, F_HostRuntimeInfo_inMaintenanceMode, false)) {
+		return refuse(r, fault_new(a, T_InvalidState),
+			      "host \"%s\" must be in maintenance mode to leave cluster \"%s\"",
+			      place_name(host), place_name(from));
+	}
+	return refusal_may(r, a, s, host, "Host.Inventory.MoveHost") &&
+	       refusal_may(r, a, s, folder, "Host.Inventory.MoveHost");
+}
+
+static bool name_is_free(struct center *c, struct arena *a, struct object *folder, struct object *o,
+			 struct refusal *r)
+{
+	struct object *other = place_child(c, folder, place_name(o));
+
+	return other == NULL || other == o ||
+	       refuse(r, fault_duplicate_name(a, place_name(o), other),
+		      "folder \"%s\" has an entry \"%s\" already", place_name(folder),
+		      place_name(o));
+}
+
 static bool may_move(struct center *c, struct arena *a, const struct session *s,
 		     struct object *folder, struct object *o, struct refusal *r)
 {
 	const char *privilege =
 		schema_is_a(o->type, T_ManagedEntity) ? move_privilege(folder, o) : NULL;
 
+	if (schema_is_a(o->type, T_HostSystem)) {
+		return host_may_leave(folder, o, a, s, r) && name_is_free(c, a, folder, o, r);
+	}
 	if (privilege == NULL || place_parent(o) == NULL ||
 	    !schema_is_a(place_parent(o)->type, T_Folder) || place_is_within(folder, o) ||
 	    place_datacenter(place_parent(o)) != place_datacenter(folder)) {
 		return refuse_folder(r, a, folder, o);
 	}
-	if (!refusal_may(r, a, s, o, privilege) || !refusal_may(r, a, s, folder, privilege)) {
-		return false;
-	}
-	struct object *other = place_child(c, folder, place_name(o));
-	return other == NULL || other == o ||
-	       refuse(r, fault_duplicate_name(a, place_name(o), other),
-		      "folder \"%s\" has an entry \"%s\" already", place_name(folder),
-		      place_name(o));
+	return refusal_may(r, a, s, o, privilege) && refusal_may(r, a, s, folder, privilege) &&
+	       name_is_free(c, a, folder, o, r);
 }
 
 static bool list_may_move(struct center *c, struct arena *a, const struct session *s,
@@ -194,6 +223,33 @@ static bool list_may_move(struct center *c, struct arena *a, const struct sessio
 	return true;
 }
 
+/* One of the entities that move. */
+struct move {
+	struct object *o;
+	struct object *alone; /* of a host: the compute resource that is to stand for it */
+};
+
+static void move_write(struct center *c, struct move *m, struct object *folder)
+{
+	if (!schema_is_a(m->o->type, T_HostSystem)) {
+		database_set_parent(c->db, object_id(m->o), object_id(folder));
+		return;
+	}
+	m->alone = compute_new_standalone(c, folder, place_name(m->o));
+	compute_write_host_move(c, m->o, m->alone);
+}
+
+static void move_make(struct center *c, struct move *m, struct object *folder, bool is_written)
+{
+	if (m->alone != NULL && !is_written) {
+		compute_remove(c, m->alone);
+	} else if (m->alone != NULL) {
+		compute_move_host(c, m->o, m->alone);
+	} else if (is_written) {
+		place_move(c, m->o, folder);
+	}
+}
+
 static void move_into_folder(struct call *call)
 {
 	struct center *c = call_arg(call);
@@ -208,16 +264,20 @@ static void move_into_folder(struct call *call)
 		refusal_to_task(t, &r);
 		return;
 	}
+	size_t n = value_count(list);
+	struct move *moves = arena_alloc(task_arena(t), (n + 1) * sizeof(*moves));
 	database_begin(c->db);
-	for (size_t i = 0; i < value_count(list); i++) {
-		database_set_parent(c->db, value_bytes(value_item(list, i)), object_id(folder));
+	for (size_t i = 0; i < n; i++) {
+		moves[i].o = inventory_find_ref(c->inventory, value_item(list, i));
+		move_write(c, &moves[i], folder);
 	}
-	if (!database_commit(c->db, &e)) {
+	bool ok = database_commit(c->db, &e);
+	for (size_t i = 0; i < n; i++) {
+		move_make(c, &moves[i], folder, ok);
+	}
+	if (!ok) {
 		task_fail_error(t, &e);
 		return;
-	}
-	for (size_t i = 0; i < value_count(list); i++) {
-		place_move(c, inventory_find_ref(c->inventory, value_item(list, i)), folder);
 	}
 	task_done(t, NULL);
 }
