@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* VirtualDiskManager (vSphere API): virtual disks by path, whether a VM has them or not. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
+#include "host/disk_space.h"
 #include "host/file_op.h"
 #include "host/text.h"
 #include "host/vmdk.h"
@@ -201,67 +198,55 @@ static void move_disk(struct call *c)
 	}
 }
 
-/* ---- all blocks taken ---- */
-
-static bool inflate(const struct disk_place *at, struct progress *p, struct error *e)
-{
-	int root = datastore_root(at->datastore);
-	struct disk_info info;
-
-	if (!disk_query(at, &info, e) || !progress_go_on(p, e)) {
-		return false;
-	}
-	uint64_t more = info.capacity > info.allocated ? info.capacity - info.allocated : 0;
-	if (!datastore_has_room(at->datastore, more, e)) {
-		return false;
-	}
-	struct vmdk *d = vmdk_load(root, at->path, e);
-	int fd = d == NULL ? -1 : file_open_beneath(root, info.extent_path, O_RDWR, 0, e);
-	bool ok = fd >= 0;
-	if (ok) {
-		int failed = posix_fallocate(fd, 0, (off_t)info.capacity);
-		ok = failed == 0 ||
-		     error_set_sys(e, failed, "cannot take all blocks of \"%s\"", at->path);
-		ok = ok &&
-		     (fsync(fd) == 0 || error_set_sys(e, errno, "cannot save \"%s\"", at->path));
-		close(fd);
-	}
-	ok = ok && vmdk_set(d, "ddb.thinProvisioned", "0", e) && vmdk_save(d, root, at->path, e);
-	vmdk_free(d);
-	return ok;
-}
+/* ---- what the data take ---- */
 
 static bool inflate_run(void *data, struct progress *p, struct error *e)
 {
-	const struct file_op *op = data;
-	struct disk_place at = file_op_disk(op, 0);
+	struct disk_place at = file_op_disk(data, 0);
 
-	return inflate(&at, p, e);
+	return disk_inflate(&at, p, e);
 }
 
-static void inflate_begin(struct call *c, const struct file_arg *where)
+static bool shrink_run(void *data, struct progress *p, struct error *e)
 {
+	struct disk_place at = file_op_disk(data, 0);
+
+	return disk_shrink(&at, p, e);
+}
+
+static bool zero_run(void *data, struct progress *p, struct error *e)
+{
+	struct disk_place at = file_op_disk(data, 0);
+
+	return disk_zero(&at, p, e);
+}
+
+/* `name` and `datacenter` are the first arguments of all methods that work on one disk. */
+static void work_begin(struct call *c, bool (*run)(void *, struct progress *, struct error *))
+{
+	static const struct file_arg where = WHERE(InflateVirtualDisk_Task);
 	struct file_op *op = file_op_new(c);
 
-	if (file_op_place(op, c, where) && file_op_begin(op, c, 1)) {
+	if (file_op_place(op, c, &where) && file_op_begin(op, c, 1)) {
 		struct job_handler handler = file_op_handler(op);
-		struct job_work work = { .run = inflate_run, .data = op };
+		struct job_work work = { .run = run, .data = op };
 		op->job = job_start(&handler, &work);
 	}
 }
 
 static void inflate_disk(struct call *c)
 {
-	static const struct file_arg where = WHERE(InflateVirtualDisk_Task);
-
-	inflate_begin(c, &where);
+	work_begin(c, inflate_run);
 }
 
-static void eager_zero_disk(struct call *c)
+static void shrink_disk(struct call *c)
 {
-	static const struct file_arg where = WHERE(EagerZeroVirtualDisk_Task);
+	work_begin(c, shrink_run);
+}
 
-	inflate_begin(c, &where);
+static void zero_disk(struct call *c)
+{
+	work_begin(c, zero_run);
 }
 
 static bool exists_run(void *data, struct progress *p, struct error *e)
@@ -277,14 +262,7 @@ static bool exists_run(void *data, struct progress *p, struct error *e)
 /* Extents are raw files: there is nothing in them to defragment, once the disk is sound. */
 static void defragment_disk(struct call *c)
 {
-	static const struct file_arg where = WHERE(DefragmentVirtualDisk_Task);
-	struct file_op *op = file_op_new(c);
-
-	if (file_op_place(op, c, &where) && file_op_begin(op, c, 1)) {
-		struct job_handler handler = file_op_handler(op);
-		struct job_work work = { .run = exists_run, .data = op };
-		op->job = job_start(&handler, &work);
-	}
+	work_begin(c, exists_run);
 }
 
 /* ---- questions ---- */
@@ -415,7 +393,9 @@ void disk_manager_build(struct host *h)
 		{ M_VirtualDiskManager_CopyVirtualDisk_Task, copy_disk },
 		{ M_VirtualDiskManager_MoveVirtualDisk_Task, move_disk },
 		{ M_VirtualDiskManager_InflateVirtualDisk_Task, inflate_disk },
-		{ M_VirtualDiskManager_EagerZeroVirtualDisk_Task, eager_zero_disk },
+		{ M_VirtualDiskManager_EagerZeroVirtualDisk_Task, inflate_disk },
+		{ M_VirtualDiskManager_ShrinkVirtualDisk_Task, shrink_disk },
+		{ M_VirtualDiskManager_ZeroFillVirtualDisk_Task, zero_disk },
 		{ M_VirtualDiskManager_DefragmentVirtualDisk_Task, defragment_disk },
 		{ M_VirtualDiskManager_QueryVirtualDiskInfo_Task, query_info },
 		{ M_VirtualDiskManager_QueryVirtualDiskUuid, query_uuid },

@@ -410,7 +410,7 @@ static bool control_begin(struct hostd *d, struct error *e)
 		.help = "Who this node is and what it does",
 		.fn = control_status,
 	};
-	char *path = mem_printf("%s/hostd.sock", d->run);
+	char *path = mem_printf("%s/control.sock", d->options.state);
 	struct control_options options = { .path = path, .program = "hostd", .version = VERSION };
 
 	d->control = control_new(&d->loop, &options, e);
