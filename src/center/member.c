@@ -340,7 +340,7 @@ bool member_enter(struct member *m, struct object *place, const char *name, stru
 	database_begin(c->db);
 	struct object *compute = is_alone ? compute_new_standalone(c, place, name) : place;
 	center_new_id(c, "host", m->id, sizeof(m->id));
-	m->system = mirror_add_system(&m->mirror, m->id, remote->ref);
+	m->system = mirror_add_system(&m->mirror, m->id, remote->ref, NULL);
 	m->is_wanted = true;
 	write_system(m, compute, name, remote);
 	compute_attach(c, compute, m->system, name);
@@ -376,6 +376,7 @@ bool member_remove(struct member *m, struct error *e)
 	if (!database_commit(c->db, e)) {
 		return false;
 	}
+	pairing_leave(m);
 	member_disconnect(m);
 	compute_detach(c, m->system);
 	mirror_detach(&m->mirror);

@@ -61,8 +61,8 @@ static void take_system(void *arg, const struct database_ref *ref,
 		return;
 	}
 	struct arena *a = arena_new(0);
-	m->system =
-		mirror_add_system(&m->mirror, m->id, value_new_ref(a, T_HostSystem, ref->remote));
+	m->system = mirror_add_system(&m->mirror, m->id,
+				      value_new_ref(a, T_HostSystem, ref->remote), row->data);
 	compute_attach(c, compute, m->system, row->name);
 	arena_free(a);
 }

@@ -19,6 +19,7 @@
 #include "center/database.h"
 #include "center/member.h"
 #include "center/mirror_enter.h"
+#include "center/pairing.h"
 #include "center/place.h"
 #include "center/remote_task.h"
 
@@ -68,11 +69,24 @@ static void touch(struct object *o, const struct change *c)
 	inventory_touch(o, c->prop, path);
 }
 
+/* Figures of use, which change all the time. */
+static bool is_use(const struct change *c)
+{
+	static const char *const paths[] = { "summary.quickStats", "summary.storage" };
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		if (strncmp(c->path, paths[i], strlen(paths[i])) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* True when a row was written. */
 static bool touch_since(struct mirror_source *s, const struct object *remote, uint64_t since)
 {
 	struct object *o = s->of->object;
-	bool is_renamed = false;
+	bool is_renamed = false, is_news = false;
 
 	for (uint32_t i = 0; i < remote->n_journal; i++) {
 		const struct change *c = &remote->journal[i];
@@ -80,6 +94,7 @@ static bool touch_since(struct mirror_source *s, const struct object *remote, ui
 			continue;
 		}
 		touch(o, c);
+		is_news |= mirror_is_noted(o, c->prop) && !is_use(c);
 		if (c->prop == P_ManagedEntity_name && schema_is_a(o->type, T_ManagedEntity)) {
 			is_renamed = true;
 		}
@@ -87,7 +102,10 @@ static bool touch_since(struct mirror_source *s, const struct object *remote, ui
 	if (is_renamed) {
 		mirror_renamed(s);
 	}
-	return is_renamed;
+	if (is_news) {
+		mirror_note(s);
+	}
+	return is_renamed || is_news;
 }
 
 static void touch_all(struct object *o)
@@ -105,6 +123,7 @@ static void hear_of(struct mirror_source *s, struct object *remote)
 	s->object = remote;
 	touch_all(s->of->object);
 	mirror_bound(s);
+	mirror_note(s);
 }
 
 /* ---- looking at what is new ---- */
@@ -114,6 +133,7 @@ struct look {
 	uint64_t since;
 	VEC(struct object *) changed; /* newest first */
 	bool written;		      /* rows were, and must be committed */
+	bool system_changed;	      /* more than its figures of use */
 };
 
 static void look_at(struct look *l, struct object *remote)
@@ -129,9 +149,12 @@ static void look_at(struct look *l, struct object *remote)
 		return;
 	}
 	if (s != NULL && s->object != remote) {
+		l->written = true;
 		hear_of(s, remote); /* for the first time, or gone and come back in between */
 	} else if (s != NULL) {
-		l->written |= touch_since(s, remote, l->since);
+		bool written = touch_since(s, remote, l->since);
+		l->written |= written;
+		l->system_changed |= written && schema_is_a(remote->type, T_HostSystem);
 	} else if (mirror_enter(m, remote)) {
 		l->written = true;
 	}
@@ -167,6 +190,9 @@ static bool update(struct mirror *m, struct error *e)
 		look_at(&l, l.changed.items[i]);
 	}
 	bool ok = look_done(&l, e);
+	if (ok && l.system_changed) {
+		pairing_look(m->member);
+	}
 	for (size_t i = l.changed.n; ok && i-- > 0;) {
 		if (l.changed.items[i]->type == T_Task) {
 			remote_task_changed(m, l.changed.items[i]);

@@ -43,6 +43,8 @@ struct mirrored {
 	struct object *object;
 	struct mirror_source *sources;
 	char *key; /* in hosts.shared; NULL: not shared */
+	/* Summary of a host or VM as it was stored last, kept; only until it is heard of. */
+	const struct value *last;
 };
 extern const struct object_class mirrored_entity_class, mirrored_vm_class, mirrored_other_class;
 
@@ -76,8 +78,9 @@ bool mirror_attach(struct mirror *m, struct link *l, struct error *e);
 void mirror_detach(struct mirror *m);
 bool mirror_is_attached(const struct mirror *m);
 
-/* The HostSystem, made by the member before anything else. */
-struct object *mirror_add_system(struct mirror *m, const char *id, const struct value *remote);
+/* The HostSystem, made by the member before anything else; data: of its row, or NULL. */
+struct object *mirror_add_system(struct mirror *m, const char *id, const struct value *remote,
+				 const char *data);
 
 /* An object known from an earlier run; parents are there already. */
 bool mirror_restore(struct mirror *m, const struct database_ref *ref,

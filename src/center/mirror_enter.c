@@ -97,6 +97,7 @@ static void mirrored_free(struct mirrored *of, struct hosts *hs)
 	/* Nobody computes properties of what is on its way out. */
 	o->class = NULL;
 	o->owner = NULL;
+	value_drop(of->last);
 	free(of);
 	inventory_remove(o);
 }
@@ -177,11 +178,12 @@ static void enter_vm(struct mirror *m, struct object *remote, struct arena *a)
 	const char *name = place_free_name(c, folder, remote_name(remote), a);
 	center_new_id(c, "vm", id, sizeof(id));
 	struct mirrored *of = mirrored_new(m, remote->type, id);
-	source_new(m, of, remote->ref, remote);
+	struct mirror_source *s = source_new(m, of, remote->ref, remote);
 	row_put(c, of->object, name, folder, pool);
 	ref_put(m, remote->ref, of->object);
 	place_enter(c, of->object, name, folder);
 	place_set_pool(c, of->object, pool);
+	mirror_note(s);
 }
 
 /* Objects of the browser are made with their datastore: their identifiers follow from its. */
@@ -317,6 +319,61 @@ void mirror_bound(struct mirror_source *s)
 	shared_touch(o);
 }
 
+/* ---- what was seen last ---- */
+
+static bool summary_of(const struct object *o, unsigned *prop, uint16_t *type)
+{
+	if (schema_is_a(o->type, T_VirtualMachine)) {
+		*prop = P_VirtualMachine_summary;
+		*type = T_VirtualMachineSummary;
+		return true;
+	}
+	if (schema_is_a(o->type, T_HostSystem)) {
+		*prop = P_HostSystem_summary;
+		*type = T_HostListSummary;
+		return true;
+	}
+	return false;
+}
+
+bool mirror_is_noted(const struct object *o, unsigned prop)
+{
+	unsigned summary;
+	uint16_t type;
+
+	return summary_of(o, &summary, &type) && prop == summary;
+}
+
+void mirror_note(struct mirror_source *s)
+{
+	struct database *db = s->mirror->member->center->db;
+	struct object *o = s->of->object;
+	unsigned prop;
+	uint16_t type;
+
+	value_drop(s->of->last);
+	s->of->last = NULL;
+	if (db == NULL || !summary_of(o, &prop, &type)) {
+		return;
+	}
+	struct arena *a = arena_new(0);
+	database_set_data(db, object_id(o), database_text(a, object_get(o, prop, a)));
+	arena_free(a);
+}
+
+/* From the row of an earlier run. */
+static void note_restore(struct mirrored *of, const char *text)
+{
+	unsigned prop;
+	uint16_t type;
+
+	if (text != NULL && summary_of(of->object, &prop, &type)) {
+		struct arena *a = arena_new(0);
+		of->last = value_keep(database_value(a, type, text, NULL));
+		arena_free(a);
+	}
+}
+
 void mirror_leave(struct mirror_source *s)
 {
 	struct mirror *m = s->mirror;
@@ -373,11 +430,13 @@ void mirror_renamed(struct mirror_source *s)
 
 /* ---- from earlier runs, and the end ---- */
 
-struct object *mirror_add_system(struct mirror *m, const char *id, const struct value *remote)
+struct object *mirror_add_system(struct mirror *m, const char *id, const struct value *remote,
+				 const char *data)
 {
 	struct mirrored *of = mirrored_new(m, T_HostSystem, id);
 
 	source_new(m, of, remote, NULL);
+	note_restore(of, data);
 	return of->object;
 }
 
@@ -394,6 +453,7 @@ static bool restore_entity(struct mirror *m, const struct database_entity *row, 
 	}
 	struct mirrored *of = mirrored_new(m, type, row->id);
 	*out = of;
+	note_restore(of, row->data);
 	place_enter(c, of->object, row->name, parent);
 	if (schema_is_a(type, T_VirtualMachine)) {
 		struct object *pool =

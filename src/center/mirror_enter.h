@@ -18,3 +18,8 @@ void mirror_renamed(struct mirror_source *s);
 
 /* An object known from earlier is there again. */
 void mirror_bound(struct mirror_source *s);
+
+/* Stores what is to be shown of a host or VM until it is heard of after a restart; of other objects
+ * nothing is. Is it derived from that property? */
+void mirror_note(struct mirror_source *s);
+bool mirror_is_noted(const struct object *o, unsigned prop);

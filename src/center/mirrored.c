@@ -44,7 +44,7 @@ static bool is_heard_of(const struct mirror_source *s)
 	return s->object != NULL && !s->object->removed;
 }
 
-/* ---- objects whose host has not been heard of since the program began ---- */
+/* ---- what the manager knows better ---- */
 
 static int host_state(const struct member *m)
 {
@@ -52,6 +52,96 @@ static int host_state(const struct member *m)
 	       : m->state == MEMBER_LOST    ? E_HostSystemConnectionState_notResponding
 					    : E_HostSystemConnectionState_disconnected;
 }
+
+static const struct value *with_num(const struct value *v, unsigned field, int64_t n,
+				    struct arena *a)
+{
+	if (v == NULL || value_get_num(v, field, -1) == n) {
+		return v;
+	}
+	struct value *edit = value_edit(a, v);
+	value_set_num(a, edit, field, n);
+	return edit;
+}
+
+static const struct value *with_str(const struct value *v, unsigned field, const char *s,
+				    struct arena *a)
+{
+	const char *old = v == NULL ? NULL : value_get_str(v, field);
+
+	if (v == NULL || s == NULL || (old != NULL && strcmp(old, s) == 0)) {
+		return v;
+	}
+	struct value *edit = value_edit(a, v);
+	value_set_str(a, edit, field, s);
+	return edit;
+}
+
+static const struct value *with(const struct value *v, unsigned field, const struct value *x,
+				struct arena *a)
+{
+	if (value_get_value(v, field) == x || x == NULL) {
+		return v;
+	}
+	struct value *edit = value_edit(a, v);
+	value_set(a, edit, field, x);
+	return edit;
+}
+
+static const struct value *correct_host(struct object *o, const struct member *m, unsigned prop,
+					const struct value *v, struct arena *a)
+{
+	if (prop == P_HostSystem_runtime) {
+		return with_num(v, F_HostRuntimeInfo_connectionState, host_state(m), a);
+	}
+	if (prop == P_HostSystem_summary) {
+		const struct value *runtime =
+			with_num(value_get_value(v, F_HostListSummary_runtime),
+				 F_HostRuntimeInfo_connectionState, host_state(m), a);
+		const struct value *config = with_str(value_get_value(v, F_HostListSummary_config),
+						      F_HostConfigSummary_name, place_name(o), a);
+		v = with(v, F_HostListSummary_runtime, runtime, a);
+		return with(v, F_HostListSummary_config, config, a);
+	}
+	return v;
+}
+
+static const struct value *correct_vm(const struct member *m, unsigned prop, const struct value *v,
+				      struct arena *a)
+{
+	if (m->state == MEMBER_CONNECTED) {
+		return v;
+	}
+	if (prop == P_VirtualMachine_runtime) {
+		return with_num(v, F_VirtualMachineRuntimeInfo_connectionState,
+				E_VirtualMachineConnectionState_disconnected, a);
+	}
+	if (prop == P_VirtualMachine_summary) {
+		const struct value *runtime =
+			with_num(value_get_value(v, F_VirtualMachineSummary_runtime),
+				 F_VirtualMachineRuntimeInfo_connectionState,
+				 E_VirtualMachineConnectionState_disconnected, a);
+		return with(v, F_VirtualMachineSummary_runtime, runtime, a);
+	}
+	return v;
+}
+
+static const struct value *correct_store(struct object *o, const struct member *m, unsigned prop,
+					 const struct value *v, struct arena *a)
+{
+	if (prop == P_Datastore_info) {
+		return with_str(v, F_DatastoreInfo_name, place_name(o), a);
+	}
+	if (prop == P_Datastore_summary) {
+		v = with_str(v, F_DatastoreSummary_name, place_name(o), a);
+		return m->state == MEMBER_CONNECTED
+			       ? v
+			       : with_num(v, F_DatastoreSummary_accessible, false, a);
+	}
+	return v;
+}
+
+/* ---- objects whose host has not been heard of since the program began ---- */
 
 static struct value *blank_host_runtime(const struct member *m, struct arena *a)
 {
@@ -191,9 +281,35 @@ static const struct value *blank_place(struct object *o, unsigned prop, struct a
 	return NULL;
 }
 
+/* From what was stored: as it was, but for what the connection says. NULL: nothing was. */
+static const struct value *last_known(struct object *o, const struct mirrored *of,
+				      const struct member *m, unsigned prop, struct arena *a)
+{
+	if (of->last == NULL) {
+		return NULL;
+	}
+	if (schema_is_a(o->type, T_HostSystem)) {
+		const struct value *v = correct_host(o, m, P_HostSystem_summary, of->last, a);
+		return prop == P_HostSystem_summary ? v
+		       : prop == P_HostSystem_runtime
+			       ? value_get_value(v, F_HostListSummary_runtime)
+			       : NULL;
+	}
+	const struct value *v = correct_vm(m, P_VirtualMachine_summary, of->last, a);
+	return prop == P_VirtualMachine_summary ? v
+	       : prop == P_VirtualMachine_runtime
+		       ? value_get_value(v, F_VirtualMachineSummary_runtime)
+		       : NULL;
+}
+
 static const struct value *blank(struct object *o, const struct mirror *m, unsigned prop,
 				 struct arena *a)
 {
+	const struct value *last = last_known(o, o->owner, m->member, prop, a);
+
+	if (last != NULL) {
+		return last;
+	}
 	if (schema_is_a(o->type, T_ManagedEntity) &&
 	    (prop == P_ManagedEntity_overallStatus || prop == P_ManagedEntity_configStatus)) {
 		return value_new_scalar(a, T_ManagedEntityStatus,
@@ -202,96 +318,6 @@ static const struct value *blank(struct object *o, const struct mirror *m, unsig
 	return schema_is_a(o->type, T_HostSystem)	? blank_host(o, m, prop, a)
 	       : schema_is_a(o->type, T_VirtualMachine) ? blank_vm(o, m, prop, a)
 							: blank_place(o, prop, a);
-}
-
-/* ---- what the manager knows better ---- */
-
-static const struct value *with_num(const struct value *v, unsigned field, int64_t n,
-				    struct arena *a)
-{
-	if (v == NULL || value_get_num(v, field, -1) == n) {
-		return v;
-	}
-	struct value *edit = value_edit(a, v);
-	value_set_num(a, edit, field, n);
-	return edit;
-}
-
-static const struct value *with_str(const struct value *v, unsigned field, const char *s,
-				    struct arena *a)
-{
-	const char *old = v == NULL ? NULL : value_get_str(v, field);
-
-	if (v == NULL || s == NULL || (old != NULL && strcmp(old, s) == 0)) {
-		return v;
-	}
-	struct value *edit = value_edit(a, v);
-	value_set_str(a, edit, field, s);
-	return edit;
-}
-
-static const struct value *with(const struct value *v, unsigned field, const struct value *x,
-				struct arena *a)
-{
-	if (value_get_value(v, field) == x || x == NULL) {
-		return v;
-	}
-	struct value *edit = value_edit(a, v);
-	value_set(a, edit, field, x);
-	return edit;
-}
-
-static const struct value *correct_host(struct object *o, const struct member *m, unsigned prop,
-					const struct value *v, struct arena *a)
-{
-	if (prop == P_HostSystem_runtime) {
-		return with_num(v, F_HostRuntimeInfo_connectionState, host_state(m), a);
-	}
-	if (prop == P_HostSystem_summary) {
-		const struct value *runtime =
-			with_num(value_get_value(v, F_HostListSummary_runtime),
-				 F_HostRuntimeInfo_connectionState, host_state(m), a);
-		const struct value *config = with_str(value_get_value(v, F_HostListSummary_config),
-						      F_HostConfigSummary_name, place_name(o), a);
-		v = with(v, F_HostListSummary_runtime, runtime, a);
-		return with(v, F_HostListSummary_config, config, a);
-	}
-	return v;
-}
-
-static const struct value *correct_vm(const struct member *m, unsigned prop, const struct value *v,
-				      struct arena *a)
-{
-	if (m->state == MEMBER_CONNECTED) {
-		return v;
-	}
-	if (prop == P_VirtualMachine_runtime) {
-		return with_num(v, F_VirtualMachineRuntimeInfo_connectionState,
-				E_VirtualMachineConnectionState_disconnected, a);
-	}
-	if (prop == P_VirtualMachine_summary) {
-		const struct value *runtime =
-			with_num(value_get_value(v, F_VirtualMachineSummary_runtime),
-				 F_VirtualMachineRuntimeInfo_connectionState,
-				 E_VirtualMachineConnectionState_disconnected, a);
-		return with(v, F_VirtualMachineSummary_runtime, runtime, a);
-	}
-	return v;
-}
-
-static const struct value *correct_store(struct object *o, const struct member *m, unsigned prop,
-					 const struct value *v, struct arena *a)
-{
-	if (prop == P_Datastore_info) {
-		return with_str(v, F_DatastoreInfo_name, place_name(o), a);
-	}
-	if (prop == P_Datastore_summary) {
-		v = with_str(v, F_DatastoreSummary_name, place_name(o), a);
-		return m->state == MEMBER_CONNECTED
-			       ? v
-			       : with_num(v, F_DatastoreSummary_accessible, false, a);
-	}
-	return v;
 }
 
 static const struct value *correct(struct object *o, const struct member *m, unsigned prop,

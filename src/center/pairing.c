@@ -94,6 +94,24 @@ static void forget_said(struct pairing *p)
 	vec_clear(&p->cards);
 }
 
+/* Remembers, over restarts, whom a host is shown with. */
+static void set_other(struct member *m, const char *id)
+{
+	char *name = mem_printf("pair/%s", m->id);
+
+	put(&m->pairing->other, id);
+	database_set_fact(m->center->db, name, id);
+	free(name);
+}
+
+static void recall_other(struct member *m)
+{
+	struct arena *a = arena_new(0);
+
+	put(&m->pairing->other, database_fact(m->center->db, arena_printf(a, "pair/%s", m->id), a));
+	arena_free(a);
+}
+
 /* False: it is of no interest here. */
 static bool read_host(struct member *m)
 {
@@ -113,7 +131,10 @@ static bool read_host(struct member *m)
 		free(p);
 		return false;
 	}
-	m->pairing = p;
+	if (m->pairing == NULL) {
+		m->pairing = p;
+		recall_other(m);
+	}
 	return true;
 }
 
@@ -213,11 +234,11 @@ static void separate(struct member *dpu)
 {
 	struct member *server = other_of(dpu);
 
-	put(&dpu->pairing->other, NULL);
+	set_other(dpu, NULL);
 	show(dpu, SERVER_FIELD, "");
 	if (server != NULL) {
 		if (server->pairing != NULL) {
-			put(&server->pairing->other, NULL);
+			set_other(server, NULL);
 		}
 		show(server, DPU_FIELD, "");
 		say(dpu, "does not sit any more in", member_name(dpu), member_name(server));
@@ -226,8 +247,8 @@ static void separate(struct member *dpu)
 
 static void join(struct member *dpu, struct member *server)
 {
-	put(&dpu->pairing->other, server->id);
-	put(&server->pairing->other, dpu->id);
+	set_other(dpu, server->id);
+	set_other(server, dpu->id);
 	show(dpu, SERVER_FIELD, member_name(server));
 	show(server, DPU_FIELD, member_name(dpu));
 	say(dpu, "is the DPU in", member_name(dpu), member_name(server));
@@ -274,6 +295,18 @@ void pairing_look(struct member *m)
 		if (at->pairing != NULL && at->pairing->dpu_id != NULL) {
 			match(at);
 		}
+	}
+}
+
+void pairing_leave(struct member *m)
+{
+	struct member *other = other_of(m);
+
+	if (other != NULL && other->pairing != NULL) {
+		separate(m->pairing->dpu_id != NULL ? m : other);
+	}
+	if (m->pairing != NULL) {
+		set_other(m, NULL);
 	}
 }
 

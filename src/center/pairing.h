@@ -14,5 +14,7 @@ struct member;
 
 /* What the host says of itself may have changed. */
 void pairing_look(struct member *m);
-/* The host is being removed. */
+/* The host is being removed from the manager: what it was linked with is alone again. */
+void pairing_leave(struct member *m);
+/* Frees what is known of the host. */
 void pairing_forget(struct member *m);

@@ -188,7 +188,9 @@ static struct value *identifying_info(const struct host *h, struct arena *a)
 	identify(a, list, "ServiceTag", "Service tag of the system", h->hardware->system.serial);
 	identify(a, list, "RemoraRole", "What this node is", node_role_name(h->node.role));
 	if (h->node.role == NODE_DPU) {
-		identify(a, list, "RemoraServer", "UUID of the server that this card sits in",
+		identify(a, list, "RemoraDpuId", "What the server calls this card",
+			 arena_printf(a, "dpu-%s", h->node.uuid));
+		identify(a, list, "RemoraServerUuid", "UUID of the server that this card sits in",
 			 h->node.server_uuid);
 	}
 	return list;
