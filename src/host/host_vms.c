@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "host/draft.h"
 #include "host/host_impl.h"
+#include "host/vm.h"
 
 /* ---- lists that name VMs ---- */
 
@@ -85,6 +86,7 @@ void host_vm_set_pool(struct host *h, struct object *vm, struct object *pool)
 	}
 	inventory_add_ref(pool, P_ResourcePool_vm, vm);
 	inventory_set_ref(vm, P_VirtualMachine_resourcePool, pool);
+	vm_layer_changed(h);
 }
 
 static bool is_among(const struct object *o, struct object *const *list, size_t n)

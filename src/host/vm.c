@@ -24,8 +24,9 @@ static void layer_unload(struct host *h)
 	 */
 	while (!list_is_empty(&l->vms)) {
 		struct vm *vm = list_entry(list_back(&l->vms), struct vm, link);
-		machine_free(vm->machine);
-		vm->machine = NULL;
+		struct machine *m = vm->machine;
+		vm->machine = NULL; /* what is told of the end finds none any more */
+		machine_free(m);
 		inventory_remove(vm->object);
 		vm_free(vm);
 	}

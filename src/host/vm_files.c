@@ -185,7 +185,7 @@ bool vm_file_work_disks(struct vm_op *op, const struct vm_plan *plan, struct vm_
 		struct host_datastore *hd =
 			host_datastore_of_path(op->layer->host, d->op.path, &at, e);
 		d->ds = hd == NULL ? NULL : host_datastore_open(hd, e);
-		if (d->ds == NULL) {
+		if (d->ds == NULL || !vm_op_claim(op, d->op.path, e)) {
 			return false;
 		}
 		d->path = arena_strdup(op->arena, at.path);

@@ -134,6 +134,7 @@ struct vm_op {
 	struct vm_save save;
 	struct list_node link;
 	VEC(struct host_datastore *) held;
+	VEC(const char *) claims; /* files, in the arena */
 };
 
 /* Begins an operation of `size` bytes, a struct that begins with struct vm_op. For methods that
@@ -142,6 +143,8 @@ struct vm_op {
 void *vm_op_begin(struct call *c, struct vm_layer *l, struct vm *vm, size_t size);
 void *vm_op_begin_plain(struct call *c, struct vm *vm, const char *description_id, size_t size);
 void vm_op_hold(struct vm_op *op, struct host_datastore *d);
+/* Keeps others off the file until the operation ends; ERROR_BUSY. */
+bool vm_op_claim(struct vm_op *op, const char *ds_path, struct error *e);
 void vm_op_done(struct vm_op *op, const struct value *result);
 void vm_op_fault(struct vm_op *op, const struct value *fault, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -291,8 +294,8 @@ bool vm_layer_load(struct host *h, struct error *e);
 const struct value *vm_read_config(struct vm_layer *l, const char *path,
 				   enum vm_strictness strictness, struct arena *a,
 				   struct vm_refusal *r, bool *incomplete);
-/* There is a suspended VM's memory beside the .vmx. */
-bool vm_has_state_file(const struct vm *vm);
+/* When the memory beside the .vmx was saved (wall clock); 0: there is none, it is not suspended. */
+int64_t vm_suspended_at(const struct vm *vm);
 /* Where the .vmx of a VM cannot be read: is it the datastore, or the file? */
 uint8_t vm_connection_without_config(struct vm_layer *l, const char *path);
 

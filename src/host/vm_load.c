@@ -4,9 +4,13 @@
  * away, and machines that run are adopted. A VM whose .vmx cannot be read is shown as invalid (or
  * inaccessible, where its datastore is missing) and never forgotten.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/vm_impl.h"
@@ -66,14 +70,24 @@ uint8_t vm_connection_without_config(struct vm_layer *l, const char *path)
 		       : E_VirtualMachineConnectionState_invalid;
 }
 
-bool vm_has_state_file(const struct vm *vm)
+int64_t vm_suspended_at(const struct vm *vm)
 {
 	struct arena *a = arena_new(0);
-	struct vm_env env = host_vm_env(vm->layer->host, VM_RELOAD);
-	bool found = env.file_exists(env.arg, vm_state_path(vm, a));
+	struct datastore_path at;
+	struct host_datastore *d =
+		host_datastore_of_path(vm->layer->host, vm_state_path(vm, a), &at, NULL);
+	struct datastore *ds = d == NULL ? NULL : host_datastore_open(d, NULL);
+	struct stat st = { 0 };
+	int fd = ds == NULL ? -1
+			    : file_open_beneath(datastore_root(ds), at.path, O_PATH | O_CLOEXEC, 0,
+						NULL);
 
+	if (fd >= 0) {
+		fstat(fd, &st);
+		close(fd);
+	}
 	arena_free(a);
-	return found;
+	return fd < 0 ? 0 : MAX(1, st.st_mtim.tv_sec * INT64_C(1000000));
 }
 
 /* ---- loading ---- */
@@ -86,8 +100,10 @@ static void load_one(struct vm *vm, struct arena *a)
 	if (config == NULL) {
 		log_warn("virtual machine \"%s\": %s", vm->name, r.text);
 		vm->connection = vm_connection_without_config(vm->layer, vm->path);
-	} else if (vm_has_state_file(vm)) {
-		vm->power = E_VirtualMachinePowerState_suspended;
+	} else {
+		vm->suspend_us = vm_suspended_at(vm);
+		vm->power = vm->suspend_us != 0 ? E_VirtualMachinePowerState_suspended
+						: E_VirtualMachinePowerState_poweredOff;
 	}
 	vm_publish(&vm, &config, 1, vm_pool(vm->layer, vm->pool));
 }
@@ -132,8 +148,9 @@ static void adopted(void *arg, struct machine *m, const struct error *e)
 		log_warn("virtual machine \"%s\": %s", vm_name(vm), e->msg);
 	}
 	if (e->kind != ERROR_CANCELED) {
-		vm_is_off(vm, vm_has_state_file(vm) ? E_VirtualMachinePowerState_suspended
-						    : E_VirtualMachinePowerState_poweredOff);
+		vm->suspend_us = vm_suspended_at(vm);
+		vm_is_off(vm, vm->suspend_us != 0 ? E_VirtualMachinePowerState_suspended
+						  : E_VirtualMachinePowerState_poweredOff);
 	}
 }
 

@@ -80,6 +80,15 @@ void vm_op_hold(struct vm_op *op, struct host_datastore *d)
 	vec_push(&op->held, d);
 }
 
+bool vm_op_claim(struct vm_op *op, const char *ds_path, struct error *e)
+{
+	if (!host_file_claim(op->layer->host, ds_path, e)) {
+		return false;
+	}
+	vec_push(&op->claims, arena_strdup(op->arena, ds_path));
+	return true;
+}
+
 static void op_release(struct vm_op *op)
 {
 	if (op->vm != NULL) {
@@ -88,7 +97,11 @@ static void op_release(struct vm_op *op)
 	for (size_t i = 0; i < op->held.n; i++) {
 		host_datastore_release(op->held.items[i]);
 	}
+	for (size_t i = 0; i < op->claims.n; i++) {
+		host_file_unclaim(op->layer->host, op->claims.items[i]);
+	}
 	vec_free(&op->held);
+	vec_free(&op->claims);
 }
 
 void vm_op_done(struct vm_op *op, const struct value *result)

@@ -183,7 +183,9 @@ void vm_is_off(struct vm *vm, int power)
 	free(vm->stats);
 	vm->stats = NULL;
 	vm->boot_us = 0;
-	vm->suspend_us = power == SUSPENDED ? clock_wall_us(vm->layer->host->clock) : 0;
+	if (power != SUSPENDED || vm->power == ON) {
+		vm->suspend_us = power == OFF ? 0 : clock_wall_us(vm->layer->host->clock);
+	}
 	if (vm_config(vm) != NULL) {
 		state_set(vm, power);
 	}
@@ -357,6 +359,30 @@ static bool on_allowed(struct vm_op *op)
 	return on_cpus(op, hw) && on_memory(op, hw);
 }
 
+/* Nobody copies or grows a disk while the machine opens it. */
+static bool on_claim(struct vm_op *op, const char **file, struct error *e)
+{
+	const struct value *devices = vm_devices(vm_config(op->vm));
+
+	for (size_t i = 0; i < value_count(devices) && !op->layer->host->simulated; i++) {
+		const char *path = disk_path(value_item(devices, i));
+		if (path != NULL && !vm_op_claim(op, path, e)) {
+			*file = path;
+			return false;
+		}
+	}
+	return true;
+}
+
+static void on_cancel(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (vm->machine != NULL) {
+		machine_stop(vm->machine, NULL, NULL); /* the reply to the start says so */
+	}
+}
+
 static void on_start(struct vm_op *op)
 {
 	struct vm *vm = op->vm;
@@ -366,6 +392,10 @@ static void on_start(struct vm_op *op)
 	const char *file = NULL;
 
 	if (!vm_machine_spec(vm, op->arena, false, &spec, &file, &e)) {
+		on_failed_error(op, &e, file);
+		return;
+	}
+	if (!on_claim(op, &file, &e)) {
 		on_failed_error(op, &e, file);
 		return;
 	}
@@ -383,6 +413,10 @@ static void on_start(struct vm_op *op)
 	if (resumes ? !machine_resume(vm->machine, &spec, &reply, &e)
 		    : !machine_start(vm->machine, &spec, &reply, &e)) {
 		on_failed_error(op, &e, e.kind == ERROR_BUSY ? first_disk(vm) : NULL);
+		return;
+	}
+	if (!resumes) {
+		task_set_cancel(op->task, on_cancel, vm);
 	}
 }
 

@@ -45,7 +45,8 @@ static void register_saved(void *arg, const struct error *e)
 		register_failed(x, e);
 		return;
 	}
-	if (!vm->layer->host->simulated && vm_has_state_file(vm)) {
+	vm->suspend_us = vm->layer->host->simulated ? 0 : vm_suspended_at(vm);
+	if (vm->suspend_us != 0) {
 		vm->power = E_VirtualMachinePowerState_suspended;
 	}
 	vm_publish(&vm, &x->config, 1, vm_pool(vm->layer, x->pool));

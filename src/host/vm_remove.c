@@ -118,6 +118,10 @@ static bool destroy_plan(struct removal *x)
 		if (ds == NULL || vm_disk_is_registered(vm->layer, path)) {
 			continue;
 		}
+		if (!vm_op_claim(&x->op, path, &e)) {
+			vm_op_fail_file(&x->op, &e, path);
+			return false;
+		}
 		vm_op_hold(&x->op, d);
 		x->work.disks[x->work.n_disks++] = (struct vm_disk_work){
 			.op.path = (char *)(uintptr_t)path, /* in the arena, ours */

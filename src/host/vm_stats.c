@@ -8,41 +8,53 @@
 #include "host/vm_impl.h"
 
 enum {
-	PERIOD_MS = 20000
+	PERIOD_MS = 20000,
+	CPU_STEP_MHZ = 20,
+	MEMORY_STEP = 4 << 20,
 };
 
-static void stats_take(struct vm *vm, const struct machine_usage *u)
+static uint64_t rounded(uint64_t n, uint64_t step)
+{
+	return (n + step / 2) / step * step;
+}
+
+static void stats_tick_vm(struct vm *vm, const struct machine_usage *u)
 {
 	struct host *h = vm->layer->host;
 	int64_t now = clock_mono_us(h->clock);
-	struct vm_stats *s = vm->stats;
+	struct vm_stats next = { .cpu_us = u->cpu_us,
+				 .at_us = now,
+				 .resident = rounded(u->resident, MEMORY_STEP) };
+	struct vm_change change;
 
-	if (s == NULL) {
-		s = vm->stats = mem_zalloc(sizeof(*s));
-	} else if (now > s->at_us && u->cpu_us >= s->cpu_us) {
-		s->cpu_mhz = (uint32_t)((u->cpu_us - s->cpu_us) * host_cpu_mhz(h) /
-					(uint64_t)(now - s->at_us));
+	if (vm->stats == NULL) {
+		vm->stats = mem_zalloc(sizeof(*vm->stats));
+	} else if (now > vm->stats->at_us && u->cpu_us >= vm->stats->cpu_us) {
+		uint64_t mhz = (u->cpu_us - vm->stats->cpu_us) * host_cpu_mhz(h) /
+			       (uint64_t)(now - vm->stats->at_us);
+		next.cpu_mhz = (uint32_t)rounded(mhz, CPU_STEP_MHZ);
 	}
-	s->cpu_us = u->cpu_us;
-	s->resident = u->resident;
-	s->at_us = now;
+	/* An idle VM wakes nobody. */
+	if (next.cpu_mhz == vm->stats->cpu_mhz && next.resident == vm->stats->resident) {
+		*vm->stats = next;
+		return;
+	}
+	vm_change_begin(vm, &change);
+	*vm->stats = next;
+	vm_change_end(&change);
 }
 
 static void stats_tick(void *arg)
 {
 	struct vm_layer *l = arg;
 	struct machine_usage u;
-	struct vm_change change;
 
 	list_each (struct vm, vm, &l->vms, link) {
-		if (vm->object == NULL || vm->machine == NULL ||
-		    vm->power != E_VirtualMachinePowerState_poweredOn ||
-		    !machine_usage(vm->machine, &u, NULL)) {
-			continue;
+		if (vm->object != NULL && vm->machine != NULL &&
+		    vm->power == E_VirtualMachinePowerState_poweredOn &&
+		    machine_usage(vm->machine, &u, NULL)) {
+			stats_tick_vm(vm, &u);
 		}
-		vm_change_begin(vm, &change);
-		stats_take(vm, &u);
-		vm_change_end(&change);
 	}
 }
 
