@@ -2,6 +2,7 @@
 /*
  *   next --a host or VM is left--> its own method runs --success--> next --none is left--> gone
  *                                                      \--fault--> failed, what is left stays
+ *   next --a host is connected--> it is disconnected --success--> next
  *
  * Hosts and VMs go one after the other by their own methods, each for good; only when none is left
  * is the entity itself, with the folders and clusters below, taken out as one change.
@@ -28,6 +29,7 @@ struct destroy {
 	struct task *task;
 	const struct value *top;	/* kept reference */
 	bool keeps_files;		/* VMs are only unregistered */
+	bool is_disconnected;		/* the last of `left` is a host that was told to be */
 	VEC(const struct value *) left; /* kept references to hosts and VMs, last goes first */
 };
 
@@ -187,14 +189,35 @@ static void on_one_done(void *arg, const struct value *fault, const char *text)
 	next(d);
 }
 
+/* A host is let go of before it is removed; its VMs run on. */
+static bool disconnect(struct destroy *d, struct object *host)
+{
+	const struct value *runtime = object_get(host, P_HostSystem_runtime, NULL);
+	int64_t state = value_get_num(runtime, F_HostRuntimeInfo_connectionState,
+				      E_HostSystemConnectionState_disconnected);
+
+	if (d->is_disconnected || state == E_HostSystemConnectionState_disconnected) {
+		d->is_disconnected = false;
+		return false;
+	}
+	d->is_disconnected = true;
+	follow_call(d->c, host, M_HostSystem_DisconnectHost_Task, NULL, on_one_done, d);
+	return true;
+}
+
 static void next(struct destroy *d)
 {
 	struct object *o = NULL;
 
-	while (o == NULL && d->left.n > 0) {
-		const struct value *ref = vec_pop(&d->left);
-		o = inventory_find_ref(d->c->inventory, ref);
-		value_drop(ref);
+	while (d->left.n > 0) {
+		o = inventory_find_ref(d->c->inventory, vec_last(&d->left));
+		if (o != NULL && schema_is_a(o->type, T_HostSystem) && disconnect(d, o)) {
+			return;
+		}
+		value_drop(vec_pop(&d->left));
+		if (o != NULL) {
+			break;
+		}
 	}
 	if (o == NULL) {
 		finish(d);
