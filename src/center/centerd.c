@@ -261,11 +261,10 @@ static bool control_begin(struct centerd *d, struct error *e)
 		.help = "Who this manager is and how much it manages",
 		.fn = control_status,
 	};
-	char *run = state_path(d, "run"), *path = state_path(d, "run/centerd.sock");
+	char *path = state_path(d, "control.sock");
 	struct control_options options = { .path = path, .program = "centerd", .version = VERSION };
 
-	d->control = file_make_dirs(run, 0700, e) ? control_new(&d->loop, &options, e) : NULL;
-	free(run);
+	d->control = control_new(&d->loop, &options, e);
 	free(path);
 	if (d->control == NULL) {
 		return false;
