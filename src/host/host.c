@@ -168,6 +168,7 @@ static struct host *host_alloc(const struct host_config *c)
 	h->accel = c->accel;
 	h->driver = c->driver;
 	h->simulated = c->simulated;
+	h->storage = c->storage;
 	h->state = c->state == NULL ? NULL : mem_strdup(c->state);
 	h->run = c->run == NULL ? NULL : mem_strdup(c->run);
 	h->boot_time_us = h->hardware->os.boot_time != 0 ? h->hardware->os.boot_time * 1000000

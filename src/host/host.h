@@ -38,6 +38,7 @@ struct host_pairing;
 struct host_services;
 struct host_stats;
 struct host_maintenance;
+struct simulated_storage;
 
 /* What the host stands on; made before it and freed after it. */
 struct host_api {
@@ -66,6 +67,9 @@ struct host_config {
 	 */
 	const char *const *datastores;
 	size_t n_datastores; /* 0: "datastore1" */
+	/* Of a simulated host: what it shares with others; borrowed for the host's life. NULL: its
+	 * datastores are its own. */
+	struct simulated_storage *storage;
 };
 
 /* A datastore of the host. */
@@ -111,6 +115,7 @@ struct host {
 	struct accel accel;
 	struct driver *driver;
 	char *state, *run; /* may be NULL */
+	struct simulated_storage *storage; /* or NULL */
 	bool simulated;
 	bool in_maintenance;
 	bool is_entering_maintenance; /* waits for its VMs to end */

@@ -20,6 +20,7 @@
 #include "base/uuid.h"
 #include "host/draft.h"
 #include "host/host_impl.h"
+#include "host/simulated_storage.h"
 #include "host/vmdk.h"
 #include "vim/fault.h"
 
@@ -118,27 +119,42 @@ void host_datastore_release(struct host_datastore *d)
 
 /* ---- files ---- */
 
+/* A folder in a temporary place, shared with other hosts or not. */
+static bool folder_make(struct host_datastore *d, struct error *e)
+{
+	char made[] = "/tmp/remora-datastore-XXXXXX";
+
+	if (d->host->storage != NULL) {
+		const char *shared = simulated_storage_folder(d->host->storage, d->name, e);
+		d->folder = shared == NULL ? NULL : mem_strdup(shared);
+		return shared != NULL;
+	}
+	if (mkdtemp(made) == NULL) {
+		return error_set_sys(e, errno, "cannot make a folder for datastore \"%s\"",
+				     d->name);
+	}
+	d->folder = mem_strdup(made);
+	d->is_temporary = true;
+	return true;
+}
+
 struct datastore *host_datastore_open(struct host_datastore *d, struct error *e)
 {
 	struct host *h = d->host;
-	char made[] = "/tmp/remora-datastore-XXXXXX";
 
 	if (d->ds != NULL) {
 		return d->ds;
 	}
-	if (d->folder == NULL) {
-		if (mkdtemp(made) == NULL) {
-			error_set_sys(e, errno, "cannot make a folder for datastore \"%s\"",
-				      d->name);
-			return NULL;
-		}
-		d->folder = mem_strdup(made);
-		d->is_temporary = true;
+	if (d->folder == NULL && !folder_make(d, e)) {
+		return NULL;
 	}
 	struct datastore_config c = { .name = d->name, .folder = d->folder };
 	d->ds = datastore_open(&c, e);
 	if (d->ds != NULL && h->vm_ops != NULL && h->vm_ops->materialise != NULL) {
 		h->vm_ops->materialise(h, d);
+	}
+	if (d->ds != NULL && h->storage != NULL) {
+		simulated_storage_opened(h->storage, d->name);
 	}
 	return d->ds;
 }
@@ -180,7 +196,7 @@ static struct value *datastore_summary(const struct host_datastore *d,
 	value_set_num(a, v, F_DatastoreSummary_capacity, (int64_t)space->capacity);
 	value_set_num(a, v, F_DatastoreSummary_freeSpace, (int64_t)space->free);
 	value_set_bool(a, v, F_DatastoreSummary_accessible, true);
-	value_set_bool(a, v, F_DatastoreSummary_multipleHostAccess, false);
+	value_set_bool(a, v, F_DatastoreSummary_multipleHostAccess, d->host->storage != NULL);
 	value_set_str(a, v, F_DatastoreSummary_type, "OTHER");
 	value_set_str(a, v, F_DatastoreSummary_maintenanceMode, "normal");
 	return v;
@@ -361,7 +377,9 @@ static struct host_datastore *datastore_add(struct host *h, const char *name, co
 	d->name = mem_strdup(name);
 	d->folder = folder == NULL ? NULL : mem_strdup(folder);
 	if (h->simulated) {
-		char *seed = mem_printf("%s/%s", h->node.uuid, name);
+		const char *whose =
+			h->storage == NULL ? h->node.uuid : simulated_storage_identity(h->storage);
+		char *seed = mem_printf("%s/%s", whose, name);
 		struct uuid u = uuid_from_name(seed);
 		uuid_format(&u, uuid);
 		free(seed);
@@ -494,6 +512,9 @@ bool host_datastores_build(struct host *h, const struct host_config *c, struct e
 {
 	struct error why;
 
+	if (h->storage != NULL) {
+		simulated_storage_join(h->storage, h);
+	}
 	objects_build(h);
 	struct json_object *doc = host_state_read(h, "datastores.json", &why);
 	bool ok;
@@ -518,6 +539,9 @@ void host_datastores_free(struct host *h)
 	}
 	inventory_remove(inventory_find(h->inventory, HOST_BROWSER_ID));
 	inventory_remove(h->datastore_system);
+	if (h->storage != NULL) {
+		simulated_storage_leave(h->storage, h);
+	}
 }
 
 /* ---- changes ---- */

@@ -8,6 +8,11 @@
 #include "host/host_impl.h"
 #include "host/vm.h"
 
+enum {
+	SIMULATED_CPUS_MAX = 128,
+	SIMULATED_MEMORY_MAX_MB = 4 << 20, /* 4 TB */
+};
+
 /* ---- lists that name VMs ---- */
 
 /* Appends n objects to a property that is an array of references. */
@@ -298,8 +303,9 @@ struct vm_env host_vm_env(struct host *h, enum vm_strictness strictness)
 		.disk = env_disk,
 		.file_exists = env_file_exists,
 		.now_us = clock_wall_us(h->clock),
-		.max_cpus = h->node.cpus,
-		.max_memory_mb = h->node.memory_mib,
+		/* A simulated host has as much as anybody wants. */
+		.max_cpus = h->simulated ? SIMULATED_CPUS_MAX : h->node.cpus,
+		.max_memory_mb = h->simulated ? SIMULATED_MEMORY_MAX_MB : h->node.memory_mib,
 		.strictness = strictness,
 		.simulated = h->simulated,
 	};

@@ -45,15 +45,17 @@ int vm_power_state(const struct vm *vm);
 void vm_layer_changed(struct host *h);
 
 /* VMs that only pretend, made in bulk; for simulated hosts. They differ in name, identity, files
- * and addresses and share everything else. */
+ * and addresses and share everything else. Identities and addresses come from where their files
+ * are, so they are the same in each run. */
 struct vm_simulated {
 	const char *const *names; /* unique among the host's VMs, as inventory names are */
 	size_t n;
-	const struct value *spec; /* VirtualMachineConfigSpec; its name does not count; NULL: one
-				     CPU, 32 MB, a disk, a CD drive, a card on the first network */
-	const char *datastore;	  /* NULL: the first */
-	struct object *pool;	  /* NULL: the root pool */
-	bool on;		  /* they run already */
+	const struct value *spec;    /* VirtualMachineConfigSpec; its name does not count; NULL: one
+					CPU, 32 MB, a disk, a CD drive, a card on the first network */
+	const struct value *network; /* backing of that card; NULL: the first network */
+	const char *datastore;	     /* NULL: the first */
+	struct object *pool;	     /* NULL: the root pool */
+	bool on;		     /* they run already */
 };
 
 /* Adds all or, where the spec does not fit (`r` says why), none. Their ids count on from the last

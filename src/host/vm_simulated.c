@@ -10,10 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <gnutls/crypto.h>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "base/uuid.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
@@ -51,14 +52,29 @@ static void add_device(struct arena *a, struct value *changes, struct value *d, 
 	value_push(a, changes, c);
 }
 
-static const struct value *default_spec(struct host *h, struct arena *a)
+static const struct value *default_network(struct host *h, struct arena *a)
+{
+	struct host_network *net = list_entry(list_front(&h->networks), struct host_network, link);
+	struct value *b = NULL;
+
+	if (net != NULL) {
+		b = value_new(a, T_VirtualEthernetCardNetworkBackingInfo);
+		value_set_str(a, b, F_VirtualDeviceDeviceBackingInfo_deviceName, net->name);
+	}
+	return b;
+}
+
+static const struct value *default_spec(struct host *h, const struct value *network,
+					struct arena *a)
 {
 	struct value *spec = value_new(a, T_VirtualMachineConfigSpec);
 	struct value *changes = value_new_array(a, T_VirtualDeviceConfigSpec);
 	struct value *disk = value_new(a, T_VirtualDisk);
 	struct value *back = value_new(a, T_VirtualDiskFlatVer2BackingInfo);
-	struct host_network *net = list_entry(list_front(&h->networks), struct host_network, link);
 
+	if (network == NULL) {
+		network = default_network(h, a);
+	}
 	value_set_num(a, spec, SPEC(numCPUs), 1);
 	value_set_num(a, spec, SPEC(memoryMB), MEMORY_MB);
 	value_set_str(a, spec, SPEC(guestId), "otherGuest");
@@ -69,15 +85,51 @@ static const struct value *default_spec(struct host *h, struct arena *a)
 	value_set_num(a, disk, F_VirtualDisk_capacityInKB, DISK_KB);
 	add_device(a, changes, disk, -2, -1);
 	add_device(a, changes, value_new(a, T_VirtualCdrom), -3, 200);
-	if (net != NULL) {
+	if (network != NULL) {
 		struct value *nic = value_new(a, T_VirtualE1000);
-		struct value *b = value_new(a, T_VirtualEthernetCardNetworkBackingInfo);
-		value_set_str(a, b, F_VirtualDeviceDeviceBackingInfo_deviceName, net->name);
-		value_set(a, nic, F_VirtualDevice_backing, b);
+		value_set(a, nic, F_VirtualDevice_backing, network);
 		add_device(a, changes, nic, -4, 0);
 	}
 	value_set(a, spec, SPEC(deviceChange), changes);
 	return spec;
+}
+
+/* ---- identities ---- */
+
+/* Version 5 of the text in the namespace of OIDs (RFC 4122 §4.3, appendix C). */
+static void uuid_of(const char *text, struct uuid *out)
+{
+	static const uint8_t oids[] = { 0x6b, 0xa7, 0xb8, 0x12, 0x9d, 0xad, 0x11, 0xd1,
+					0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8 };
+	uint8_t digest[20] = { 0 };
+	size_t n = strlen(text);
+	uint8_t *all = mem_alloc(sizeof(oids) + n);
+
+	memcpy(all, oids, sizeof(oids));
+	memcpy(all + sizeof(oids), text, n);
+	gnutls_hash_fast(GNUTLS_DIG_SHA1, all, sizeof(oids) + n, digest);
+	free(all);
+	memcpy(out->b, digest, sizeof(out->b));
+	out->b[6] = (uint8_t)((out->b[6] & 0x0f) | 0x50);
+	out->b[8] = (uint8_t)((out->b[8] & 0x3f) | 0x80);
+}
+
+/* What scripts written against the simulator of the govmomi project know VMs by: their UUIDs are
+ * those of their paths, in capitals for the instance. */
+static void identify(struct arena *a, struct value *config, const char *path, struct uuid *uuid)
+{
+	char text[UUID_TEXT_SIZE], *capitals = arena_strdup(a, path);
+	struct uuid instance;
+
+	for (char *p = capitals; *p != '\0'; p++) {
+		*p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+	}
+	uuid_of(path, uuid);
+	uuid_of(capitals, &instance);
+	uuid_format(uuid, text);
+	value_set_str(a, config, CONFIG(uuid), text);
+	uuid_format(&instance, text);
+	value_set_str(a, config, CONFIG(instanceUuid), text);
 }
 
 /* ---- copies ---- */
@@ -97,19 +149,22 @@ static const char *path_renamed(struct arena *a, const char *path, const char *o
 			    own ? file + n : file);
 }
 
-static const struct value *device_copy(struct arena *a, const struct value *d, const char *old,
-				       const char *name)
+static const struct value *nic_copy(struct arena *a, const struct value *d, const struct uuid *uuid)
+{
+	const uint8_t *x = uuid->b;
+	uint8_t unit = (uint8_t)(x[4] + value_get_num(d, F_VirtualDevice_key, 0));
+	struct value *nic = value_edit(a, d);
+
+	value_set_strf(a, nic, F_VirtualEthernetCard_macAddress, "02:%02x:%02x:%02x:%02x:%02x",
+		       x[0], x[1], x[2], x[3], unit);
+	return nic;
+}
+
+static const struct value *disk_renamed(struct arena *a, const struct value *d, const char *old,
+					const char *name)
 {
 	const struct value *b = value_get_value(d, F_VirtualDevice_backing);
 
-	if (value_is_a(d, T_VirtualEthernetCard)) {
-		uint8_t x[5];
-		struct value *nic = value_edit(a, d);
-		random_bytes(x, sizeof(x));
-		value_set_strf(a, nic, F_VirtualEthernetCard_macAddress,
-			       "02:%02x:%02x:%02x:%02x:%02x", x[0], x[1], x[2], x[3], x[4]);
-		return nic;
-	}
 	if (!value_is_a(b, T_VirtualDeviceFileBackingInfo)) {
 		return d;
 	}
@@ -146,20 +201,20 @@ static const struct value *config_copy(struct arena *a, const struct value *firs
 	struct value *c = value_edit(a, first);
 	struct value *hw = value_edit(a, value_get_value(first, CONFIG(hardware)));
 	struct value *all = value_new_array(a, T_VirtualDevice);
-	char uuid[UUID_TEXT_SIZE];
+	struct uuid uuid;
 
+	const struct value *files = files_copy(a, value_get_value(first, CONFIG(files)), old, name);
+	identify(a, c, value_get_str(files, F_VirtualMachineFileInfo_vmPathName), &uuid);
 	for (size_t i = 0; i < value_count(devices); i++) {
-		value_push(a, all, device_copy(a, value_item(devices, i), old, name));
+		const struct value *d = value_item(devices, i);
+		value_push(a, all,
+			   value_is_a(d, T_VirtualEthernetCard) ? nic_copy(a, d, &uuid)
+								: disk_renamed(a, d, old, name));
 	}
 	value_set(a, hw, F_VirtualHardware_device, all);
 	value_set(a, c, CONFIG(hardware), hw);
-	value_set(a, c, CONFIG(files),
-		  files_copy(a, value_get_value(first, CONFIG(files)), old, name));
+	value_set(a, c, CONFIG(files), files);
 	value_set_str(a, c, CONFIG(name), name);
-	uuid_random_text(uuid);
-	value_set_str(a, c, CONFIG(uuid), uuid);
-	uuid_random_text(uuid);
-	value_set_str(a, c, CONFIG(instanceUuid), uuid);
 	return c;
 }
 
@@ -184,7 +239,8 @@ static const struct value *first_config(struct host *h, const struct vm_simulate
 		arena_free(a);
 		return NULL;
 	}
-	struct value *spec = value_edit(a, what->spec == NULL ? default_spec(h, a) : what->spec);
+	struct value *spec =
+		value_edit(a, what->spec == NULL ? default_spec(h, what->network, a) : what->spec);
 	value_set_str(a, spec, SPEC(name), what->names[0]);
 	const char *path =
 		arena_printf(a, "[%s] %s/%s.vmx", d->name, what->names[0], what->names[0]);
