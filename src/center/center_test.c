@@ -637,7 +637,8 @@ static void vapps(void **state)
 	struct object *app = pool_create_vapp(t.c, compute_root_pool(cluster), "app", vms, &e);
 	assert_non_null(app);
 	struct object *vm = new_vm("vm-902", "web", vms, app, host);
-	assert_ptr_equal(place_ref(vm, P_VirtualMachine_parentVApp), app);
+	assert_ptr_equal(place_ref(vm, P_VirtualMachine_resourcePool), app);
+	assert_null(place_ref(vm, P_VirtualMachine_parentVApp));
 	assert_int_equal(place_count(vms, P_Folder_childEntity), 2);
 	place_leave(t.c, vm);
 	inventory_remove(vm);

@@ -92,11 +92,21 @@ struct object *hosts_add_local(struct hosts *hs, const struct hosts_local *local
 		.session = local->session,
 		.events = local->events,
 	};
+	m->datastore_folder = local->datastores;
 	member_make_local_link(m, &config);
 	link_open(m->link);
 	if (!member_enter(m, local->place, local->name, e)) {
 		member_free(m);
 		return NULL;
 	}
+	m->datastore_folder = NULL;
 	return m->system;
+}
+
+void hosts_set_vm_place(struct object *system, struct object *folder, struct object *pool)
+{
+	struct member *m = member_of_host(system);
+
+	m->vm_folder = folder;
+	m->vm_pool = pool;
 }

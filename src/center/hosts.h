@@ -29,9 +29,14 @@ struct hosts_local {
 	struct event_manager *events; /* may be NULL */
 	const char *name;	      /* as the manager shows it */
 	struct object *place;	      /* host folder, or cluster */
+	struct object *datastores;    /* folder for what comes with it; NULL: the datacenter's */
 };
 /* The HostSystem; NULL with ERROR_EXISTS (the name), ERROR_INVALID (no host there), ERROR_IO. */
 struct object *hosts_add_local(struct hosts *hs, const struct hosts_local *local, struct error *e);
+
+/* Where VMs of such a host go that come to be from now on, but for those that a client of the
+ * manager makes; NULL: to the datacenter's folder, to the root pool. */
+void hosts_set_vm_place(struct object *system, struct object *folder, struct object *pool);
 
 /* Serves /folder: files on the hosts' datastores. */
 void hosts_serve(struct hosts *hs, struct server *server);

@@ -45,7 +45,9 @@ struct member {
 	struct adding *adding; /* being added, member_add.c; NULL: not any more */
 	struct timer *retry;
 	unsigned n_tries;
-	struct task *reconnect;	 /* a pending ReconnectHost_Task, or NULL */
+	struct task *reconnect; /* a pending ReconnectHost_Task, or NULL */
+	/* Where new objects go, see hosts_add_local(); NULL: where they usually do. */
+	struct object *datastore_folder, *vm_folder, *vm_pool;
 	struct pairing *pairing; /* of pairing.c; NULL: neither a card nor a server with one */
 };
 

@@ -86,7 +86,8 @@ static bool is_use(const struct change *c)
 static bool touch_since(struct mirror_source *s, const struct object *remote, uint64_t since)
 {
 	struct object *o = s->of->object;
-	bool is_renamed = false, is_news = false;
+	bool is_vm = schema_is_a(o->type, T_VirtualMachine);
+	bool is_renamed = false, is_news = false, is_moved = false;
 
 	for (uint32_t i = 0; i < remote->n_journal; i++) {
 		const struct change *c = &remote->journal[i];
@@ -98,9 +99,14 @@ static bool touch_since(struct mirror_source *s, const struct object *remote, ui
 		if (c->prop == P_ManagedEntity_name && schema_is_a(o->type, T_ManagedEntity)) {
 			is_renamed = true;
 		}
+		is_moved |= is_vm && (c->prop == P_VirtualMachine_network ||
+				      c->prop == P_VirtualMachine_config);
 	}
 	if (is_renamed) {
 		mirror_renamed(s);
+	}
+	if (is_moved) {
+		mirror_connect(s);
 	}
 	if (is_news) {
 		mirror_note(s);

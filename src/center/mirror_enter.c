@@ -88,6 +88,9 @@ static void mirrored_free(struct mirrored *of, struct hosts *hs)
 {
 	struct object *o = of->object;
 
+	if (schema_is_a(o->type, T_VirtualMachine)) {
+		mirror_disconnect(o);
+	}
 	if (of->key != NULL) {
 		if (map_get(&hs->shared, of->key) == of) {
 			map_remove(&hs->shared, of->key);
@@ -161,7 +164,7 @@ static void enter_vm(struct mirror *m, struct object *remote, struct arena *a)
 	struct center *c = m->member->center;
 	struct object *system = member_system(m->member);
 	struct object *compute = compute_of_host(system);
-	struct object *folder = NULL, *pool = NULL;
+	struct object *folder = m->member->vm_folder, *pool = m->member->vm_pool;
 	const struct expectation *x = expected(m, remote, a);
 	char id[CENTER_ID_MAX];
 
@@ -184,6 +187,7 @@ static void enter_vm(struct mirror *m, struct object *remote, struct arena *a)
 	place_enter(c, of->object, name, folder);
 	place_set_pool(c, of->object, pool);
 	mirror_note(s);
+	mirror_connect(s);
 }
 
 /* Objects of the browser are made with their datastore: their identifiers follow from its. */
@@ -201,9 +205,12 @@ static void enter_store_or_network(struct mirror *m, struct object *remote, stru
 		mirror_bound(s);
 		return;
 	}
-	struct object *folder =
-		place_folder(place_datacenter(member_system(m->member)),
-			     is_store ? P_Datacenter_datastoreFolder : P_Datacenter_networkFolder);
+	struct object *folder = is_store ? m->member->datastore_folder : NULL;
+	if (folder == NULL) {
+		folder = place_folder(place_datacenter(member_system(m->member)),
+				      is_store ? P_Datacenter_datastoreFolder
+					       : P_Datacenter_networkFolder);
+	}
 	const char *name = place_free_name(c, folder, remote_name(remote), a);
 	center_new_id(c, is_store ? "datastore" : "network", id, sizeof(id));
 	of = mirrored_new(m, remote->type, id);
@@ -302,6 +309,9 @@ void mirror_bound(struct mirror_source *s)
 	struct object *o = s->of->object;
 	bool is_store = schema_is_a(o->type, T_Datastore);
 
+	if (schema_is_a(o->type, T_VirtualMachine)) {
+		mirror_connect(s);
+	}
 	if (!is_store && !schema_is_a(o->type, T_Network)) {
 		return;
 	}

@@ -23,3 +23,9 @@ void mirror_bound(struct mirror_source *s);
  * nothing is. Is it derived from that property? */
 void mirror_note(struct mirror_source *s);
 bool mirror_is_noted(const struct object *o, unsigned prop);
+
+/* What the VM is connected to may have changed (mirror_network.c): sets VirtualMachine.network and
+ * puts it into the lists of port groups, or takes it out. */
+void mirror_connect(struct mirror_source *s);
+/* It goes: out of the lists of port groups. */
+void mirror_disconnect(struct object *vm);

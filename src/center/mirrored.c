@@ -15,7 +15,9 @@
 	 BIT(P_ManagedEntity_disabledMethod) | BIT(P_ManagedEntity_recentTask) |                   \
 	 BIT(P_ManagedEntity_declaredAlarmState) | BIT(P_ManagedEntity_triggeredAlarmState) |      \
 	 BIT(P_ManagedEntity_alarmActionsEnabled) | BIT(P_ManagedEntity_tag))
-#define OWN_VM (BIT(P_VirtualMachine_resourcePool) | BIT(P_VirtualMachine_parentVApp))
+#define OWN_VM                                                                                     \
+	(BIT(P_VirtualMachine_resourcePool) | BIT(P_VirtualMachine_parentVApp) |                   \
+	 BIT(P_VirtualMachine_network))
 
 struct mirror_source *mirrored_source(const struct mirrored *m)
 {

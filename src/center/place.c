@@ -289,7 +289,6 @@ void place_rename(struct center *c, struct object *o, const char *name)
 void place_set_pool(struct center *c, struct object *vm, struct object *pool)
 {
 	struct object *old = place_ref(vm, P_VirtualMachine_resourcePool);
-	struct object *vapp = pool != NULL && schema_is_a(pool->type, T_VirtualApp) ? pool : NULL;
 
 	(void)c;
 	if (old == pool) {
@@ -298,8 +297,9 @@ void place_set_pool(struct center *c, struct object *vm, struct object *pool)
 	if (old != NULL) {
 		inventory_drop_ref(old, P_ResourcePool_vm, vm);
 	}
+	/* parentVApp stays unset: a VM of a vApp has a folder here, and clients that walk up take
+	 * the one for the lack of the other. */
 	inventory_set_ref(vm, P_VirtualMachine_resourcePool, pool);
-	inventory_set_ref(vm, P_VirtualMachine_parentVApp, vapp);
 	if (pool != NULL) {
 		inventory_add_ref(pool, P_ResourcePool_vm, vm);
 	}
