@@ -19,6 +19,7 @@
 #include "base/timer.h"
 #include "cli/command.h"
 #include "cli/simulate_announce.h"
+#include "cli/simulate_center.h"
 #include "cli/simulate_host.h"
 #include "cli/simulate_options.h"
 #include "host/folder_route.h"
@@ -38,7 +39,8 @@ struct simulate {
 	char address[64]; /* numeric */
 	uint16_t port;
 	struct simulate_ground ground;
-	struct simulate_host *esx;
+	struct simulate_host *esx; /* either */
+	struct simulate_center *center;
 	struct server *server;
 	struct announce *announce;
 	uv_signal_t signals[2];
@@ -103,12 +105,30 @@ static bool esx_begin(struct simulate *s, struct error *e)
 
 	s->esx = simulate_host_new(&s->ground, &config, e);
 	return s->esx != NULL && host_start(s->esx->host, e) &&
-	       simulate_host_add_vms(s->esx, "ha-host_VM", s->options.vm, s->options.autostart, e);
+	       simulate_host_add_vms(s->esx,
+				     &(struct simulate_vms){ .prefix = "ha-host_VM",
+							     .n = s->options.vm,
+							     .on = s->options.autostart },
+				     e);
+}
+
+static bool model_begin(struct simulate *s, struct error *e)
+{
+	if (s->options.esx) {
+		return esx_begin(s, e);
+	}
+	s->center = simulate_center_new(&s->ground, &s->options, s->address, e);
+	return s->center != NULL;
 }
 
 static struct api *api_of(const struct simulate *s)
 {
-	return s->esx->api;
+	return s->esx != NULL ? s->esx->api : simulate_center_api(s->center);
+}
+
+static bool is_busy(const struct simulate *s)
+{
+	return s->esx != NULL ? host_is_busy(s->esx->host) : simulate_center_is_busy(s->center);
 }
 
 /* ---- serving ---- */
@@ -147,6 +167,8 @@ static bool listen_begin(struct simulate *s, const char *folder, struct error *e
 	}
 	if (s->server != NULL) {
 		s->port = server_port(s->server);
+	}
+	if (s->server != NULL && s->esx != NULL) {
 		folder_route_add(s->server, s->esx->host);
 		host_set_endpoint(s->esx->host, s->port, cert);
 	}
@@ -193,7 +215,7 @@ static void stop_look(void *arg)
 {
 	struct simulate *s = arg;
 
-	if (host_is_busy(s->esx->host) && clock_mono_us(clock_real()) < s->stop_by_us) {
+	if (is_busy(s) && clock_mono_us(clock_real()) < s->stop_by_us) {
 		return;
 	}
 	timer_stop(s->stopping);
@@ -233,6 +255,7 @@ static void simulate_end(struct simulate *s)
 	announce_free(s->announce);
 	server_free(s->server);
 	simulate_host_free(s->esx);
+	simulate_center_free(s->center);
 	simulate_ground_fini(&s->ground);
 	timer_free(s->stopping);
 	for (size_t i = 0; i < ARRAY_LEN(s->signals); i++) {
@@ -257,16 +280,12 @@ int command_simulate(int argc, char **argv)
 		simulate_options_help();
 		return 0;
 	}
-	if (!s.options.esx) {
-		fputs("remora simulate: only --esx so far\n", stderr);
-		return 2;
-	}
 	uv_loop_init(&s.loop);
 	signals_begin(&s);
 	s.ground.loop = &s.loop;
 	s.ground.n_datastores = s.options.ds;
 	bool ok = simulate_ground_init(&s.ground, s.options.username, s.options.password, &e) &&
-		  esx_begin(&s, &e) && server_begin(&s, &e) && announce_begin(&s, &e);
+		  model_begin(&s, &e) && server_begin(&s, &e) && announce_begin(&s, &e);
 	if (ok) {
 		uv_run(&s.loop, UV_RUN_DEFAULT);
 	} else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/simulate_center.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,7 @@ struct site {
 	struct simulated_storage *storage;
 	struct object *vms, *hosts, *datastores, *networks; /* folders for what is made */
 	struct object *dvs;				    /* NULL: none */
-	const struct value *network;			    /* kept backing of VMs' cards, or NULL */
+	const struct value *network; /* kept backing of VMs' cards, or NULL */
 	VEC(struct object *) systems;
 };
 
@@ -57,9 +58,16 @@ struct group {
 	VEC(struct part *) parts;
 };
 
-static void name_make(char out[NAME_SIZE], const char *prefix, const char *kind, uint32_t i)
+static void name_make(char out[NAME_SIZE], const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void name_make(char out[NAME_SIZE], const char *fmt, ...)
 {
-	snprintf(out, NAME_SIZE, "%s%s%u", prefix, kind, i);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(out, NAME_SIZE, fmt, args);
+	va_end(args);
 }
 
 /* ---- hosts ---- */
@@ -117,7 +125,7 @@ static bool vms_add(struct site *site, const struct group *g, const char *prefix
 	uint32_t n_hosts = (uint32_t)g->parts.n, each = o->vm / (n_hosts == 0 ? 1 : n_hosts);
 	char name[NAME_SIZE];
 
-	snprintf(name, sizeof(name), "%s_VM", prefix);
+	name_make(name, "%s_VM", prefix);
 	what.prefix = name;
 	for (uint32_t i = 0; i < n_hosts; i++) {
 		struct part *p = g->parts.items[i];
@@ -140,7 +148,7 @@ static bool standalone_make(struct site *site, uint32_t i, struct error *e)
 	struct group g = { 0 };
 	char name[NAME_SIZE];
 
-	name_make(name, site->name, "_H", i);
+	name_make(name, "%s_H%u", site->name, i);
 	struct part *p = part_new(site, name, site->hosts, e);
 	if (p == NULL) {
 		return false;
@@ -159,17 +167,17 @@ static bool pools_make(struct site *site, const struct group *g, const char *clu
 	char name[NAME_SIZE];
 
 	for (uint32_t i = 1; i <= o->pool; i++) {
-		name_make(name, cluster, "_RP", i);
+		name_make(name, "%s_RP%u", cluster, i);
 		if (pool_create(c, root, name, e) == NULL) {
 			return false;
 		}
 	}
-	name_make(name, cluster, "_RP", 0);
+	name_make(name, "%s_RP%u", cluster, 0);
 	if (!vms_add(site, g, name, root, e)) {
 		return false;
 	}
 	for (uint32_t i = 0; i < o->app; i++) {
-		name_make(name, cluster, "_APP", i);
+		name_make(name, "%s_APP%u", cluster, i);
 		struct object *app = pool_create_vapp(c, root, name, site->vms, e);
 		if (app == NULL || !vms_add(site, g, name, app, e)) {
 			return false;
@@ -184,11 +192,11 @@ static bool cluster_make(struct site *site, uint32_t i, struct error *e)
 	struct group g = { 0 };
 	char name[NAME_SIZE], host[NAME_SIZE];
 
-	name_make(name, site->name, "_C", i);
+	name_make(name, "%s_C%u", site->name, i);
 	struct object *cluster = cluster_create(site->s->center, site->hosts, name, e);
 	bool ok = cluster != NULL;
 	for (uint32_t k = 0; ok && k < o->host; k++) {
-		name_make(host, name, "_H", k);
+		name_make(host, "%s_H%u", name, k);
 		struct part *p = part_new(site, host, cluster, e);
 		ok = p != NULL;
 		if (ok) {
@@ -226,8 +234,7 @@ static const struct value *backing_of(struct object *dvs, struct object *portgro
 {
 	struct arena *a = arena_new(0);
 	struct value *port = value_new(a, T_DistributedVirtualSwitchPortConnection);
-	struct value *b =
-		value_new(a, T_VirtualEthernetCardDistributedVirtualPortBackingInfo);
+	struct value *b = value_new(a, T_VirtualEthernetCardDistributedVirtualPortBackingInfo);
 
 	value_set_str(a, port, F_DistributedVirtualSwitchPortConnection_switchUuid,
 		      object_get_str(dvs, P_DistributedVirtualSwitch_uuid));
@@ -249,7 +256,7 @@ static bool networks_make(struct site *site, struct error *e)
 	}
 	site->dvs = dvs_create(c, site->networks, "DVS0", e);
 	for (uint32_t i = 0; site->dvs != NULL && i < site->s->options->pg; i++) {
-		name_make(name, site->name, "_DVPG", i);
+		name_make(name, "%s_DVPG%u", site->name, i);
 		struct object *pg = dvs_create_portgroup(c, site->dvs, name, e);
 		if (pg == NULL) {
 			return false;
@@ -289,8 +296,8 @@ static bool datacenter_make(struct simulate_center *s, uint32_t i, struct error 
 	struct site site = { .s = s };
 	char folder[NAME_SIZE];
 
-	name_make(site.name, "", "DC", i);
-	name_make(folder, "", "F", i);
+	name_make(site.name, "DC%u", i);
+	name_make(folder, "F%u", i);
 	if (inside) {
 		parent = folder_create(s->center, parent, folder, e);
 	}
@@ -378,11 +385,6 @@ void simulate_center_free(struct simulate_center *s)
 struct api *simulate_center_api(const struct simulate_center *s)
 {
 	return s->api;
-}
-
-void simulate_center_serve(struct simulate_center *s, struct server *server)
-{
-	hosts_serve(s->center->hosts, server);
 }
 
 bool simulate_center_is_busy(const struct simulate_center *s)

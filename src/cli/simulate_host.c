@@ -137,7 +137,7 @@ static bool api_begin(struct simulate_host *h, const struct simulate_ground *g,
 }
 
 static bool host_begin(struct simulate_host *h, const struct simulate_ground *g,
-		       const struct node *n, struct error *e)
+		       const struct simulate_host_config *c, const struct node *n, struct error *e)
 {
 	const char **names = mem_calloc(g->n_datastores, sizeof(*names));
 	struct host_config config = {
@@ -155,6 +155,7 @@ static bool host_begin(struct simulate_host *h, const struct simulate_ground *g,
 		.simulated = true,
 		.datastores = names,
 		.n_datastores = g->n_datastores,
+		.storage = c->storage,
 	};
 
 	for (uint32_t i = 0; i < g->n_datastores; i++) {
@@ -179,7 +180,7 @@ struct simulate_host *simulate_host_new(const struct simulate_ground *g,
 	struct node node;
 
 	node_fill(&node, c);
-	if (!api_begin(h, g, c, &node, e) || !host_begin(h, g, &node, e)) {
+	if (!api_begin(h, g, c, &node, e) || !host_begin(h, g, c, &node, e)) {
 		simulate_host_free(h);
 		return NULL;
 	}
@@ -200,20 +201,21 @@ void simulate_host_free(struct simulate_host *h)
 	free(h);
 }
 
-bool simulate_host_add_vms(struct simulate_host *h, const char *prefix, uint32_t n, bool on,
-			   struct error *e)
+bool simulate_host_add_vms(struct simulate_host *h, const struct simulate_vms *v, struct error *e)
 {
 	struct vm_refusal refusal = { 0 };
-	char **names = mem_calloc(n, sizeof(*names));
+	char **names = mem_calloc(v->n, sizeof(*names));
 
-	for (uint32_t i = 0; i < n; i++) {
-		names[i] = mem_printf("%s%u", prefix, i);
+	for (uint32_t i = 0; i < v->n; i++) {
+		names[i] = mem_printf("%s%u", v->prefix, v->first + i);
 	}
-	struct vm_simulated what = { .names = (const char *const *)names, .n = n, .on = on };
+	struct vm_simulated what = {
+		.names = (const char *const *)names, .n = v->n, .network = v->network, .on = v->on
+	};
 	bool ok = vm_add_simulated(h->host, &what, &refusal) ||
 		  error_set(e, ERROR_INVALID, "machines of \"%s\": %s", h->host->node.name,
 			    refusal.text);
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < v->n; i++) {
 		free(names[i]);
 	}
 	free(names);

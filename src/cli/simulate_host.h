@@ -15,6 +15,8 @@
 #include "vim/api.h"
 #include "vim/license.h"
 
+struct simulated_storage;
+
 struct simulate_ground {
 	uv_loop_t *loop;
 	struct user_store *users;
@@ -40,7 +42,8 @@ struct simulate_host_config {
 	const char *name;
 	const char *identity; /* text that its UUID comes from */
 	const char *address;
-	const char *admin; /* who may do everything; NULL: nobody logs in */
+	const char *admin;		   /* who may do everything; NULL: nobody logs in */
+	struct simulated_storage *storage; /* NULL: its own */
 };
 
 /* No VMs yet, and not started. NULL with `e`. */
@@ -48,8 +51,13 @@ struct simulate_host *simulate_host_new(const struct simulate_ground *g,
 					const struct simulate_host_config *c, struct error *e);
 void simulate_host_free(struct simulate_host *h);
 
-/* VMs PREFIX0, PREFIX1 and so on; after host_start(). */
-bool simulate_host_add_vms(struct simulate_host *h, const char *prefix, uint32_t n, bool on,
-			   struct error *e);
+/* VMs whose names are the prefix and a number; after host_start(). */
+struct simulate_vms {
+	const char *prefix;
+	uint32_t first, n;
+	bool on;
+	const struct value *network; /* backing of their cards; NULL: the host's first network */
+};
+bool simulate_host_add_vms(struct simulate_host *h, const struct simulate_vms *v, struct error *e);
 
 #endif
