@@ -114,7 +114,7 @@ struct host {
 	const struct hardware *hardware;
 	struct accel accel;
 	struct driver *driver;
-	char *state, *run; /* may be NULL */
+	char *state, *run;		   /* may be NULL */
 	struct simulated_storage *storage; /* or NULL */
 	bool simulated;
 	bool in_maintenance;

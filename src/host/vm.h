@@ -50,8 +50,8 @@ void vm_layer_changed(struct host *h);
 struct vm_simulated {
 	const char *const *names; /* unique among the host's VMs, as inventory names are */
 	size_t n;
-	const struct value *spec;    /* VirtualMachineConfigSpec; its name does not count; NULL: one
-					CPU, 32 MB, a disk, a CD drive, a card on the first network */
+	const struct value *spec;    /* VirtualMachineConfigSpec; its name does not count; NULL:
+					one CPU, 32 MB, a disk, a CD drive, a network card */
 	const struct value *network; /* backing of that card; NULL: the first network */
 	const char *datastore;	     /* NULL: the first */
 	struct object *pool;	     /* NULL: the root pool */
