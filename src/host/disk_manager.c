@@ -317,6 +317,7 @@ static void query_info(struct call *c)
 	if (file_op_place(op, c, &where) && file_op_begin(op, c, 0)) {
 		struct job_handler handler = file_op_handler(op);
 		struct job_work work = { .run = exists_run, .data = op };
+		task_hide(op->task); /* its result is of a type that only few clients know */
 		op->finish = info_finish;
 		op->job = job_start(&handler, &work);
 	}

@@ -30,6 +30,7 @@
 #include "vim/certificate.h"
 #include "vim/license.h"
 #include "vim/server.h"
+#include "vim/session_event.h"
 
 LOG_MODULE("hostd");
 
@@ -288,6 +289,7 @@ static bool api_begin(struct hostd *d, struct error *e)
 	d->api = api_new(&config, e);
 	if (d->api != NULL) {
 		d->accounts = account_manager_new(d->api->service, d->users, "ha-localacctmgr");
+		session_post_events(d->api->sessions, d->api->events);
 		api_content_set(d->api, F_ServiceContent_accountManager,
 				account_manager_object(d->accounts));
 		d->licenses = license_manager_new(d->api->service, &license, e);

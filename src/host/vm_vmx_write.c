@@ -295,7 +295,11 @@ static void write_identity(struct vmx *vmx, const struct value *config)
 	vmx_set(vmx, "displayName", value_get_str(config, INFO(name)), NULL);
 	vm_guest_to_vmx(value_get_str(config, INFO(guestId)), guest);
 	vmx_set(vmx, "guestOS", guest, NULL);
-	vmx_set(vmx, "firmware", value_get_str(config, INFO(firmware)), NULL);
+	/* As on ESXi: BIOS is what a file without the key means, and libvirt knows only "efi". */
+	const char *firmware = value_get_str(config, INFO(firmware));
+	if (firmware != NULL && strcmp(firmware, "bios") != 0) {
+		vmx_set(vmx, "firmware", firmware, NULL);
+	}
 	vmx_set_uuid(vmx, "uuid.bios", value_get_str(config, INFO(uuid)), NULL);
 	vmx_set_uuid(vmx, "vc.uuid", value_get_str(config, INFO(instanceUuid)), NULL);
 	if (value_has(config, INFO(createDate))) {

@@ -124,8 +124,10 @@ static bool match(const void *item, const void *filter, struct arena *a)
 
 static bool may_read(const void *item, const struct session *s, struct arena *a)
 {
+	const struct task *t = item;
+
 	(void)a;
-	return task_may_read(item, s);
+	return !t->is_hidden && task_may_read(t, s);
 }
 
 static const struct value *show(const void *item, const void *filter, struct arena *a)

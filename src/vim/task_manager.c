@@ -41,12 +41,12 @@ static const struct value *recent_tasks(const struct task_manager *m, struct are
 
 	for (struct list_node *n = recent_first(m); n != &m->finished.head; n = n->next) {
 		const struct task *t = CONTAINER_OF(n, struct task, link);
-		if (reader == NULL || task_may_read(t, reader)) {
+		if (!t->is_hidden && (reader == NULL || task_may_read(t, reader))) {
 			value_push(a, refs, t->object->ref);
 		}
 	}
 	list_each (struct task, t, &m->open, link) {
-		if (reader == NULL || task_may_read(t, reader)) {
+		if (!t->is_hidden && (reader == NULL || task_may_read(t, reader))) {
 			value_push(a, refs, t->object->ref);
 		}
 	}
@@ -95,6 +95,13 @@ static void entity_recent(struct task *t, bool add)
 		value_push(a, refs, t->object->ref);
 	}
 	inventory_set(entity, P_ManagedEntity_recentTask, refs);
+}
+
+void task_hide(struct task *t)
+{
+	t->is_hidden = true;
+	entity_recent(t, false);
+	recent_changed(t->manager);
 }
 
 /* ---- the end of the story ---- */

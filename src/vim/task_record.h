@@ -60,6 +60,7 @@ struct task {
 	int64_t ended_us; /* monotonic */
 	bool client;	  /* made by CreateTask: the client says how it goes */
 	bool in_history;
+	bool is_hidden;	 /* task_hide() */
 	int8_t progress; /* as published; -1: none */
 };
 
