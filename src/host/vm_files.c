@@ -233,9 +233,8 @@ const struct value *vm_config_with_uuids(struct arena *a, const struct value *pl
 /* Is `name` a file that a VM with this base name ("x" of x.vmx) has for itself? */
 static bool is_own_file(const char *name, const char *base, bool ran)
 {
-	static const char *const endings[] = { ".vmx",	".vmxf", ".vmsd",   ".nvram",
-					       ".vmss", ".vswp", ".vmx.lck" };
-	static const char *const plain[] = { "vmware.log", "qemu.log" };
+	static const char *const endings[] = { ".vmx",	".vmxf",      ".vmsd", ".nvram",
+					       ".vmss", ".vmss.part", ".vswp", ".vmx.lck" };
 	size_t n = strlen(base);
 
 	if (strncmp(name, base, n) == 0) {
@@ -245,10 +244,8 @@ static bool is_own_file(const char *name, const char *base, bool ran)
 			}
 		}
 	}
-	for (size_t i = 0; ran && i < ARRAY_LEN(plain); i++) {
-		if (strcmp(name, plain[i]) == 0) {
-			return true;
-		}
+	if (ran && strcmp(name, "vmware.log") == 0) {
+		return true;
 	}
 	return ran && strncmp(name, "serial", 6) == 0 && name[6] >= '0' && name[6] <= '9' &&
 	       (strcmp(name + 7, ".log") == 0 || strcmp(name + 7, ".sock") == 0);

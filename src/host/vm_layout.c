@@ -160,7 +160,6 @@ static void look_all(struct look *k)
 	}
 	look_own(k, arena_printf(k->a, "%s.vmss", k->base), "suspend", 0);
 	look_own(k, "vmware.log", "log", 0);
-	look_own(k, "qemu.log", "log", 0);
 	for (int i = 0; i < MACHINE_SERIALS_MAX; i++) {
 		look_own(k, arena_printf(k->a, "serial%d.log", i), "log", 0);
 	}
