@@ -23,9 +23,8 @@ static void forward_end(struct forward *f)
 
 static struct value *lost_fault(struct arena *a, const struct member *m)
 {
-	return fault_new(a, m->state == MEMBER_DISCONNECTED ? T_HostNotConnected
-			    : m->state == MEMBER_LOST	    ? T_HostNotReachable
-							    : T_HostCommunication);
+	return fault_new(a,
+			 m->state == MEMBER_DISCONNECTED ? T_HostNotConnected : T_HostNotReachable);
 }
 
 bool forward_is_reachable(const struct member *m, struct call *c)

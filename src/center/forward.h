@@ -3,7 +3,7 @@
  * Methods that run on a host: arguments are translated, the host runs it for the manager, and its
  * answer, faults included, comes back in the manager's references. A method that returns a task
  * gets a task of the manager's own, which shows the progress and the end of the host's and passes
- * on a wish to cancel. When the host is lost in the middle, the task fails with HostCommunication
+ * on a wish to cancel. When the host is lost in the middle, the task fails with HostNotReachable
  * at once; what the host did all the same shows when it is back.
  *
  * The answer leaves only after the mirror shows what the call has done. Event-loop thread only.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "center/compute.h"
 #include "center/database.h"
@@ -12,6 +13,8 @@
 #include "center/link_spec.h"
 #include "center/member.h"
 #include "center/place.h"
+
+LOG_MODULE("mirror");
 
 /* ---- sources ---- */
 
@@ -379,7 +382,12 @@ static void note_restore(struct mirrored *of, const char *text)
 
 	if (text != NULL && summary_of(of->object, &prop, &type)) {
 		struct arena *a = arena_new(0);
-		of->last = value_keep(database_value(a, type, text, NULL));
+		struct error e = { 0 };
+		of->last = value_keep(database_value(a, type, text, &e));
+		if (of->last == NULL) {
+			log_warn("what was known of \"%s\" cannot be read: %s",
+				 object_id(of->object), e.msg);
+		}
 		arena_free(a);
 	}
 }

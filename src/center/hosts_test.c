@@ -1,0 +1,967 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The layer of hosts against hosts made of the engine, in the process and over HTTPS. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "center/compute.h"
+#include "center/database.h"
+#include "center/datacenter.h"
+#include "center/fake_host.h"
+#include "center/hosts.h"
+#include "center/member.h"
+#include "center/place.h"
+
+enum {
+	PATIENCE_MS = 15000
+};
+
+#define UUID_1 "11111111-1111-4111-8111-111111111111"
+#define UUID_2 "22222222-2222-4222-8222-222222222222"
+
+static struct {
+	char folder[64], state[80];
+	bool is_kept; /* with a database */
+	uv_loop_t loop;
+	uv_timer_t tick;
+	struct user_store *users;
+	struct api *api;
+	struct center *c;
+	struct object *dc, *hosts, *vms;
+	struct arena *a;
+	struct fake_host *host[2];
+	/* the last call */
+	const struct value *result, *fault; /* kept */
+	char text[400];
+	bool is_answered;
+} t;
+
+/* ---- the loop ---- */
+
+static void on_tick(uv_timer_t *h)
+{
+	(void)h;
+}
+
+/* Turns the loop until the condition holds. */
+#define wait_for(condition)                                                                        \
+	do {                                                                                       \
+		uint64_t end_ = uv_hrtime() + PATIENCE_MS * UINT64_C(1000000);                     \
+		while (!(condition) && uv_hrtime() < end_) {                                       \
+			uv_run(&t.loop, UV_RUN_ONCE);                                              \
+		}                                                                                  \
+		assert_true(condition);                                                            \
+	} while (0)
+
+static void turn(unsigned n)
+{
+	while (n-- > 0) {
+		uv_run(&t.loop, UV_RUN_NOWAIT);
+	}
+}
+
+/* ---- life ---- */
+
+static void make_datacenter(void)
+{
+	struct error e = { 0 };
+
+	t.dc = place_child(t.c, t.c->root, "dc");
+	if (t.dc == NULL) {
+		t.dc = datacenter_create(t.c, t.c->root, "dc", &e);
+	}
+	assert_non_null(t.dc);
+	t.hosts = place_folder(t.dc, P_Datacenter_hostFolder);
+	t.vms = place_folder(t.dc, P_Datacenter_vmFolder);
+}
+
+static void start(void)
+{
+	struct error e = { 0 };
+
+	t.users = user_store_open(NULL, &e);
+	t.api = api_new(&(struct api_config){ .kind = API_CENTER,
+					      .loop = &t.loop,
+					      .clock = clock_real(),
+					      .instance_uuid = "u",
+					      .users = t.users },
+			&e);
+	t.c = center_new(&(struct center_config){ .loop = &t.loop,
+						  .clock = clock_real(),
+						  .api = t.api,
+						  .state = t.is_kept ? t.state : NULL },
+			 &e);
+	if (t.c == NULL) {
+		fail_msg("%s", e.msg);
+	}
+	make_datacenter();
+	assert_true(center_start(t.c, &e));
+}
+
+static void stop(void)
+{
+	center_free(t.c);
+	api_free(t.api);
+	user_store_free(t.users);
+	turn(3);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	log_set_level("*=error", NULL);
+	snprintf(t.folder, sizeof(t.folder), "/tmp/hosts_test.XXXXXX");
+	assert_non_null(mkdtemp(t.folder));
+	snprintf(t.state, sizeof(t.state), "%s/state", t.folder);
+	assert_true(file_make_dirs(t.state, 0700, NULL));
+	assert_int_equal(uv_loop_init(&t.loop), 0);
+	uv_timer_init(&t.loop, &t.tick);
+	uv_timer_start(&t.tick, on_tick, 10, 10);
+	t.a = arena_new(0);
+	start();
+	return 0;
+}
+
+static int setup_kept(void **state)
+{
+	setup(state);
+	stop();
+	t.is_kept = true;
+	start();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stop();
+	fake_host_free(t.host[0]);
+	fake_host_free(t.host[1]);
+	uv_close((uv_handle_t *)&t.tick, NULL);
+	for (int i = 0; i < 1000 && uv_run(&t.loop, UV_RUN_ONCE) != 0; i++) {
+	}
+	assert_int_equal(uv_loop_close(&t.loop), 0);
+	arena_free(t.a);
+	value_drop(t.result);
+	value_drop(t.fault);
+	file_remove_tree_at(AT_FDCWD, t.folder, NULL);
+	return 0;
+}
+
+static void restart(void)
+{
+	stop();
+	start();
+}
+
+/* ---- calls ---- */
+
+static void on_done(void *arg, const struct value *result, const struct value *fault,
+		    const char *text)
+{
+	(void)arg;
+	value_drop(t.result);
+	value_drop(t.fault);
+	t.result = value_keep(result);
+	t.fault = value_keep(fault);
+	snprintf(t.text, sizeof(t.text), "%s", text == NULL ? "" : text);
+	t.is_answered = true;
+}
+
+static struct value *args_of(uint16_t method)
+{
+	return value_new(t.a, schema_method(method)->args);
+}
+
+/* Begins; the answer may come later. */
+static void begin(struct object *self, uint16_t method, const struct value *args)
+{
+	t.is_answered = false;
+	service_call(session_system(t.api->sessions), self, method, args, on_done, NULL);
+}
+
+static const struct value *task_info(void)
+{
+	struct object *o = inventory_find_ref(t.c->inventory, t.result);
+
+	assert_non_null(o);
+	return object_get(o, P_Task_info, NULL);
+}
+
+static bool task_ended(void)
+{
+	return value_get_num(task_info(), F_TaskInfo_state, 0) >= E_TaskInfoState_success;
+}
+
+/* The task's result or fault, instead of its reference. */
+static void take_task(void)
+{
+	wait_for(task_ended());
+	const struct value *info = task_info(), *error = value_get_value(info, F_TaskInfo_error);
+	const struct value *result = value_get_value(info, F_TaskInfo_result);
+	on_done(NULL, result, value_get_value(error, F_LocalizedMethodFault_fault),
+		error == NULL ? NULL
+			      : value_get_str(error, F_LocalizedMethodFault_localizedMessage));
+}
+
+static void call(struct object *self, uint16_t method, const struct value *args)
+{
+	begin(self, method, args);
+	wait_for(t.is_answered);
+	if (t.fault == NULL && t.result != NULL && t.result->kind == KIND_REF &&
+	    schema_is_a(t.result->type, T_Task)) {
+		take_task();
+	}
+}
+
+static void expect_ok(void)
+{
+	if (t.fault != NULL) {
+		fail_msg("%s: %s", schema_type_name(t.fault->type), t.text);
+	}
+}
+
+static void expect_fault(uint16_t type)
+{
+	assert_non_null(t.fault);
+	if (t.fault->type != type) {
+		fail_msg("%s instead of %s: %s", schema_type_name(t.fault->type),
+			 schema_type_name(type), t.text);
+	}
+}
+
+static struct object *result_object(void)
+{
+	return inventory_find_ref(t.c->inventory, t.result);
+}
+
+/* ---- hosts ---- */
+
+static struct value *host_spec(const struct fake_host *h)
+{
+	struct value *spec = value_new(t.a, T_HostConnectSpec);
+
+	value_set_str(t.a, spec, F_HostConnectSpec_hostName, "127.0.0.1");
+	value_set_num(t.a, spec, F_HostConnectSpec_port, h->port);
+	value_set_str(t.a, spec, F_HostConnectSpec_userName, "root");
+	value_set_str(t.a, spec, F_HostConnectSpec_password, "secret");
+	value_set_str(t.a, spec, F_HostConnectSpec_sslThumbprint, h->thumbprints.sha1);
+	value_set_bool(t.a, spec, F_HostConnectSpec_force, false);
+	return spec;
+}
+
+static void add_by(const struct value *spec)
+{
+	struct value *args = args_of(M_Folder_AddStandaloneHost_Task);
+
+	value_set(t.a, args, A_Folder_AddStandaloneHost_Task_spec, spec);
+	value_set_bool(t.a, args, A_Folder_AddStandaloneHost_Task_addConnected, true);
+	call(t.hosts, M_Folder_AddStandaloneHost_Task, args);
+}
+
+static struct object *add_remote(int i, const char *name, const char *uuid)
+{
+	t.host[i] = fake_host_new(&t.loop, name, uuid, t.folder);
+	add_by(host_spec(t.host[i]));
+	expect_ok();
+	struct object *compute = result_object();
+	assert_non_null(compute);
+	return place_at(compute, P_ComputeResource_host, 0);
+}
+
+static struct object *add_local(int i, const char *name, const char *uuid)
+{
+	struct error e = { 0 };
+
+	t.host[i] = fake_host_new(&t.loop, name, uuid, NULL);
+	struct object *o =
+		hosts_add_local(t.c->hosts,
+				&(struct hosts_local){
+					.inventory = t.host[i]->inventory,
+					.session = session_system(t.host[i]->api->sessions),
+					.events = t.host[i]->api->events,
+					.name = name,
+					.place = t.hosts,
+				},
+				&e);
+	if (o == NULL) {
+		fail_msg("%s", e.msg);
+	}
+	return o;
+}
+
+static int64_t num(struct object *o, unsigned prop, unsigned field)
+{
+	arena_reset(t.a);
+	return value_get_num(object_get(o, prop, t.a), field, -1);
+}
+
+static int64_t host_state(struct object *o)
+{
+	return num(o, P_HostSystem_runtime, F_HostRuntimeInfo_connectionState);
+}
+
+static int64_t vm_power(struct object *o)
+{
+	return num(o, P_VirtualMachine_runtime, F_VirtualMachineRuntimeInfo_powerState);
+}
+
+static struct object *vm_here(const char *name)
+{
+	return place_child(t.c, t.vms, name);
+}
+
+/* ---- adding ---- */
+
+static void adding_is_checked(void **state)
+{
+	(void)state;
+	t.host[0] = fake_host_new(&t.loop, "h0", UUID_1, t.folder);
+	struct value *spec = host_spec(t.host[0]);
+
+	value_unset(spec, F_HostConnectSpec_sslThumbprint);
+	add_by(spec);
+	expect_fault(T_SSLVerifyFault);
+	assert_string_equal(value_get_str(t.fault, F_SSLVerifyFault_thumbprint),
+			    t.host[0]->thumbprints.sha1);
+
+	spec = host_spec(t.host[0]);
+	value_set_str(t.a, spec, F_HostConnectSpec_sslThumbprint,
+		      "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33");
+	add_by(spec);
+	expect_fault(T_SSLVerifyFault);
+
+	spec = host_spec(t.host[0]);
+	value_set_str(t.a, spec, F_HostConnectSpec_password, "wrong");
+	add_by(spec);
+	expect_fault(T_InvalidLogin);
+
+	spec = host_spec(t.host[0]);
+	value_set_num(t.a, spec, F_HostConnectSpec_port, 1);
+	add_by(spec);
+	expect_fault(T_NoHost);
+
+	spec = host_spec(t.host[0]);
+	value_set_str(t.a, spec, F_HostConnectSpec_hostName, "no such/host");
+	add_by(spec);
+	expect_fault(T_InvalidArgument);
+
+	assert_int_equal(place_count(t.hosts, P_Folder_childEntity), 0);
+	add_by(host_spec(t.host[0]));
+	expect_ok();
+	assert_string_equal(place_name(result_object()), "h0");
+	add_by(host_spec(t.host[0]));
+	expect_fault(T_AlreadyConnected);
+	assert_string_equal(value_get_str(t.fault, F_AlreadyConnected_name), "h0");
+	assert_int_equal(place_count(t.hosts, P_Folder_childEntity), 1);
+}
+
+static void same_host_by_another_way(void **state)
+{
+	(void)state;
+	add_remote(0, "h0", UUID_1);
+	t.host[1] = fake_host_new(&t.loop, "h1", UUID_1, t.folder);
+	add_by(host_spec(t.host[1]));
+	expect_fault(T_AlreadyConnected);
+}
+
+/* ---- mirroring ---- */
+
+/* Is b, seen here, what a is over there? References are compared by what they lead to. */
+static bool same(struct fake_host *h, const struct value *a, const struct value *b);
+
+static bool same_ref(struct fake_host *h, const struct value *a, const struct value *b)
+{
+	struct object *there = inventory_find_ref(h->inventory, a);
+	struct object *here = inventory_find_ref(t.c->inventory, b);
+
+	if (there == NULL || here == NULL || there->type != here->type) {
+		return false;
+	}
+	if (!schema_is_a(there->type, T_ManagedEntity)) {
+		return true;
+	}
+	return strcmp(object_get_str(there, P_ManagedEntity_name), place_name(here)) == 0 ||
+	       schema_is_a(there->type, T_Datastore);
+}
+
+static bool same_struct(struct fake_host *h, const struct value *a, const struct value *b)
+{
+	union slot x, y;
+	int i = -1, k = -1;
+
+	if (a->type != b->type || a->n != b->n) {
+		return false;
+	}
+	while (value_next(a, &i, &x)) {
+		const struct schema_field *f = schema_field(a->type, (unsigned)i);
+		if (!value_next(b, &k, &y) || i != k) {
+			return false;
+		}
+		bool is_scalar = schema_kind_is_scalar(f->kind) && (f->flags & FIELD_ARRAY) == 0;
+		if (is_scalar ? x.num != y.num : !same(h, x.value, y.value)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool same(struct fake_host *h, const struct value *a, const struct value *b)
+{
+	if (a == NULL || b == NULL) {
+		return a == b;
+	}
+	if (a->kind != b->kind) {
+		return false;
+	}
+	switch (a->kind) {
+	case KIND_REF:
+		return same_ref(h, a, b);
+	case KIND_STRUCT:
+		return same_struct(h, a, b);
+	case KIND_ARRAY:
+		if (a->n != b->n) {
+			return false;
+		}
+		for (size_t i = 0; i < a->n && !schema_kind_is_scalar(a->item); i++) {
+			if (!same(h, value_item(a, i), value_item(b, i))) {
+				return false;
+			}
+		}
+		return true;
+	case KIND_STRING:
+		return strcmp(value_bytes(a), value_bytes(b)) == 0;
+	default:
+		return value_equal(a, b);
+	}
+}
+
+static bool is_same_property(struct fake_host *h, struct object *there, struct object *here,
+			     unsigned prop)
+{
+	struct arena *a = arena_new(0);
+	bool ok = same(h, object_get(there, prop, a), object_get(here, prop, a));
+
+	arena_free(a);
+	return ok;
+}
+
+static bool is_compared(const struct object *o, unsigned prop)
+{
+	return ((o->class->computed >> prop) & 1) != 0 &&
+	       !(schema_is_a(o->type, T_ManagedEntity) && prop == P_ManagedEntity_effectiveRole);
+}
+
+/* Every object of the host that is shown at all shows here as it is there. */
+static bool all_same(struct object *system, struct fake_host *h, bool tell)
+{
+	struct mirror *m = &member_of_host(system)->mirror;
+	struct object *o;
+	size_t n = 0;
+
+	for (uint32_t i = 0; (o = inventory_each(h->inventory, &i)) != NULL;) {
+		struct object *src = inventory_find(m->source, object_id(o));
+		const struct mirror_source *s =
+			src == NULL ? NULL
+				    : map64_get(&m->by_remote, (uint64_t)(uintptr_t)src->ref);
+		if (s == NULL && (schema_is_a(o->type, T_VirtualMachine) ||
+				  schema_is_a(o->type, T_HostSystem))) {
+			return false;
+		}
+		for (unsigned p = 0; s != NULL && p < o->n_props; p++) {
+			if (is_compared(s->of->object, p) &&
+			    !is_same_property(h, o, s->of->object, p)) {
+				if (tell) {
+					print_error("%s.%s differs\n", object_id(s->of->object),
+						    schema_field_name(schema_field(o->type, p)));
+				}
+				return false;
+			}
+		}
+		n += s != NULL;
+	}
+	return n == map64_n(&m->by_remote);
+}
+
+static void check_same(struct object *system, struct fake_host *h)
+{
+	uint64_t end = uv_hrtime() + PATIENCE_MS * UINT64_C(1000000);
+
+	turn(2); /* what is read through is the same at once; it must be noted, too */
+	while (!all_same(system, h, false) && uv_hrtime() < end) {
+		uv_run(&t.loop, UV_RUN_ONCE);
+	}
+	assert_true(all_same(system, h, true));
+}
+
+static void change_something(struct fake_host *h, unsigned *seed)
+{
+	char name[32];
+	struct object *vm = h->n_vms == 0 ? NULL : h->vms[(size_t)rand_r(seed) % h->n_vms];
+
+	switch (vm == NULL ? 0 : rand_r(seed) % 8) {
+	case 0:
+	case 1:
+		snprintf(name, sizeof(name), "vm-%u", h->next_vm + 1);
+		fake_host_add_vm(h, name);
+		break;
+	case 2:
+		fake_host_remove_vm(h, vm);
+		break;
+	case 3:
+		fake_host_set_power(h, vm, rand_r(seed) % 3);
+		break;
+	case 4:
+		snprintf(name, sizeof(name), "renamed-%d", rand_r(seed));
+		inventory_set_str(vm, P_ManagedEntity_name, name);
+		break;
+	case 5:
+		inventory_drop_ref(vm, P_VirtualMachine_network, h->network);
+		break;
+	case 6:
+		inventory_set(vm, P_VirtualMachine_config, NULL);
+		break;
+	default:
+		fake_host_set_memory(h, vm, rand_r(seed) % 4096);
+		break;
+	}
+}
+
+/* What a reader saw of all mirrored properties, to find changes that were not noted. */
+struct memory {
+	struct map seen; /* "id/prop" → kept value */
+	uint64_t version;
+};
+
+static bool is_noted(const struct object *o, unsigned prop, uint64_t since)
+{
+	if (o->created > since) {
+		return true;
+	}
+	for (uint32_t i = 0; i < o->n_journal; i++) {
+		if (o->journal[i].prop == prop && o->journal[i].version > since) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void check_noted(struct memory *mem)
+{
+	struct object *o;
+
+	for (uint32_t i = 0; (o = inventory_each(t.c->inventory, &i)) != NULL;) {
+		for (unsigned p = 0; mirrored_of(o) != NULL && p < o->n_props; p++) {
+			char key[96];
+			if (!is_compared(o, p)) {
+				continue;
+			}
+			arena_reset(t.a);
+			snprintf(key, sizeof(key), "%s/%u", object_id(o), p);
+			const struct value *now = value_keep(object_get(o, p, t.a));
+			const struct value *old = map_set(&mem->seen, key, (void *)(uintptr_t)now);
+			if (now != old && !is_noted(o, p, mem->version)) {
+				fail_msg("%s.%s changed, unnoted", object_id(o),
+					 schema_field_name(schema_field(o->type, p)));
+			}
+			value_drop(old);
+		}
+	}
+	mem->version = inventory_version(t.c->inventory);
+}
+
+static void drop_value(void *v)
+{
+	value_drop(v);
+}
+
+static void changes_are_followed(struct object *system, struct fake_host *h)
+{
+	struct memory mem = { 0 };
+	unsigned seed = 7;
+
+	check_same(system, h);
+	check_noted(&mem);
+	for (unsigned round = 0; round < 40; round++) {
+		for (int n = rand_r(&seed) % 6; n >= 0; n--) {
+			change_something(h, &seed);
+		}
+		check_same(system, h);
+		check_noted(&mem);
+	}
+	map_free_values(&mem.seen, drop_value);
+}
+
+static void mirror_in_process(void **state)
+{
+	(void)state;
+	struct object *system = add_local(0, "h0", UUID_1);
+
+	changes_are_followed(system, t.host[0]);
+}
+
+static void mirror_over_https(void **state)
+{
+	(void)state;
+	struct object *system = add_remote(0, "h0", UUID_1);
+
+	changes_are_followed(system, t.host[0]);
+}
+
+/* ---- operations ---- */
+
+static void operations_are_forwarded(struct fake_host *h)
+{
+	struct object *there = fake_host_add_vm(h, "a");
+	wait_for(vm_here("a") != NULL);
+	struct object *vm = vm_here("a");
+
+	call(vm, M_VirtualMachine_PowerOnVM_Task, NULL);
+	expect_ok();
+	assert_int_equal(vm_power(vm), E_VirtualMachinePowerState_poweredOn);
+
+	struct value *spec = value_new(t.a, T_VirtualMachineConfigSpec);
+	struct value *args = args_of(M_VirtualMachine_ReconfigVM_Task);
+	value_set_str(t.a, spec, F_VirtualMachineConfigSpec_annotation, "no");
+	value_set(t.a, args, A_VirtualMachine_ReconfigVM_Task_spec, spec);
+	call(vm, M_VirtualMachine_ReconfigVM_Task, args);
+	expect_fault(T_InvalidPowerState);
+	assert_string_equal(t.text, "not now");
+	assert_int_equal(value_get_num(t.fault, F_InvalidPowerState_existingState, -1),
+			 E_VirtualMachinePowerState_poweredOn);
+
+	/* Slow, shown with its progress, and cancelled. */
+	begin(vm, M_VirtualMachine_PowerOffVM_Task, NULL);
+	wait_for(t.is_answered && h->slow != NULL);
+	expect_ok();
+	wait_for(value_get_num(task_info(), F_TaskInfo_progress, 0) == 30 &&
+		 value_get_bool(task_info(), F_TaskInfo_cancelable, false));
+	assert_string_equal(value_get_str(task_info(), F_TaskInfo_entityName), "a");
+	struct object *task = inventory_find_ref(t.c->inventory, t.result);
+	const struct value *ref = value_hold(t.result);
+	call(task, M_Task_CancelTask, NULL);
+	expect_ok();
+	on_done(NULL, ref, NULL, NULL);
+	take_task();
+	expect_fault(T_RequestCanceled);
+	assert_int_equal(h->n_cancels, 1);
+	value_drop(ref);
+
+	/* And to its end. */
+	begin(vm, M_VirtualMachine_PowerOffVM_Task, NULL);
+	wait_for(t.is_answered && h->slow != NULL);
+	fake_host_finish(h, NULL);
+	take_task();
+	expect_ok();
+	assert_int_equal(vm_power(vm), E_VirtualMachinePowerState_poweredOff);
+
+	args = args_of(M_ManagedEntity_Rename_Task);
+	value_set_str(t.a, args, A_ManagedEntity_Rename_Task_newName, "b");
+	call(vm, M_ManagedEntity_Rename_Task, args);
+	expect_ok();
+	assert_ptr_equal(vm_here("b"), vm);
+	assert_string_equal(object_get_str(there, P_ManagedEntity_name), "b");
+	fake_host_add_vm(h, "c");
+	wait_for(vm_here("c") != NULL);
+	args = args_of(M_ManagedEntity_Rename_Task);
+	value_set_str(t.a, args, A_ManagedEntity_Rename_Task_newName, "c");
+	call(vm, M_ManagedEntity_Rename_Task, args);
+	expect_fault(T_DuplicateName);
+
+	call(vm_here("c"), M_VirtualMachine_UnregisterVM, NULL);
+	expect_ok();
+	assert_null(vm_here("c"));
+	call(vm, M_ManagedEntity_Destroy_Task, NULL);
+	expect_ok();
+	assert_null(vm_here("b"));
+	assert_int_equal(h->n_vms, 0);
+}
+
+static void operations_in_process(void **state)
+{
+	(void)state;
+	add_local(0, "h0", UUID_1);
+	operations_are_forwarded(t.host[0]);
+}
+
+static void operations_over_https(void **state)
+{
+	(void)state;
+	add_remote(0, "h0", UUID_1);
+	operations_are_forwarded(t.host[0]);
+}
+
+static struct value *create_args(const char *name, const char *path, struct object *host)
+{
+	struct value *args = args_of(M_Folder_CreateVM_Task);
+	struct value *config = value_new(t.a, T_VirtualMachineConfigSpec);
+	struct value *files = value_new(t.a, T_VirtualMachineFileInfo);
+	struct object *compute = compute_of_host(host);
+
+	value_set_str(t.a, files, F_VirtualMachineFileInfo_vmPathName, path);
+	value_set_str(t.a, config, F_VirtualMachineConfigSpec_name, name);
+	value_set(t.a, config, F_VirtualMachineConfigSpec_files, files);
+	value_set(t.a, args, A_Folder_CreateVM_Task_config, config);
+	value_set(t.a, args, A_Folder_CreateVM_Task_pool, compute_root_pool(compute)->ref);
+	return args;
+}
+
+/* Two hosts with a datastore and a network of the same names. */
+static void vms_are_created_in_their_place(void **state)
+{
+	(void)state;
+	struct object *first = add_remote(0, "h0", UUID_1), *second = add_remote(1, "h1", UUID_2);
+	struct object *stores = place_folder(t.dc, P_Datacenter_datastoreFolder);
+	struct object *networks = place_folder(t.dc, P_Datacenter_networkFolder);
+
+	assert_int_equal(place_count(networks, P_Folder_childEntity), 1);
+	assert_non_null(place_child(t.c, stores, "datastore1"));
+	assert_non_null(place_child(t.c, stores, "datastore1 (1)"));
+	struct object *network = place_child(t.c, networks, "VM Network");
+	assert_int_equal(value_count(object_get(network, P_Network_host, t.a)), 2);
+
+	struct value *args = args_of(M_Folder_CreateFolder);
+	value_set_str(t.a, args, A_Folder_CreateFolder_name, "sub");
+	call(t.vms, M_Folder_CreateFolder, args);
+	expect_ok();
+	struct object *sub = result_object();
+
+	call(sub, M_Folder_CreateVM_Task, create_args("x", "[datastore1 (1)]", second));
+	expect_ok();
+	struct object *vm = result_object();
+	assert_non_null(vm);
+	assert_ptr_equal(place_parent(vm), sub);
+	assert_int_equal(t.host[1]->n_vms, 1);
+	const struct value *config = object_get(vm, P_VirtualMachine_config, t.a);
+	const struct value *files = value_get_value(config, F_VirtualMachineConfigInfo_files);
+	assert_string_equal(value_get_str(files, F_VirtualMachineFileInfo_vmPathName),
+			    "[datastore1 (1)] x/x.vmx");
+
+	/* That is another host's datastore. */
+	call(sub, M_Folder_CreateVM_Task, create_args("y", "[datastore1]", second));
+	assert_non_null(t.fault);
+	assert_int_equal(t.host[1]->n_vms, 1);
+	call(sub, M_Folder_CreateVM_Task, create_args("x", "[datastore1]", first));
+	expect_fault(T_DuplicateName);
+	call(t.hosts, M_Folder_CreateVM_Task, create_args("y", "[datastore1]", first));
+	expect_fault(T_NotSupported);
+	call(t.vms, M_Folder_CreateVM_Task, create_args("x", "[datastore1]", first));
+	expect_ok();
+	assert_int_equal(value_count(object_get(network, P_Network_vm, t.a)), 2);
+}
+
+/* ---- losing and finding hosts ---- */
+
+static size_t n_events(const char *text)
+{
+	struct object *o = inventory_find(t.c->inventory, "EventManager");
+	struct value *args = args_of(M_EventManager_QueryEvents);
+	size_t n = 0;
+
+	value_set(t.a, args, A_EventManager_QueryEvents_filter, value_new(t.a, T_EventFilterSpec));
+	begin(o, M_EventManager_QueryEvents, args);
+	assert_true(t.is_answered);
+	for (size_t i = 0; i < value_count(t.result); i++) {
+		const char *said =
+			value_get_str(value_item(t.result, i), F_Event_fullFormattedMessage);
+		n += said != NULL && strcmp(said, text) == 0;
+	}
+	return n;
+}
+
+static void a_host_vanishes(void **state)
+{
+	(void)state;
+	struct object *system = add_remote(0, "h0", UUID_1);
+	struct fake_host *h = t.host[0];
+	struct object *there = fake_host_add_vm(h, "a");
+	wait_for(vm_here("a") != NULL);
+	struct object *vm = vm_here("a");
+
+	fake_host_post(h, there);
+	wait_for(n_events("a is powered on") == 1);
+	begin(vm, M_VirtualMachine_PowerOffVM_Task, NULL);
+	wait_for(t.is_answered && h->slow != NULL);
+	fake_host_stop(h);
+	take_task();
+	expect_fault(T_HostNotReachable);
+	wait_for(host_state(system) == E_HostSystemConnectionState_notResponding);
+	assert_int_equal(
+		num(vm, P_VirtualMachine_runtime, F_VirtualMachineRuntimeInfo_connectionState),
+		E_VirtualMachineConnectionState_disconnected);
+	assert_int_equal(vm_power(vm), E_VirtualMachinePowerState_poweredOff);
+	call(vm, M_VirtualMachine_PowerOnVM_Task, NULL);
+	expect_fault(T_HostNotReachable);
+
+	/* Much happens there meanwhile. */
+	fake_host_finish(h, NULL);
+	fake_host_add_vm(h, "b");
+	fake_host_set_power(h, there, E_VirtualMachinePowerState_poweredOn);
+	fake_host_post(h, there);
+	fake_host_serve(h);
+	wait_for(host_state(system) == E_HostSystemConnectionState_connected);
+	check_same(system, h);
+	assert_ptr_equal(vm_here("a"), vm);
+	assert_int_equal(vm_power(vm), E_VirtualMachinePowerState_poweredOn);
+	assert_non_null(vm_here("b"));
+	wait_for(n_events("a is powered on") == 2);
+	turn(50);
+	assert_int_equal(n_events("a is powered on"), 2);
+}
+
+static void references_stay(void **state)
+{
+	(void)state;
+	struct object *system = add_remote(0, "h0", UUID_1);
+	struct fake_host *h = t.host[0];
+	struct object *there = fake_host_add_vm(h, "a");
+	fake_host_set_power(h, there, E_VirtualMachinePowerState_poweredOn);
+	fake_host_add_vm(h, "b");
+	wait_for(vm_here("a") != NULL && vm_here("b") != NULL);
+	fake_host_post(h, there);
+	wait_for(n_events("a is powered on") == 1);
+	check_same(system, h);
+	char host_id[CENTER_ID_MAX], vm_id[CENTER_ID_MAX];
+	snprintf(host_id, sizeof(host_id), "%s", object_id(system));
+	snprintf(vm_id, sizeof(vm_id), "%s", object_id(vm_here("a")));
+
+	/* Away: shown as it was seen last. */
+	fake_host_stop(h);
+	restart();
+	system = inventory_find(t.c->inventory, host_id);
+	assert_non_null(system);
+	assert_int_equal(host_state(system), E_HostSystemConnectionState_notResponding);
+	assert_string_equal(object_id(vm_here("a")), vm_id);
+	assert_int_equal(vm_power(vm_here("a")), E_VirtualMachinePowerState_poweredOn);
+	assert_int_equal(value_count(object_get(system, P_HostSystem_vm, t.a)), 2);
+
+	fake_host_remove_vm(h, h->vms[1]);
+	fake_host_serve(h);
+	wait_for(host_state(system) == E_HostSystemConnectionState_connected);
+	check_same(system, h);
+	assert_string_equal(object_id(vm_here("a")), vm_id);
+	assert_null(vm_here("b"));
+	turn(50);
+	assert_int_equal(n_events("a is powered on"), 1);
+	restart();
+	assert_null(vm_here("b"));
+}
+
+static void hosts_are_disconnected_and_removed(void **state)
+{
+	(void)state;
+	struct object *system = add_remote(0, "h0", UUID_1);
+	struct fake_host *h = t.host[0];
+	fake_host_add_vm(h, "a");
+	wait_for(vm_here("a") != NULL);
+
+	call(system, M_HostSystem_DisconnectHost_Task, NULL);
+	expect_ok();
+	assert_int_equal(host_state(system), E_HostSystemConnectionState_disconnected);
+	call(vm_here("a"), M_VirtualMachine_PowerOnVM_Task, NULL);
+	expect_fault(T_HostNotConnected);
+	char id[CENTER_ID_MAX];
+	snprintf(id, sizeof(id), "%s", object_id(system));
+	restart();
+	turn(20);
+	system = inventory_find(t.c->inventory, id);
+	assert_int_equal(host_state(system), E_HostSystemConnectionState_disconnected);
+
+	struct value *args = args_of(M_HostSystem_ReconnectHost_Task);
+	struct value *spec = host_spec(h);
+	value_set_str(t.a, spec, F_HostConnectSpec_password, "wrong");
+	value_set(t.a, args, A_HostSystem_ReconnectHost_Task_cnxSpec, spec);
+	call(system, M_HostSystem_ReconnectHost_Task, args);
+	expect_fault(T_InvalidLogin);
+	args = args_of(M_HostSystem_ReconnectHost_Task);
+	value_set(t.a, args, A_HostSystem_ReconnectHost_Task_cnxSpec, host_spec(h));
+	call(system, M_HostSystem_ReconnectHost_Task, args);
+	expect_ok();
+	check_same(system, h);
+
+	call(system, M_ManagedEntity_Destroy_Task, NULL);
+	expect_ok();
+	assert_null(inventory_find(t.c->inventory, id));
+	assert_int_equal(place_count(t.hosts, P_Folder_childEntity), 0);
+	assert_int_equal(place_count(t.vms, P_Folder_childEntity), 0);
+	restart();
+	assert_int_equal(place_count(t.hosts, P_Folder_childEntity), 0);
+	assert_int_equal(place_count(t.vms, P_Folder_childEntity), 0);
+	add_by(host_spec(h));
+	expect_ok();
+	assert_non_null(vm_here("a"));
+}
+
+/* ---- many ---- */
+
+enum {
+	MANY = 10000
+};
+
+static void many_vms_cost_little(void **state)
+{
+	(void)state;
+	char name[32];
+	struct error e = { 0 };
+
+	t.host[0] = fake_host_new(&t.loop, "h0", UUID_1, NULL);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "vm-%u", i);
+		fake_host_add_vm(t.host[0], name);
+	}
+	turn(3);
+	size_t before = mallinfo2().uordblks;
+	uint64_t since = uv_hrtime();
+	struct object *o =
+		hosts_add_local(t.c->hosts,
+				&(struct hosts_local){
+					.inventory = t.host[0]->inventory,
+					.session = session_system(t.host[0]->api->sessions),
+					.name = "h0",
+					.place = t.hosts,
+				},
+				&e);
+	assert_non_null(o);
+	turn(3);
+	uint64_t took = (uv_hrtime() - since) / 1000000;
+	size_t bytes = (mallinfo2().uordblks - before) / MANY;
+	assert_int_equal(place_count(t.vms, P_Folder_childEntity), MANY);
+	print_message("%d VMs: %llu ms, %zu bytes each\n", MANY, (unsigned long long)took, bytes);
+#if !defined(__SANITIZE_ADDRESS__)
+	assert_true(bytes <= 1536);
+	assert_true(took < 3000);
+#endif
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(adding_is_checked, setup_kept, teardown),
+		cmocka_unit_test_setup_teardown(same_host_by_another_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(mirror_in_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(mirror_over_https, setup_kept, teardown),
+		cmocka_unit_test_setup_teardown(operations_in_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(operations_over_https, setup_kept, teardown),
+		cmocka_unit_test_setup_teardown(vms_are_created_in_their_place, setup_kept,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_host_vanishes, setup_kept, teardown),
+		cmocka_unit_test_setup_teardown(references_stay, setup_kept, teardown),
+		cmocka_unit_test_setup_teardown(hosts_are_disconnected_and_removed, setup_kept,
+						teardown),
+		cmocka_unit_test_setup_teardown(many_vms_cost_little, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
