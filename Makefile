@@ -30,6 +30,7 @@ test-programs:
 	@$(MAKE) --no-print-directory all
 	@test -f $(ASAN)/build.ninja || meson setup $(ASAN) -Db_sanitize=address,undefined
 	@ninja -C $(ASAN) -j $(JOBS)
+	@lab/guest/build $(BUILD)/guest/guest.raw
 	@tools/govmomi
 
 check:
