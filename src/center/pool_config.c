@@ -102,12 +102,12 @@ static int64_t reserved_below(struct object *pool, const struct resource *res,
 }
 
 /* What may still be reserved below the pool; through it, above, where it is expandable. */
-static int64_t unreserved(struct object *pool, const struct resource *res,
+static int64_t unreserved(struct object *above, const struct resource *res,
 			  const struct object *except, struct arena *a)
 {
-	const struct value *alloc = allocation_of(pool, res, a);
-	int64_t left = reservation_of(alloc) - reserved_below(pool, res, except, a);
-	struct object *parent = place_parent(pool);
+	const struct value *alloc = allocation_of(above, res, a);
+	int64_t left = reservation_of(alloc) - reserved_below(above, res, except, a);
+	struct object *parent = place_parent(above);
 
 	if (value_get_bool(alloc, F_ResourceAllocationInfo_expandableReservation, false) &&
 	    parent != NULL && schema_is_a(parent->type, T_ResourcePool)) {
