@@ -706,6 +706,24 @@ static void switches(void **state)
 	refused(T_InvalidArgument);
 	call(folder_of(dc, P_Datacenter_vmFolder), M_Folder_CreateDVS_Task, dvs_args("DVS0", NULL));
 	refused(T_NotSupported);
+	/* A host that does not exist: no switch is left behind. */
+	struct value *args = dvs_args("DVS0", NULL);
+	struct value *config =
+		value_edit(t.a, value_get_value(value_get_value(args, A_Folder_CreateDVS_Task_spec),
+						F_DVSCreateSpec_configSpec));
+	struct value *list = value_new_array(t.a, T_DistributedVirtualSwitchHostMemberConfigSpec);
+	struct value *change = value_new(t.a, T_DistributedVirtualSwitchHostMemberConfigSpec);
+	struct value *create = value_edit(t.a, value_get_value(args, A_Folder_CreateDVS_Task_spec));
+	value_set_str(t.a, change, F_DistributedVirtualSwitchHostMemberConfigSpec_operation, "add");
+	value_set_ref(t.a, change, F_DistributedVirtualSwitchHostMemberConfigSpec_host,
+		      T_HostSystem, "host-404");
+	value_push(t.a, list, change);
+	value_set(t.a, config, F_DVSConfigSpec_host, list);
+	value_set(t.a, create, F_DVSCreateSpec_configSpec, config);
+	value_set(t.a, args, A_Folder_CreateDVS_Task_spec, create);
+	call(nets, M_Folder_CreateDVS_Task, args);
+	refused(T_ManagedObjectNotFound);
+	assert_int_equal(place_count(nets, P_Folder_childEntity), 0);
 	call(nets, M_Folder_CreateDVS_Task, dvs_args("DVS0", "8.0.0"));
 	struct object *dvs = made();
 	assert_int_equal(place_count(dvs, P_DistributedVirtualSwitch_portgroup), 1);

@@ -287,7 +287,8 @@ static struct value *without(struct arena *a, const struct value *list, size_t a
 	return v;
 }
 
-/* One change of the list of members; NULL: refused. */
+/* One change of the list of members; NULL: refused. A switch that is yet to be made is stood for by
+ * its folder. */
 static struct value *member_apply(struct object *dvs, const struct value *list,
 				  const struct value *spec, struct arena *a, struct refusal *r)
 {
@@ -415,8 +416,11 @@ static bool dvs_plan_make(struct center *c, struct task *t, struct object *folde
 	struct value *first = dvs_config_new(a, p->name, version, clock_wall_us(c->clock));
 	struct value *edit = value_edit(a, config_spec);
 	value_unset(edit, F_DVSConfigSpec_configVersion);
-	p->config = dvs_config_apply(a, first, edit, r);
-	return p->config != NULL;
+	struct value *config = dvs_config_apply(a, first, edit, r);
+	p->config = config;
+	return config != NULL &&
+	       members_apply(folder, config, value_get_value(config_spec, F_DVSConfigSpec_host), a,
+			     r);
 }
 
 static void create_dvs(struct call *call)
@@ -442,18 +446,6 @@ static void create_dvs(struct call *call)
 	if (o == NULL) {
 		task_fail_error(t, &e);
 		return;
-	}
-	/* Hosts can be members only of what exists. */
-	const struct value *hosts = value_get_value(
-		value_get_value(spec, F_DVSCreateSpec_configSpec), F_DVSConfigSpec_host);
-	struct value *config = value_edit(task_arena(t), config_of(o, task_arena(t)));
-	if (value_count(hosts) > 0 && members_apply(o, config, hosts, task_arena(t), &r)) {
-		inventory_set(o, P_DistributedVirtualSwitch_config, config);
-		database_begin(c->db);
-		database_set_data(c->db, object_id(o),
-				  c->db == NULL ? NULL : database_text(task_arena(t), config));
-		database_commit(c->db, NULL);
-		dvs_show(o);
 	}
 	post_created(c, task_arena(t), o, task_user(t));
 	task_done(t, o->ref);

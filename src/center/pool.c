@@ -494,6 +494,22 @@ static bool may_enter(struct call *call, struct object *o, struct refusal *r)
 	return pool_config_fits(a, object_get(o, P_ResourcePool_config, a), o, pool, r);
 }
 
+/* No pool before the i-th in the list has its name. */
+static bool is_alone(struct call *call, const struct value *list, size_t i, struct refusal *r)
+{
+	struct inventory *inv = call->self->inventory;
+	struct object *o = inventory_find_ref(inv, value_item(list, i));
+
+	for (size_t j = 0; is_pool(o) && j < i; j++) {
+		struct object *other = inventory_find_ref(inv, value_item(list, j));
+		if (other != o && is_pool(other) && strcmp(place_name(other), place_name(o)) == 0) {
+			return refuse(r, fault_duplicate_name(call->arena, place_name(o), other),
+				      "two pools are named \"%s\"", place_name(o));
+		}
+	}
+	return true;
+}
+
 static void move_into(struct call *call)
 {
 	struct center *c = call_arg(call);
@@ -510,7 +526,7 @@ static void move_into(struct call *call)
 				   "\"%s\" does not exist", value_bytes(value_item(list, i)));
 			return;
 		}
-		if (!may_enter(call, o, &r)) {
+		if (!may_enter(call, o, &r) || !is_alone(call, list, i, &r)) {
 			refusal_to_call(call, &r);
 			return;
 		}
