@@ -69,15 +69,19 @@ static bool entity_matches(const struct event_record *r, const struct event_filt
 		       f->recursion != E_EventFilterSpecRecursionOption_children;
 	}
 	struct object *top = inventory_find_ref(f->manager->inventory, f->entity);
+	bool is_placed = false;
 	places(r, refs);
 	for (size_t i = 0; i < N_PLACES; i++) {
+		is_placed = is_placed || refs[i] != NULL;
 		struct object *o = inventory_find_ref(f->manager->inventory, refs[i]);
 		if ((refs[i] != NULL && refs[i] == f->entity) ||
 		    (o != NULL && top != NULL && entity_is_within(o, top, a))) {
 			return true;
 		}
 	}
-	return false;
+	/* What concerns no entity (logins) is the whole inventory's. */
+	return !is_placed && top != NULL && entity_parent(top, a) == NULL &&
+	       f->recursion == E_EventFilterSpecRecursionOption_all;
 }
 
 /* EventFilterSpecByUsername: no list stands for every user that is not the system. */
