@@ -215,7 +215,8 @@ struct object *world_begin(struct world *w, struct object *self, uint16_t method
 	if (args == NULL) {
 		args = value_new(w->arena, schema_method(method)->args);
 	}
-	service_call(session_system(w->api->sessions), self, method, args, answered, &x);
+	service_call(w->as == NULL ? session_system(w->api->sessions) : w->as, self, method, args,
+		     answered, &x);
 	world_wait(w, answer_is_there, &x);
 	return w->fault == NULL && w->result != NULL && value_type(w->result) == T_Task
 		       ? inventory_find_ref(w->api->inventory, w->result)

@@ -24,7 +24,8 @@ struct world {
 	struct arena *arena; /* for arguments */
 	char folder[256];    /* holds state and datastore */
 	bool simulated;
-	size_t n_kept; /* values at the beginning; as many are left at the end */
+	struct session *as; /* who calls; NULL: the program itself, which may do all */
+	size_t n_kept;	    /* values at the beginning; as many are left at the end */
 	/* of the last call */
 	const struct value *result; /* kept, or NULL */
 	const struct value *fault;  /* kept; NULL: it went well */
