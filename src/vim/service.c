@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "vim/call.h"
 #include "vim/fault.h"
+#include "vim/stranger.h"
 
 LOG_MODULE("service");
 
@@ -165,12 +166,15 @@ static bool method_is_for_everyone(uint16_t method)
 	return false;
 }
 
-/* ---- checks: each answers with the fault and returns false ---- */
+/* ---- checks: each answers and returns false ---- */
 
 static bool check_session(struct call *c, const struct value *self, const char *privilege)
 {
 	if (c->session != NULL) {
 		return true;
+	}
+	if (stranger_answer(c)) {
+		return false;
 	}
 	struct value *fault = fault_new(c->arena, T_NotAuthenticated);
 	value_set(c->arena, fault, F_NoPermission_object, self);

@@ -194,6 +194,12 @@ static void login_as(struct fixture *f, const char *key, const char *user, const
 	"<Logout xmlns=\"urn:vim25\"><_this "                                                      \
 	"type=\"SessionManager\">SessionManager</_this></Logout>"
 
+#define RETRIEVE(type, id, prop)                                                                   \
+	"<RetrieveProperties xmlns=\"urn:vim25\"><_this type=\"PropertyCollector\">pc</_this>"     \
+	"<specSet><propSet><type>" type "</type><pathSet>" prop "</pathSet></propSet>"             \
+	"<objectSet><obj type=\"" type "\">" id                                                    \
+	"</obj></objectSet></specSet></RetrieveProperties>"
+
 static void strangers_may_little(void **state)
 {
 	struct fixture *f = *state;
@@ -210,6 +216,12 @@ static void strangers_may_little(void **state)
 	assert_true(answered(f, 500, "ClientFaultCode"));
 	ask(f, NULL, "<broken");
 	assert_true(answered(f, 500, "InvalidRequest"));
+	/* Whether there is a session may be asked, nothing else. */
+	ask(f, NULL, RETRIEVE("SessionManager", "SessionManager", "currentSession"));
+	assert_true(answered(f, 200, "<missingSet><path>currentSession</path>"));
+	assert_true(answered(f, 200, "xsi:type=\"NotAuthenticated\""));
+	ask(f, NULL, RETRIEVE("Folder", "group-d1", "name"));
+	assert_true(answered(f, 500, "NotAuthenticated"));
 }
 
 static void login_gives_a_cookie(void **state)
