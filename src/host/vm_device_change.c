@@ -211,6 +211,12 @@ static bool controller_add(struct vm_device_edit *x, const struct value *device)
 	    vm_device_place(x, f->controller_key + (int32_t)wanted) == SIZE_MAX) {
 		bus = (int)wanted;
 	}
+	if (bus >= f->max_buses && f->bus == VM_BUS_IDE) {
+		/* Every VM has both IDE controllers: who adds one means one of them. */
+		vec_push(&x->renamed, value_get_num(device, F_VirtualDevice_key, 0));
+		vec_push(&x->renamed, f->controller_key + (wanted == 1 ? 1 : 0));
+		return true;
+	}
 	if (bus >= f->max_buses) {
 		return vm_device_refuse(
 			x, T_InvalidDeviceSpec, "device.busNumber",
