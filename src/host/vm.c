@@ -19,6 +19,7 @@ static void layer_unload(struct host *h)
 		return;
 	}
 	vm_stats_stop(l);
+	vm_retry_stop(l);
 	vm_store_finish(l);
 	/* The lists that name the VMs go with the host in the same turn: nobody reads them again.
 	 */

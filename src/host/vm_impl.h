@@ -45,6 +45,7 @@ struct vm_layer {
 	uint64_t memory_on_mb;	    /* of VMs that run or start */
 	const struct value *common; /* kept VirtualMachineCapability */
 	struct timer *stats_timer;
+	struct timer *retry_timer; /* looks again for machines that could not be asked */
 	size_t n_adopting;
 	/* writing vms.json */
 	struct list saving, waiting; /* struct vm_save: of the write under way, of the next */
@@ -153,7 +154,9 @@ void vm_op_fail(struct vm_op *op, const struct error *e);
 void vm_op_fail_file(struct vm_op *op, const struct error *e, const char *file);
 /* False, and the operation has failed with InvalidPowerState, unless the VM is in that state. */
 bool vm_op_wants_power(struct vm_op *op, int wanted, int requested);
-/* False, and it has failed with InvalidState, where the VM's configuration cannot be read. */
+/* False, and it has failed with InvalidState, where nobody knows whether the VM runs. */
+bool vm_op_wants_connection(struct vm_op *op);
+/* The same, also where the VM's configuration cannot be read. */
 bool vm_op_wants_config(struct vm_op *op);
 /* The VM that a call is about. */
 struct vm *vm_of_call(const struct call *c);
@@ -289,6 +292,7 @@ void vm_unclaim(struct vm *vm);
 
 /* vm_load.c */
 bool vm_layer_load(struct host *h, struct error *e);
+void vm_retry_stop(struct vm_layer *l);
 /* The configuration in a .vmx; NULL with the refusal. *incomplete (NULL: nobody asks): it lacks an
  * identity, which was made up and should be written. */
 const struct value *vm_read_config(struct vm_layer *l, const char *path,

@@ -21,6 +21,7 @@ LOG_MODULE("vm");
 enum {
 	ADOPT_LIMIT_MS = 20000, /* what has not answered by then is found later */
 	ADOPT_TICK_MS = 10,
+	RETRY_MS = 5000,
 };
 
 /* ---- .vmx files ---- */
@@ -131,12 +132,47 @@ static void load_all(struct vm_layer *l)
 
 /* ---- adopting ---- */
 
+static void connection_set(struct vm *vm, uint8_t connection)
+{
+	struct vm_change change;
+
+	if (vm->connection == connection) {
+		return;
+	}
+	vm_change_begin(vm, &change);
+	vm->connection = connection;
+	vm_set_runtime(vm);
+	vm_change_end(&change);
+}
+
+/* Whether it runs cannot be found out now. Until it can, nothing is done to it. */
+static void adopt_later(struct vm *vm)
+{
+	struct vm_layer *l = vm->layer;
+
+	machine_free(vm->machine);
+	vm->machine = NULL;
+	connection_set(vm, E_VirtualMachineConnectionState_disconnected);
+	if (l->retry_timer != NULL && !timer_is_active(l->retry_timer)) {
+		timer_start(l->retry_timer, RETRY_MS, RETRY_MS);
+	}
+}
+
 static void adopted(void *arg, struct machine *m, const struct error *e)
 {
 	struct vm *vm = arg;
 	struct machine_usage usage = { 0 };
 
 	vm->layer->n_adopting--;
+	if (e != NULL && e->kind == ERROR_CANCELED) {
+		return; /* let go */
+	}
+	if (e != NULL && e->kind != ERROR_NOT_FOUND) {
+		log_warn("virtual machine \"%s\": %s", vm_name(vm), e->msg);
+		adopt_later(vm);
+		return;
+	}
+	connection_set(vm, E_VirtualMachineConnectionState_connected);
 	if (e == NULL) {
 		machine_usage(m, &usage, NULL);
 		log_info("virtual machine \"%s\" runs on", vm_name(vm));
@@ -144,14 +180,9 @@ static void adopted(void *arg, struct machine *m, const struct error *e)
 		vm_is_on(vm, usage.started_us);
 		return;
 	}
-	if (e->kind != ERROR_NOT_FOUND && e->kind != ERROR_CANCELED) {
-		log_warn("virtual machine \"%s\": %s", vm_name(vm), e->msg);
-	}
-	if (e->kind != ERROR_CANCELED) {
-		vm->suspend_us = vm_suspended_at(vm);
-		vm_is_off(vm, vm->suspend_us != 0 ? E_VirtualMachinePowerState_suspended
-						  : E_VirtualMachinePowerState_poweredOff);
-	}
+	vm->suspend_us = vm_suspended_at(vm);
+	vm_is_off(vm, vm->suspend_us != 0 ? E_VirtualMachinePowerState_suspended
+					  : E_VirtualMachinePowerState_poweredOff);
 }
 
 static void adopt(struct vm *vm)
@@ -173,10 +204,33 @@ static void adopt(struct vm *vm)
 	if (!machine_adopt(vm->machine, &spec, &reply, &e)) {
 		vm->layer->n_adopting--;
 		log_warn("virtual machine \"%s\": %s", vm_name(vm), e.msg);
-		machine_free(vm->machine);
-		vm->machine = NULL;
+		adopt_later(vm);
 	}
 	arena_free(a);
+}
+
+static void retry(void *arg)
+{
+	struct vm_layer *l = arg;
+	bool any = false;
+
+	list_each (struct vm, vm, &l->vms, link) {
+		if (vm->connection == E_VirtualMachineConnectionState_disconnected) {
+			any = true;
+			if (vm->machine == NULL) {
+				adopt(vm);
+			}
+		}
+	}
+	if (!any) {
+		timer_stop(l->retry_timer);
+	}
+}
+
+void vm_retry_stop(struct vm_layer *l)
+{
+	timer_free(l->retry_timer);
+	l->retry_timer = NULL;
 }
 
 /* Also wakes the loop: what ends within its timers would else wait for the next event. */
@@ -209,8 +263,11 @@ static void adopt_wait(struct vm_layer *l)
 	uv_timer_stop(&limit);
 	uv_close((uv_handle_t *)&limit, NULL);
 	uv_run(h->loop, UV_RUN_NOWAIT);
-	if (l->n_adopting > 0) {
-		log_warn("%zu virtual machines did not answer yet", l->n_adopting);
+	list_each (struct vm, vm, &l->vms, link) {
+		if (vm->machine != NULL && machine_state(vm->machine) == MACHINE_ADOPTING) {
+			log_warn("virtual machine \"%s\" did not answer yet", vm_name(vm));
+			connection_set(vm, E_VirtualMachineConnectionState_disconnected);
+		}
 	}
 }
 
@@ -223,6 +280,7 @@ bool vm_layer_load(struct host *h, struct error *e)
 	}
 	load_all(l);
 	if (!h->simulated) {
+		l->retry_timer = timer_new(h->loop, h->clock, retry, l);
 		list_each (struct vm, vm, &l->vms, link) {
 			if (vm_config(vm) != NULL) {
 				adopt(vm);

@@ -158,10 +158,20 @@ bool vm_op_wants_power(struct vm_op *op, int wanted, int requested)
 	return false;
 }
 
+bool vm_op_wants_connection(struct vm_op *op)
+{
+	if (op->vm->connection != E_VirtualMachineConnectionState_disconnected) {
+		return true;
+	}
+	vm_op_fault(op, fault_new(op->arena, T_InvalidState),
+		    "\"%s\" does not answer: it is not known whether it runs", vm_name(op->vm));
+	return false;
+}
+
 bool vm_op_wants_config(struct vm_op *op)
 {
 	if (vm_config(op->vm) != NULL) {
-		return true;
+		return vm_op_wants_connection(op);
 	}
 	vm_op_fault(op, fault_new(op->arena, T_InvalidState),
 		    "the configuration of \"%s\", \"%s\", cannot be read", vm_name(op->vm),

@@ -493,7 +493,7 @@ static void power_off(struct call *c)
 	struct machine_reply reply = { .done = off_done, .arg = op };
 	struct error e = { 0 };
 
-	if (op == NULL) {
+	if (op == NULL || !vm_op_wants_connection(op)) {
 		return;
 	}
 	if (vm->power == SUSPENDED) {

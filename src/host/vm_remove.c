@@ -23,7 +23,7 @@ struct removal {
 static bool must_not_run(struct vm_op *op)
 {
 	if (op->vm->power != E_VirtualMachinePowerState_poweredOn) {
-		return true;
+		return vm_op_wants_connection(op);
 	}
 	return vm_op_wants_power(op, E_VirtualMachinePowerState_poweredOff,
 				 E_VirtualMachinePowerState_poweredOff);

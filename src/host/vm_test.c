@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "host/driver_impl.h"
 #include "host/driver_sim.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
@@ -408,6 +409,55 @@ static struct value *spec_with_disk(const char *name, int64_t kb, bool thin)
 	return spec;
 }
 
+/* A driver that cannot find out, for a while, whether a machine runs. */
+static struct driver_ops silent_ops;
+static const struct driver_ops *silent_base;
+static int silences;
+
+static bool silent_power_on(struct machine *m, enum machine_op how, const struct machine_spec *s,
+			    struct error *e)
+{
+	if (how == MACHINE_OP_ADOPT && silences > 0) {
+		silences--;
+		return error_set(e, ERROR_UNREACHABLE, "\"%s\" does not answer", s->name);
+	}
+	return silent_base->power_on(m, how, s, e);
+}
+
+static void be_silent(struct world *x)
+{
+	silent_base = x->driver->ops;
+	silent_ops = *silent_base;
+	silent_ops.power_on = silent_power_on;
+	x->driver->ops = &silent_ops;
+	silences = 3;
+}
+
+static bool is_connected(void *vm)
+{
+	return runtime_num(vm, F_VirtualMachineRuntimeInfo_connectionState, -1) ==
+	       E_VirtualMachineConnectionState_connected;
+}
+
+static void nobody_touches_what_may_run(void **state)
+{
+	(void)state;
+	create("web", 64);
+	world_down(&w);
+	world_up_with(&w, folder, false, be_silent);
+	struct vm *vm = world_find(&w, "web");
+	assert_int_equal(runtime_num(vm, F_VirtualMachineRuntimeInfo_connectionState, -1),
+			 E_VirtualMachineConnectionState_disconnected);
+	refused(world_power(&w, vm, M_VirtualMachine_PowerOnVM_Task), T_InvalidState);
+	refused(world_power(&w, vm, M_ManagedEntity_Destroy_Task), T_InvalidState);
+	refused(world_power(&w, vm, M_VirtualMachine_UnregisterVM), T_InvalidState);
+	world_wait(&w, is_connected, vm);
+	assert_int_equal(silences, 0);
+	assert_int_equal(vm_power_state(vm), OFF);
+	w.driver->ops = silent_base; /* the simulating driver knows itself by its ops */
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+}
+
 static void a_full_datastore_is_left_as_it_was(void **state)
 {
 	(void)state;
@@ -556,6 +606,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(clients_hear_of_exactly_what_changed, up, down),
 		cmocka_unit_test_setup_teardown(machines_that_go_off_by_themselves_are_seen, up,
 						down),
+		cmocka_unit_test_setup_teardown(nobody_touches_what_may_run, up, down),
 		cmocka_unit_test_setup_teardown(a_full_datastore_is_left_as_it_was, up, down),
 		cmocka_unit_test_setup_teardown(cancelled_in_time_or_not_at_all, up, down),
 		cmocka_unit_test_setup_teardown(two_vms_do_not_share_a_disk_at_once, up, down),

@@ -94,6 +94,12 @@ static void host_up(struct world *w)
 
 void world_up(struct world *w, const char *folder, bool simulated)
 {
+	world_up_with(w, folder, simulated, NULL);
+}
+
+void world_up_with(struct world *w, const char *folder, bool simulated,
+		   void (*prepare)(struct world *w))
+{
 	size_t bytes;
 
 	memset(w, 0, sizeof(*w));
@@ -116,6 +122,9 @@ void world_up(struct world *w, const char *folder, bool simulated)
 	w->hardware.memory = UINT64_C(4096) << 20;
 	w->driver = driver_sim_new(&w->loop, w->clock, 5);
 	api_up(w);
+	if (prepare != NULL) {
+		prepare(w);
+	}
 	host_up(w);
 }
 

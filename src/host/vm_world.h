@@ -37,6 +37,9 @@ void world_folder_make(char out[64]);
 void world_folder_remove(const char *folder);
 /* `folder` exists. Simulated: nothing is kept in it. */
 void world_up(struct world *w, const char *folder, bool simulated);
+/* The same; `prepare` may change the driver before the host starts. */
+void world_up_with(struct world *w, const char *folder, bool simulated,
+		   void (*prepare)(struct world *w));
 /* As when the program ends: machines of the simulating driver are forgotten. */
 void world_down(struct world *w);
 /* Turns the loop and moves the clock until `done` says so, at most some seconds. */
