@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "center/center.h"
+#include "center/hosts.h"
 #include "center/identity.h"
 #include "vim/certificate.h"
 #include "vim/server.h"
@@ -226,6 +227,7 @@ static bool server_begin(struct centerd *d, struct error *e)
 		  listen_begin(d, &config, e) && certificate_thumbprints(cert, &prints, e);
 
 	if (ok) {
+		hosts_serve(d->center->hosts, d->server);
 		d->identity.port = server_port(d->server);
 		log_info("serving https://%s:%u/sdk", d->identity.address, d->identity.port);
 		log_info("thumbprint SHA-1 %s", prints.sha1);

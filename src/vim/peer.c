@@ -60,6 +60,8 @@ struct peer_request {
 	size_t body_sent;
 	struct peer_file source, sink;
 	bool has_source, has_sink;
+	struct peer_stream stream;
+	bool has_stream, has_streamed;
 	off_t source_start;
 	uint64_t source_at;
 	size_t max_bytes;
@@ -305,6 +307,11 @@ static size_t on_read_body(char *at, size_t size, size_t n, void *arg)
 	struct peer_request *r = arg;
 
 	size_t room = size * n;
+	if (r->has_stream) {
+		ssize_t got = r->stream.read(r->stream.arg, at, room);
+		r->has_streamed |= got > 0;
+		return got > 0 ? (size_t)got : got == 0 ? CURL_READFUNC_PAUSE : 0;
+	}
 	if (!r->has_source) {
 		size_t some = MIN(room, r->body.len - r->body_sent);
 		memcpy(at, r->body.data + r->body_sent, some);
@@ -335,7 +342,7 @@ static int on_seek_body(void *arg, curl_off_t offset, int origin)
 {
 	struct peer_request *r = arg;
 
-	if (origin != SEEK_SET || offset < 0) {
+	if (origin != SEEK_SET || offset < 0 || r->has_streamed) {
 		return CURL_SEEKFUNC_CANTSEEK;
 	}
 	r->source_at = (uint64_t)offset;
@@ -365,6 +372,9 @@ static size_t on_answer(char *data, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	long status = 0;
 
+	if (r->has_stream) {
+		return r->stream.write(r->stream.arg, data, len) ? len : CURL_WRITEFUNC_PAUSE;
+	}
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
 	bool to_file = r->has_sink && status >= 200 && status < 300;
 	if (to_file) {
@@ -393,6 +403,15 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	static const char name[] = "set-cookie: " COOKIE_NAME "=";
 	size_t len = size * n, from = sizeof(name) - 1;
 	char value[COOKIE_MAX];
+	long status = 0;
+
+	if (r->has_stream && len <= 2 && (line[0] == '\r' || line[0] == '\n')) {
+		curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+		if (status >= 200) {
+			r->stream.head(r->stream.arg, (int)status);
+		}
+		return len;
+	}
 
 	if (len <= from || strncasecmp(line, name, from) != 0) {
 		return len;
@@ -477,6 +496,9 @@ static void request_set_headers(struct peer_request *r, const struct peer_order 
 	if (r->peer->cookie[0] != '\0') {
 		request_header(r, "Cookie: " COOKIE_NAME "=", r->peer->cookie);
 	}
+	if (o->range != NULL) {
+		request_header(r, "Range: ", o->range);
+	}
 	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
 	curl_easy_setopt(r->easy, CURLOPT_USERAGENT, "remora");
 }
@@ -487,10 +509,12 @@ static void request_set_body(struct peer_request *r, const struct peer_order *o)
 
 	if (strcmp(o->method, "HEAD") == 0) {
 		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-	} else if (r->has_source || o->body != NULL) {
-		uint64_t len = r->has_source ? r->source.length : r->body.len;
+	} else if (r->has_source || o->body != NULL || r->stream.read != NULL) {
+		curl_off_t len = r->has_stream	 ? r->stream.length
+				 : r->has_source ? (curl_off_t)r->source.length
+						 : (curl_off_t)r->body.len;
 		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)len);
+		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, len);
 		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read_body);
 		curl_easy_setopt(c, CURLOPT_READDATA, r);
 		curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek_body);
@@ -544,6 +568,10 @@ struct peer_request *peer_send(struct peer *p, const struct peer_order *order)
 		r->sink = *order->sink;
 		r->has_sink = true;
 	}
+	if (order->stream != NULL) {
+		r->stream = *order->stream;
+		r->has_stream = true;
+	}
 	r->easy = curl_easy_init();
 	assert(r->easy != NULL); /* only when memory runs out */
 	request_set_connection(r);
@@ -556,6 +584,19 @@ struct peer_request *peer_send(struct peer *p, const struct peer_order *order)
 	CURLMcode code = curl_multi_add_handle(peer_loop_multi(p->loop), r->easy);
 	assert(code == CURLM_OK);
 	return r;
+}
+
+void peer_resume(struct peer_request *r)
+{
+	curl_easy_pause(r->easy, CURLPAUSE_CONT);
+}
+
+const char *peer_header(struct peer_request *r, const char *name)
+{
+	struct curl_header *h = NULL;
+
+	return curl_easy_header(r->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value
+										     : NULL;
 }
 
 /* curl reads its options when the loop turns. */

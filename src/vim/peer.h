@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <uv.h>
 
@@ -62,18 +63,35 @@ struct peer_answer {
 	size_t len;
 };
 
+/* A body, an answer or both that come and go bit by bit. Within these functions the request must
+ * not be cancelled and the peer not be freed. */
+struct peer_stream {
+	/* What to send: bytes put into data, at most max; 0: nothing now, peer_resume() tells of
+	 * more; -1: that was all. NULL: nothing is sent. */
+	ssize_t (*read)(void *arg, char *data, size_t max);
+	int64_t length; /* bytes to send; -1: not known before */
+	/* The status is known, and peer_header() answers; the body follows. */
+	void (*head)(void *arg, int status);
+	/* Part of the body, whatever the status; false: no room now, the same comes again after
+	 * peer_resume(). */
+	bool (*write)(void *arg, const char *data, size_t n);
+	void *arg;
+};
+
 typedef void peer_done_fn(void *arg, const struct peer_answer *answer, const struct error *e);
 
 struct peer_order {
-	const char *method;		/* "GET", "HEAD", "POST", "PUT", "DELETE" */
-	const char *path;		/* encoded, with the query: "/sdk" */
-	const char *content_type;	/* of the body, or NULL */
-	const char *soap_action;	/* or NULL */
-	struct buf *body;		/* taken over; or NULL */
-	const struct peer_file *source; /* body from a file instead */
-	const struct peer_file *sink;	/* answers with status 2xx go there */
-	size_t max_bytes;		/* of an answer in memory; 0: 1 MiB */
-	int64_t timeout_ms;		/* for all of it; 0: none, but a stall of 30 s ends it */
+	const char *method;		  /* "GET", "HEAD", "POST", "PUT", "DELETE" */
+	const char *path;		  /* encoded, with the query: "/sdk" */
+	const char *content_type;	  /* of the body, or NULL */
+	const char *soap_action;	  /* or NULL */
+	struct buf *body;		  /* taken over; or NULL */
+	const struct peer_file *source;	  /* body from a file instead */
+	const struct peer_file *sink;	  /* answers with status 2xx go there */
+	const struct peer_stream *stream; /* instead of body, source and sink; copied */
+	const char *range;		  /* of a GET, "bytes=0-99"; or NULL */
+	size_t max_bytes;		  /* of an answer in memory; 0: 1 MiB */
+	int64_t timeout_ms;		  /* for all of it; 0: none, but a stall of 30 s ends it */
 	/* Called now and then with the bytes sent or received so far and all there will be (0: not
 	 * known). False ends the request with ERROR_CANCELED. */
 	bool (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -87,6 +105,10 @@ struct peer_order {
 
 /* Begins; done() is never called before this returns. NULL only while the peer is being freed. */
 struct peer_request *peer_send(struct peer *p, const struct peer_order *order);
+/* A stream's function that had nothing, or no room, is called again. */
+void peer_resume(struct peer_request *r);
+/* A header of the answer, from head() on; NULL: it has none. Valid until the request ends. */
+const char *peer_header(struct peer_request *r, const char *name);
 /* Right after peer_send(): another time-out than the order's. */
 void peer_set_timeout(struct peer_request *r, int64_t timeout_ms);
 /* Ends it: done() is called with ERROR_CANCELED before this returns. Accepts NULL. */

@@ -26,6 +26,14 @@ struct peer_socket {
 	uv_poll_t poll;
 	struct peer_loop *loop;
 	curl_socket_t fd;
+	int events;	   /* that curl waits for */
+	unsigned n_errors; /* told by the socket */
+};
+
+enum {
+	/* A server that refuses an upload closes while we still send: what it said is there to be
+	 * read. A socket that keeps failing is given up. */
+	SOCKET_ERRORS_MAX = 3
 };
 
 static void on_socket_closed(uv_handle_t *h)
@@ -84,6 +92,11 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	struct peer_socket *s = h->data;
 	int what = 0;
 
+	if (status < 0 && ++s->n_errors < SOCKET_ERRORS_MAX) {
+		uv_poll_start(&s->poll, s->events, on_poll); /* libuv has stopped it */
+		events = UV_READABLE | UV_WRITABLE;
+		status = 0;
+	}
 	what |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
 	what |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
 	run(s->loop, s->fd, status < 0 ? CURL_CSELECT_ERR : what);
@@ -122,6 +135,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 	int events = 0;
 	events |= what != CURL_POLL_OUT ? UV_READABLE : 0;
 	events |= what != CURL_POLL_IN ? UV_WRITABLE : 0;
+	s->events = events;
 	uv_poll_start(&s->poll, events, on_poll);
 	return 0;
 }
