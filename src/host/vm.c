@@ -97,6 +97,9 @@ void vm_free(struct vm *vm)
 	}
 	vm_unclaim(vm);
 	vm_files_forget(vm);
+	if (vm->layer->last_looked == vm) {
+		vm->layer->last_looked = NULL;
+	}
 	list_remove(&vm->link);
 	free(vm->stats);
 	free(vm->path);

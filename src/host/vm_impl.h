@@ -47,6 +47,7 @@ struct vm_layer {
 	struct timer *stats_timer;
 	struct timer *retry_timer; /* looks again for machines that could not be asked */
 	size_t n_adopting;
+	struct vm *last_looked; /* simulated: its files are remembered; or NULL */
 	/* writing vms.json */
 	struct list saving, waiting; /* struct vm_save: of the write under way, of the next */
 	bool is_saving, is_dirty;

@@ -198,12 +198,19 @@ void vm_files_forget(struct vm *vm)
 	vm->files = NULL;
 }
 
-/* Simulated VMs are many: what was computed for one reader is not kept. */
+/* Simulated VMs are many: only of the last one that was looked at the files are remembered, for
+ * clients ask for several properties of each VM in turn. */
 static void looked(struct vm *vm)
 {
-	if (vm->layer->host->simulated && !vm->has_files) {
-		vm_files_forget(vm);
+	struct vm_layer *l = vm->layer;
+
+	if (!l->host->simulated || vm->has_files || l->last_looked == vm) {
+		return;
 	}
+	if (l->last_looked != NULL) {
+		vm_files_forget(l->last_looked);
+	}
+	l->last_looked = vm;
 }
 
 /* ---- showing ---- */

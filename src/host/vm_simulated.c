@@ -363,6 +363,7 @@ void vm_materialise(struct vm *vm)
 	*slash = '/';
 	vm_config_text(vm_config(vm), &text);
 	vm->has_files = write_file(d->ds, at.path, text.data, text.len);
+	vm_files_forget(vm); /* they had been made up */
 	buf_free(&text);
 	for (size_t i = 0; i < value_count(devices); i++) {
 		if (vm_device_role(value_type(value_item(devices, i))) == VM_ROLE_DISK) {
