@@ -154,7 +154,7 @@ static bool update_enter(struct replica *r, const struct value *ref, const struc
 		return false;
 	}
 	for (unsigned prop = 0; prop < o->n_props && prop < 64; prop++) {
-		if (((seen >> prop) & 1) == 0 && o->props[prop] != NULL) {
+		if (((seen >> prop) & 1) == 0 && object_stored(o, prop) != NULL) {
 			inventory_set(o, prop, NULL);
 		}
 	}

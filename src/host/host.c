@@ -256,7 +256,6 @@ void host_free(struct host *h)
 	host_network_free(h);
 	host_services_free(h);
 	entities_remove(h);
-	map_free(&h->vms);
 	map_free(&h->claims);
 	free(h->state);
 	free(h->run);

@@ -136,7 +136,7 @@ struct host {
 	struct list networks;	/* struct host_network */
 	struct list pools;	/* struct resource_pool, see resource_pool.h */
 
-	struct map vms; /* by object id: struct vm *, filled by vm.c */
+	size_t n_vms; /* in the inventory */
 	const struct host_vm_ops *vm_ops;
 	void *vm_layer; /* of vm.c */
 

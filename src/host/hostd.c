@@ -399,7 +399,7 @@ static void control_status(void *arg, struct rpc_call *call)
 	json_put_str(o, "accel", machine_accel_name(d->accel.kind));
 	json_put_str(o, "accel_why", d->accel.why);
 	json_put_bool(o, "maintenance", d->host->in_maintenance);
-	json_put_u64(o, "vms", map_n(&d->host->vms));
+	json_put_u64(o, "vms", d->host->n_vms);
 	json_put_u64(o, "vms_running", host_n_running(d->host));
 	rpc_call_reply(call, o);
 }

@@ -260,7 +260,7 @@ static void object_new(struct vm *vm, const struct value *config, const struct v
 	if (like == NULL) {
 		vm_set_runtime(vm);
 	}
-	map_set(&l->host->vms, id, vm);
+	l->host->n_vms++;
 }
 
 void vm_publish(struct vm *const *vms, const struct value *const *configs, size_t n,
@@ -287,7 +287,7 @@ void vm_withdraw(struct vm *vm)
 {
 	struct host *h = vm->layer->host;
 
-	map_remove(&h->vms, object_id(vm->object));
+	h->n_vms--;
 	host_vm_leave(h, vm->object);
 	inventory_remove(vm->object);
 	machine_free(vm->machine);

@@ -82,10 +82,10 @@ static bool permission_is_for(const struct permission *p, const struct principal
 
 static const struct object *entity_parent(const struct object *o)
 {
-	const struct value *ref = o->removed ? NULL : o->props[P_ManagedEntity_parent];
+	const struct value *ref = o->removed ? NULL : object_stored(o, P_ManagedEntity_parent);
 
 	if (ref == NULL && !o->removed && schema_is_a(o->type, T_VirtualMachine)) {
-		ref = o->props[P_VirtualMachine_parentVApp];
+		ref = object_stored(o, P_VirtualMachine_parentVApp);
 	}
 	return ref == NULL ? NULL : inventory_find(o->inventory, value_bytes(ref));
 }

@@ -374,7 +374,8 @@ static void retrieve_permissions(struct call *c)
 				value_push(c->arena, list, permission_value(c->arena, a, p));
 			}
 		}
-		const struct value *parent = inherited ? o->props[P_ManagedEntity_parent] : NULL;
+		const struct value *parent =
+			inherited ? object_stored(o, P_ManagedEntity_parent) : NULL;
 		o = parent == NULL ? NULL : inventory_find_ref(o->inventory, parent);
 	}
 	call_return(c, list);

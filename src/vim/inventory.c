@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "vim/id_table.h"
 #include "vim/journal.h"
 
 /* A property that is an array of references, before it is made into a value. */
@@ -45,8 +45,8 @@ struct inventory_listener {
 struct inventory {
 	struct clock *clock;
 	uint64_t version, published;
-	struct map by_id;
-	struct map64 by_ref;
+	uint64_t seen; /* newest version that anybody has asked for */
+	struct id_table by_id;
 	VEC(struct object *) by_index;
 	VEC(uint32_t) free_index;
 	struct list changed; /* oldest first */
@@ -87,13 +87,59 @@ static void collections_free(struct stored *st)
 	}
 }
 
+static unsigned n_stored(const struct object *o)
+{
+	return (unsigned)__builtin_popcountll(o->set);
+}
+
+/* Where the property is among the stored ones, or would be. */
+static unsigned rank_of(const struct object *o, unsigned prop)
+{
+	return (unsigned)__builtin_popcountll(o->set & ((UINT64_C(1) << prop) - 1));
+}
+
+static bool is_stored(const struct object *o, unsigned prop)
+{
+	return (o->set >> prop & 1) != 0;
+}
+
+/* Puts a counted value, or NULL, in the place of the old one, which is the caller's then. Room is
+ * for an odd number of values, which suits malloc(). */
+static const struct value *property_put(struct object *o, unsigned prop, const struct value *v)
+{
+	unsigned at = rank_of(o, prop), n = n_stored(o);
+	const struct value *old = NULL;
+
+	if (is_stored(o, prop)) {
+		old = o->props[at];
+		o->props[at] = v;
+		if (v == NULL) {
+			memmove(o->props + at, o->props + at + 1,
+				(n - at - 1) * sizeof(struct value *));
+			o->set &= ~(UINT64_C(1) << prop);
+		}
+		return old;
+	}
+	if (v == NULL) {
+		return NULL;
+	}
+	if (n == 0 || n % 2 == 1) {
+		o->props = mem_realloc_array(o->props, n == 0 ? 3 : n + 2, sizeof(struct value *));
+	}
+	memmove(o->props + at + 1, o->props + at, (n - at) * sizeof(struct value *));
+	o->props[at] = v;
+	o->set |= UINT64_C(1) << prop;
+	return NULL;
+}
+
 static void properties_free(struct object *o)
 {
-	for (unsigned i = 0; i < o->n_props; i++) {
+	for (unsigned i = 0; i < n_stored(o); i++) {
 		value_drop(o->props[i]);
 	}
 	free(o->props);
 	o->props = NULL;
+	o->set = 0;
 	o->n_props = 0;
 	free(o->journal);
 	o->journal = NULL;
@@ -109,6 +155,12 @@ static void object_free(struct object *o)
 	free(stored_from(o));
 }
 
+/* Somebody may have looked since it came. */
+static bool is_known(const struct object *o)
+{
+	return o->created <= o->inventory->seen;
+}
+
 static void changed_now(struct object *o)
 {
 	o->version = ++o->inventory->version;
@@ -119,14 +171,14 @@ static void changed_now(struct object *o)
 struct object *inventory_add(struct inventory *inv, uint16_t type, const char *id,
 			     const struct object_class *class, void *owner)
 {
-	assert(!map_has(&inv->by_id, id) && schema_type_kind(type) == KIND_MANAGED);
+	assert(inventory_find(inv, id) == NULL && schema_type_kind(type) == KIND_MANAGED);
 	struct stored *st = mem_zalloc(sizeof(*st));
 	struct object *o = &st->o;
 
 	o->inventory = inv;
 	o->type = type;
 	o->n_props = schema_type(type)->n_fields;
-	o->props = mem_calloc(o->n_props, sizeof(struct value *));
+	assert(o->n_props <= 64);
 	o->class = class;
 	o->owner = owner;
 	arena_reset(inv->scratch);
@@ -138,8 +190,7 @@ struct object *inventory_add(struct inventory *inv, uint16_t type, const char *i
 		o->index = (uint32_t)inv->by_index.n;
 		vec_push(&inv->by_index, o);
 	}
-	map_set(&inv->by_id, id, o);
-	map64_set(&inv->by_ref, (uint64_t)(uintptr_t)o->ref, o);
+	id_table_add(&inv->by_id, o);
 	inv->n++;
 	changed_now(o);
 	o->created = o->version;
@@ -187,8 +238,7 @@ void inventory_remove(struct object *o)
 	if (o->class != NULL && o->class->removed != NULL) {
 		o->class->removed(o);
 	}
-	map_remove(&inv->by_id, object_id(o));
-	map64_remove(&inv->by_ref, (uint64_t)(uintptr_t)o->ref);
+	id_table_remove(&inv->by_id, o);
 	inv->n--;
 	properties_free(o);
 	o->owner = NULL;
@@ -213,15 +263,14 @@ void inventory_free(struct inventory *inv)
 	}
 	vec_free(&inv->by_index);
 	vec_free(&inv->free_index);
-	map_free(&inv->by_id);
-	map64_free(&inv->by_ref);
+	id_table_free(&inv->by_id);
 	arena_free(inv->scratch);
 	free(inv);
 }
 
 struct object *inventory_find(struct inventory *inv, const char *id)
 {
-	return map_get(&inv->by_id, id);
+	return id_table_find(&inv->by_id, inv->by_index.items, id, strlen(id));
 }
 
 struct object *inventory_find_ref(struct inventory *inv, const struct value *ref)
@@ -229,12 +278,8 @@ struct object *inventory_find_ref(struct inventory *inv, const struct value *ref
 	if (ref == NULL || ref->kind != KIND_REF) {
 		return NULL;
 	}
-	struct object *o = value_is_kept(ref)
-				   ? map64_get(&inv->by_ref, (uint64_t)(uintptr_t)ref)
-				   : map_get_n(&inv->by_id, value_bytes(ref), value_len(ref));
-	if (o == NULL && value_is_kept(ref)) {
-		o = map_get_n(&inv->by_id, value_bytes(ref), value_len(ref));
-	}
+	struct object *o =
+		id_table_find(&inv->by_id, inv->by_index.items, value_bytes(ref), value_len(ref));
 	if (o == NULL || !(schema_is_a(o->type, ref->type) || schema_is_a(ref->type, o->type))) {
 		return NULL;
 	}
@@ -284,9 +329,13 @@ static void collection_settle(struct object *o, struct collection *c)
 	vec_each (&c->refs, it) {
 		value_push(a, array, *it);
 	}
-	value_drop(o->props[c->prop]);
-	o->props[c->prop] = value_keep(array);
+	value_drop(property_put(o, c->prop, value_keep(array)));
 	c->stale = false;
+}
+
+const struct value *object_stored(const struct object *o, unsigned prop)
+{
+	return is_stored(o, prop) ? o->props[rank_of(o, prop)] : NULL;
 }
 
 const struct value *object_get(struct object *o, unsigned prop, struct arena *a)
@@ -294,7 +343,7 @@ const struct value *object_get(struct object *o, unsigned prop, struct arena *a)
 	if (prop >= o->n_props) {
 		return NULL;
 	}
-	if (o->class != NULL && prop < 64 && ((o->class->computed >> prop) & 1)) {
+	if (o->class != NULL && ((o->class->computed >> prop) & 1)) {
 		return o->class->compute(o, prop, a);
 	}
 	struct collection *c =
@@ -302,7 +351,7 @@ const struct value *object_get(struct object *o, unsigned prop, struct arena *a)
 	if (c != NULL && c->stale) {
 		collection_settle(o, c);
 	}
-	return o->props[prop];
+	return object_stored(o, prop);
 }
 
 const char *object_get_str(struct object *o, unsigned prop)
@@ -330,15 +379,16 @@ bool inventory_set(struct object *o, unsigned prop, const struct value *v)
 		struct stored gone = { .collections = c };
 		collections_free(&gone);
 	}
-	const struct value *kept = value_keep(v), *old = o->props[prop];
+	const struct value *kept = value_keep(v), *old = object_stored(o, prop);
 	if (kept == old) {
 		value_drop(kept);
 		return false;
 	}
 	changed_now(o);
-	journal_diff(o, prop, old, kept);
-	o->props[prop] = kept;
-	value_drop(old);
+	if (is_known(o)) {
+		journal_diff(o, prop, old, kept);
+	}
+	value_drop(property_put(o, prop, kept));
 	return true;
 }
 
@@ -389,8 +439,9 @@ static struct collection *collection_of(struct object *o, unsigned prop)
 		c = mem_zalloc(sizeof(*c));
 		c->prop = prop;
 		c->version = o->version;
-		for (size_t i = 0; i < value_count(o->props[prop]); i++) {
-			vec_push(&c->refs, value_hold(value_item(o->props[prop], i)));
+		const struct value *present = object_stored(o, prop);
+		for (size_t i = 0; i < value_count(present); i++) {
+			vec_push(&c->refs, value_hold(value_item(present, i)));
 		}
 		c->next = stored_from(o)->collections;
 		stored_from(o)->collections = c;
@@ -413,7 +464,10 @@ static void collection_changed(struct object *o, struct collection *c)
 	c->stale = true;
 	changed_now(o);
 	c->version = o->version;
-	journal_note(o, c->prop, schema_field_name(schema_field(o->type, c->prop)), CHANGE_ASSIGN);
+	if (is_known(o)) {
+		journal_note(o, c->prop, schema_field_name(schema_field(o->type, c->prop)),
+			     CHANGE_ASSIGN);
+	}
 }
 
 bool inventory_add_ref(struct object *o, unsigned prop, const struct object *target)
@@ -469,7 +523,7 @@ bool inventory_set_nested(struct object *o, unsigned prop, const unsigned *field
 	struct arena *a = arena_new(0);
 	bool changed = inventory_set(
 		o, prop,
-		nested(a, o->props[prop], schema_field(o->type, prop)->type, fields, n, v));
+		nested(a, object_stored(o, prop), schema_field(o->type, prop)->type, fields, n, v));
 
 	arena_free(a);
 	return changed;
@@ -479,7 +533,9 @@ void inventory_touch(struct object *o, unsigned prop, const char *path)
 {
 	assert(!o->removed && prop < o->n_props);
 	changed_now(o);
-	journal_note(o, prop, path, CHANGE_ASSIGN);
+	if (is_known(o)) {
+		journal_note(o, prop, path, CHANGE_ASSIGN);
+	}
 }
 
 void inventory_touch_diff(struct object *o, unsigned prop, const struct value *old,
@@ -488,7 +544,9 @@ void inventory_touch_diff(struct object *o, unsigned prop, const struct value *o
 	assert(!o->removed && prop < o->n_props);
 	if (old != now) {
 		changed_now(o);
-		journal_diff(o, prop, old, now);
+		if (is_known(o)) {
+			journal_diff(o, prop, old, now);
+		}
 	}
 }
 
@@ -496,6 +554,8 @@ void inventory_touch_diff(struct object *o, unsigned prop, const struct value *o
 
 uint64_t inventory_version(const struct inventory *inv)
 {
+	/* For callers nothing changes. */
+	((struct inventory *)(uintptr_t)inv)->seen = inv->version;
 	return inv->version;
 }
 
@@ -557,7 +617,7 @@ struct object *inventory_at(struct inventory *inv, uint32_t index)
 
 void inventory_reader_add(struct inventory *inv, struct inventory_reader *r)
 {
-	r->version = inv->version;
+	r->version = inventory_version(inv);
 	list_push_back(&inv->readers, &r->link);
 }
 

@@ -56,8 +56,9 @@ struct object {
 	uint16_t n_props;
 	bool removed;		    /* tombstone: properties are gone */
 	const struct value *ref;    /* kept reference to itself; value_bytes(ref) is the id */
-	const struct value **props; /* n_props entries, kept values or NULL; scalars boxed */
-	struct change *journal;	    /* newest last; only changes after creation */
+	uint64_t set;		    /* bit i: property i is stored */
+	const struct value **props; /* those in order, kept values; scalars boxed */
+	struct change *journal;	    /* newest last; see inventory_version() */
 	uint32_t n_journal, journal_cap;
 	const struct object_class *class;
 	void *owner;
@@ -101,6 +102,8 @@ static inline const char *object_id(const struct object *o)
  * allowed where the property is known to be stored). NULL when unset. */
 const struct value *object_get(struct object *o, unsigned prop, struct arena *a);
 const char *object_get_str(struct object *o, unsigned prop);
+/* The same for one that is known to be stored, and is no array that grows; NULL when unset. */
+const struct value *object_stored(const struct object *o, unsigned prop);
 
 /* Sets a property (draft or kept value; NULL unsets). Nothing happens when it equals the old one.
  * Returns true when it changed. Scalars are boxed (value_new_bool() and so on). */
@@ -130,7 +133,10 @@ void inventory_touch_diff(struct object *o, unsigned prop, const struct value *o
 
 /* ---- for the collector ---- */
 
-uint64_t inventory_version(const struct inventory *inv); /* of the newest change */
+/* Version of the newest change. Asking is looking: an object that came after the last time anybody
+ * asked (or a reader was added) is news to all, and what changes in it until somebody asks again is
+ * not noted in its journal. */
+uint64_t inventory_version(const struct inventory *inv);
 
 /* Calls fn once, at the end of the current turn of the event loop, after something changed (any
  * number of changes in a turn: one call). Returned handle is for inventory_unsubscribe(). */

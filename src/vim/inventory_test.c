@@ -45,6 +45,10 @@ static void changes_are_noted_by_path(void **state)
 	struct arena *a = arena_new(0);
 	struct object *vm = inventory_add(inv, T_VirtualMachine, "vm-1", NULL, NULL);
 
+	/* Nobody has seen it yet: it is news as a whole. */
+	assert_true(inventory_set_str(vm, P_ManagedEntity_name, "zero"));
+	assert_int_equal(vm->n_journal, 0);
+	assert_int_equal(inventory_version(inv), vm->version);
 	assert_true(inventory_set_str(vm, P_ManagedEntity_name, "one"));
 	assert_false(inventory_set_str(vm, P_ManagedEntity_name, "one"));
 	assert_string_equal(last_path(vm), "name");
@@ -73,6 +77,70 @@ static void changes_are_noted_by_path(void **state)
 	assert_true(inventory_set(vm, P_VirtualMachine_config, NULL));
 	assert_true(vm->n_journal < n);
 	arena_free(a);
+	inventory_free(inv);
+}
+
+static void objects_are_found_by_identifier(void **state)
+{
+	(void)state;
+	struct inventory *inv = make();
+	struct object *all[300] = { NULL };
+	char id[16];
+
+	srand(7);
+	for (int i = 0; i < 20000; i++) {
+		int n = rand() % 300;
+		snprintf(id, sizeof(id), "vm-%d", n);
+		assert_ptr_equal(inventory_find(inv, id), all[n]);
+		if (all[n] != NULL) {
+			inventory_remove(all[n]);
+			all[n] = NULL;
+		} else {
+			all[n] = inventory_add(inv, T_VirtualMachine, id, NULL, NULL);
+		}
+		inventory_publish(inv);
+	}
+	for (int n = 0; n < 300; n++) {
+		snprintf(id, sizeof(id), "vm-%d", n);
+		assert_ptr_equal(inventory_find(inv, id), all[n]);
+	}
+	inventory_free(inv);
+}
+
+static void properties_follow_a_model(void **state)
+{
+	(void)state;
+	static const unsigned props[] = { P_ManagedEntity_name, P_ManagedEntity_parent,
+					  P_VirtualMachine_resourcePool,
+					  P_ManagedEntity_alarmActionsEnabled,
+					  P_VirtualMachine_environmentBrowser };
+	struct inventory *inv = make();
+	struct object *vm = inventory_add(inv, T_VirtualMachine, "vm-1", NULL, NULL);
+	struct object *targets[] = { NULL, inventory_add(inv, T_Folder, "f-1", NULL, NULL),
+				     inventory_add(inv, T_ResourcePool, "p-1", NULL, NULL), NULL,
+				     inventory_add(inv, T_EnvironmentBrowser, "e-1", NULL, NULL) };
+	bool is_set[5] = { false };
+
+	srand(11);
+	for (int i = 0; i < 5000; i++) {
+		int n = rand() % 5;
+		bool on = rand() % 2;
+		is_set[n] = on;
+		if (n == 0) {
+			inventory_set_str(vm, props[n], on ? "a" : NULL);
+		} else if (n == 3 && on) {
+			inventory_set_bool(vm, props[n], true);
+		} else if (n == 3) {
+			inventory_set(vm, props[n], NULL);
+		} else {
+			inventory_set_ref(vm, props[n], on ? targets[n] : NULL);
+		}
+		for (int k = 0; k < 5; k++) {
+			const struct value *v = object_get(vm, props[k], NULL);
+			assert_int_equal(v != NULL, is_set[k]);
+			assert_true(v == NULL || targets[k] == NULL || v == targets[k]->ref);
+		}
+	}
 	inventory_free(inv);
 }
 
@@ -201,6 +269,7 @@ static void the_journal_is_bounded(void **state)
 	struct arena *a = arena_new(0);
 	struct object *vm = inventory_add(inv, T_VirtualMachine, "vm-1", NULL, NULL);
 
+	inventory_version(inv);
 	inventory_set(vm, P_VirtualMachine_config, devices(a, 0, 1, 1));
 	for (int i = 0; i < 500; i++) {
 		inventory_set(vm, P_VirtualMachine_config, devices(a, i, 2, i));
@@ -215,6 +284,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changes_are_noted_by_path),
+		cmocka_unit_test(objects_are_found_by_identifier),
+		cmocka_unit_test(properties_follow_a_model),
 		cmocka_unit_test(newest_first),
 		cmocka_unit_test(tombstones_wait_for_readers),
 		cmocka_unit_test(listeners_hear_once_a_turn),

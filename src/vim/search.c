@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UUIDs are looked up in maps that are brought up to date when somebody asks, from what changed
- * since the last time; everything else is looked for among the objects. What the session may not
- * see is not found.
+ * UUIDs are looked up in maps that are made when somebody asks for the first time, and brought up
+ * to date when somebody asks again, from what changed since; everything else is looked for among
+ * the objects. What the session may not see is not found.
  */
 #include "vim/search.h"
 
@@ -51,7 +51,7 @@ struct search_index {
 	struct map by_uuid[N_UUID_KINDS]; /* first struct entry */
 	struct map64 by_object;		  /* by index: first struct entry */
 	struct inventory_reader reader;
-	struct inventory_listener *listener;
+	struct inventory_listener *listener; /* NULL: nobody has asked yet, there is no reader */
 	struct arena *scratch;
 };
 
@@ -191,9 +191,16 @@ static bool is_news(const struct object *o, uint64_t since)
 	return false;
 }
 
+static void index_published(void *arg);
+
 static void index_settle(struct search_index *x)
 {
-	uint64_t since = x->reader.version;
+	uint64_t since = x->listener == NULL ? 0 : x->reader.version;
+
+	if (x->listener == NULL) {
+		inventory_reader_add(x->inventory, &x->reader);
+		x->listener = inventory_subscribe(x->inventory, index_published, x);
+	}
 	struct object *o = inventory_newest(x->inventory);
 
 	for (; o != NULL && o->version > since; o = object_older(o)) {
@@ -207,8 +214,8 @@ static void index_settle(struct search_index *x)
 		} else if (!o->removed) {
 			index_host(x, o);
 		}
+		arena_reset(x->scratch);
 	}
-	arena_reset(x->scratch);
 	inventory_reader_advance(x->inventory, &x->reader, inventory_version(x->inventory));
 }
 
@@ -593,22 +600,12 @@ struct search_index *search_index_new(struct service *s, const char *id, const c
 		{ M_SearchIndex_FindChild, find_child },
 	};
 	struct search_index *x = mem_zalloc(sizeof(*x));
-	struct object *o;
 
 	x->service = s;
 	x->inventory = service_inventory(s);
 	x->root_id = mem_strdup(root_folder_id);
 	x->scratch = arena_new(0);
 	x->object = inventory_add(x->inventory, T_SearchIndex, id, NULL, NULL);
-	inventory_reader_add(x->inventory, &x->reader);
-	x->listener = inventory_subscribe(x->inventory, index_published, x);
-	for (uint32_t i = 0; (o = inventory_each(x->inventory, &i)) != NULL;) {
-		if (o->type == T_VirtualMachine) {
-			index_vm(x, o);
-		} else if (schema_is_a(o->type, T_HostSystem)) {
-			index_host(x, o);
-		}
-	}
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
 		service_handle(s, T_SearchIndex, methods[i].method, methods[i].fn, x);
 	}
@@ -631,8 +628,10 @@ void search_index_free(struct search_index *x)
 	for (int i = 0; i < N_UUID_KINDS; i++) {
 		map_free(&x->by_uuid[i]);
 	}
-	inventory_unsubscribe(x->listener);
-	inventory_reader_remove(x->inventory, &x->reader);
+	if (x->listener != NULL) {
+		inventory_unsubscribe(x->listener);
+		inventory_reader_remove(x->inventory, &x->reader);
+	}
 	inventory_remove(x->object);
 	arena_free(x->scratch);
 	free(x->root_id);
