@@ -103,6 +103,7 @@ static void progress_only_grows(void **state)
 	(void)state;
 	struct object *o = power_on_vm(f.vm[0]);
 
+	inventory_version(o->inventory); /* somebody has seen the task */
 	task_progress(begun, 20);
 	assert_int_equal(value_get_num(info_of(o), F_TaskInfo_progress, -1), 20);
 	assert_string_equal(o->journal[o->n_journal - 1].path, "info.progress");
