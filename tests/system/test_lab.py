@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab as people use it: `remora lab up`, its VMs at their prompts, a server that is stopped."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from conftest import need
+from daemon import program, wait_until
+from vmomi import Disconnect, SmartConnect, collect, vim
+
+LOCK_S = 600
+
+
+class Lab:
+    def __init__(self):
+        self.folder = os.path.join(tempfile.mkdtemp(prefix="remora-lab-", dir="/tmp"), "lab")
+
+    def remora(self, *words, check=True, timeout=300):
+        done = subprocess.run([program("remora"), "lab", *words], check=False, timeout=timeout,
+                              env=dict(os.environ, REMORA_LAB=self.folder),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def status(self):
+        return json.loads(self.remora("status", "--json").stdout)
+
+    def processes(self):
+        """pids whose command line names the lab's folder."""
+        pids = []
+        for name in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    if name.isdigit() and self.folder.encode() in file.read():
+                        pids.append(int(name))
+            except OSError:
+                continue
+        return pids
+
+    def connect(self):
+        import ssl
+        center = self.status()["center"]
+        host, port = center["url"].split("/")[2].split(":")
+        return SmartConnect(host=host, port=int(port), user=center["user"],
+                            pwd=center["password"], sslContext=ssl._create_unverified_context())
+
+    def console(self, vm):
+        for entry in self.status()["vms"]:
+            if entry["name"] == vm:
+                return entry["console"]
+        raise AssertionError(f"no VM {vm}")
+
+
+@pytest.fixture(scope="module")
+def lab():
+    need("remora", "remora-hostd", "remora-centerd")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.10.1", 8443)) == 0:
+            pytest.skip("another lab runs at 127.0.10.1:8443")
+    it = Lab()
+    try:
+        it.out = it.remora("up").stdout
+        yield it
+    finally:
+        it.remora("down", check=False)
+
+
+def ask(path, command, wanted):
+    """Types a command at the VM's console and waits for the answer."""
+    with socket.socket(socket.AF_UNIX) as console:
+        console.connect(path)
+        console.settimeout(1)
+        seen = ""
+        end = time.monotonic() + 60
+        while wanted not in seen:
+            assert time.monotonic() < end, f"the console said: {seen[-300:]}"
+            console.sendall(command.encode() + b"\n")
+            try:
+                while wanted not in seen:
+                    seen += console.recv(4096).decode(errors="replace")
+            except TimeoutError:
+                pass
+    return seen
+
+
+def answers(lab, vm, mark):
+    """Whether the guest computes something for us: an echo of what was typed is not enough."""
+    return ask(lab.console(vm), f"echo {mark}-$((6*7))", f"{mark}-42")
+
+
+def log_in(lab, vm):
+    ask(lab.console(vm), "root", "#")
+
+
+def test_up_says_what_runs(lab):
+    assert "edge-1 is at its login prompt on dpu-1" in lab.out
+    status = lab.status()
+    assert set(status["center"]) == {"url", "user", "password", "thumbprint"}
+    assert status["center"]["url"].endswith("/sdk")
+    assert {(h["name"], h["role"], h["state"]) for h in status["hosts"]} == {
+        ("server-1", "server", "up"), ("dpu-1", "dpu", "up")}
+    vms = {vm["name"]: vm for vm in status["vms"]}
+    assert vms["edge-1"]["host"] == "dpu-1" and vms["web-1"]["host"] == "server-1"
+    for vm in vms.values():
+        assert vm["power"] == "poweredOn" and vm["accel"] in ("kvm", "tcg")
+
+
+def test_up_again_finds_it_running(lab):
+    before = lab.processes()
+    assert "is running" in lab.remora("up").stdout
+    assert lab.processes() == before
+
+
+def test_consoles_answer(lab):
+    for vm in ("edge-1", "web-1"):
+        log_in(lab, vm)
+        answers(lab, vm, "first")
+        assert "Linux" in ask(lab.console(vm), "uname -s", "Linux")
+
+
+def test_the_card_is_paired(lab):
+    si = lab.connect()
+    hosts = {host.name: host for host in collect(si, vim.HostSystem)}
+    identity = {info.identifierType.key: info.identifierValue
+                for info in hosts["dpu-1"].hardware.systemInfo.otherIdentifyingInfo}
+    assert identity["RemoraDpuId"]
+    assert identity["RemoraServerUuid"] == hosts["server-1"].hardware.systemInfo.uuid
+    Disconnect(si)
+
+
+def state_of(si, name):
+    for host in collect(si, vim.HostSystem):
+        if host.name == name:
+            return host.runtime.connectionState
+    return None
+
+
+def test_the_server_stops_and_the_card_runs_on(lab):
+    answers(lab, "edge-1", "before")
+    si = lab.connect()
+    console = lab.console("edge-1")
+    lab.remora("stop", "server-1")
+    ask(console, "echo during-$((6*7))", "during-42")
+    wait_until(lambda: state_of(si, "server-1") == "notResponding", 60,
+               "the manager notices that server-1 is gone", 0.2)
+    assert state_of(si, "dpu-1") == "connected"
+    ask(console, "echo still-$((6*7))", "still-42")
+    lab.remora("start", "server-1")
+    wait_until(lambda: state_of(si, "server-1") == "connected", 60, "server-1 is back", 0.2)
+    ask(console, "echo after-$((6*7))", "after-42")
+    Disconnect(si)
+
+
+def test_down_leaves_nothing(lab):
+    assert lab.processes()
+    lab.remora("down")
+    wait_until(lambda: not lab.processes(), 20, "all processes are gone")
+    assert not os.path.exists(lab.folder)
+    assert "there is no lab" in lab.remora("down").stdout
