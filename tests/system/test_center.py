@@ -185,7 +185,8 @@ def test_kept_over_restart(rig, center):
     try:
         tasks = si.content.taskManager.CreateCollectorForTasks(vim.TaskFilterSpec())
         done = {x.descriptionId for x in tasks.ReadNextTasks(100)}
-        assert {"Folder.createDistributedVirtualSwitch", "ClusterComputeResource.reconfigureEx"} <= done
+        assert {"Folder.createDistributedVirtualSwitch",
+                "ClusterComputeResource.reconfigureEx"} <= done
     finally:
         Disconnect(si)
 
