@@ -3,9 +3,9 @@
  * EnvironmentBrowser (vSphere API): what VMs may be made of on this host. Honest: only devices and
  * limits that vm_config.h accepts and the drivers run.
  */
-#include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "host/draft.h"
 #include "host/host_impl.h"
 #include "host/vm_device.h"
@@ -241,14 +241,14 @@ static bool host_is_this(struct call *c, const struct value *ref)
 static void answer_option(struct call *c, const char *key, const struct value *host,
 			  const struct value *ids)
 {
-	int version;
-	char rest;
+	uint64_t version;
 
 	if (!host_is_this(c, host)) {
 		return;
 	}
 	if (key != NULL && key[0] != '\0' &&
-	    (sscanf(key, "vmx-%d%c", &version, &rest) != 1 || version < 4 || version > 21)) {
+	    (strncmp(key, "vmx-", 4) != 0 || !number_u64(key + 4, &version) || version < 4 ||
+	     version > 21)) {
 		call_fault(c, fault_invalid_argument(c->arena, "key"),
 			   "there is no hardware version \"%.40s\"; this host makes \"%s\"", key,
 			   HARDWARE_KEY);

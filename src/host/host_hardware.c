@@ -220,9 +220,7 @@ static struct value *bios_info(const struct host *h, struct arena *a)
 	if (s->bios_version[0] != '\0') {
 		value_set_str(a, v, F_HostBIOSInfo_biosVersion, s->bios_version);
 	}
-	if (sscanf(s->bios_date, "%4d-%2d-%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday) == 3) {
-		tm.tm_year -= 1900;
-		tm.tm_mon--;
+	if (strptime(s->bios_date, "%Y-%m-%d", &tm) != NULL) {
 		value_set_num(a, v, F_HostBIOSInfo_releaseDate, (int64_t)timegm(&tm) * 1000000);
 	}
 	if (s->bios_vendor[0] != '\0') {

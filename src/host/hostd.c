@@ -296,7 +296,7 @@ static bool api_begin(struct hostd *d, struct error *e)
 	}
 	free(permissions);
 	free(licenses);
-	if (d->licenses == NULL) {
+	if (d->api == NULL || d->licenses == NULL) {
 		return false;
 	}
 	api_content_set(d->api, F_ServiceContent_licenseManager,

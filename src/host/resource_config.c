@@ -9,7 +9,7 @@
 enum {
 	SHARES_CPU_NORMAL = 4000,
 	SHARES_MEMORY_NORMAL = 163840,
-	SHARES_MAX = 1000000,
+	SHARES_MAX = 4000000,
 };
 
 /* Shares go by their level: low, normal and high are 1 : 2 : 4. */
@@ -99,7 +99,7 @@ static struct value *allocation_check(const struct value *v, int64_t total, bool
 		return fault_invalid_argument(a, is_cpu ? "cpuAllocation" : "memoryAllocation");
 	}
 	if (value_get_num(shares, F_SharesInfo_level, 0) == E_SharesLevel_custom &&
-	    (n < 0 || n > SHARES_MAX * 4)) {
+	    (n < 0 || n > SHARES_MAX)) {
 		error_set(e, ERROR_INVALID, "%lld %s shares are not possible", (long long)n, what);
 		return fault_invalid_argument(a, is_cpu ? "cpuAllocation" : "memoryAllocation");
 	}

@@ -376,24 +376,27 @@ static bool is_below(struct object *o, const struct object *top)
 	return false;
 }
 
+static struct resource_pool *pool_below(struct host *h, const struct object *top)
+{
+	list_each (struct resource_pool, p, &h->pools, link) {
+		if (is_below(p->object, top)) {
+			return p;
+		}
+	}
+	return NULL;
+}
+
 static void pool_destroy_children(struct call *c)
 {
 	struct host *h = call_arg(c);
+	struct resource_pool *p;
 	struct error e;
-	bool again = true;
 
 	if (!call_require(c, c->self, "Resource.DeletePool")) {
 		return;
 	}
-	while (again) {
-		again = false;
-		list_each (struct resource_pool, p, &h->pools, link) {
-			if (is_below(p->object, c->self)) {
-				pool_dissolve(h, p);
-				again = true;
-				break;
-			}
-		}
+	while ((p = pool_below(h, c->self)) != NULL) {
+		pool_dissolve(h, p);
 	}
 	if (pools_save(h, &e)) {
 		call_return(c, NULL);
