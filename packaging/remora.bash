@@ -34,7 +34,8 @@ _remora()
 			return
 		fi
 		words="--esx --dc --cluster --host --standalone-host --vm --ds --pool --app --folder
-			--pg --username --password --listen -E"
+			--pg --autostart=false --tls=false --username --password --listen
+			--log-level -E"
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

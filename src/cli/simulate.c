@@ -171,6 +171,8 @@ static bool listen_begin(struct simulate *s, const char *folder, struct error *e
 	if (s->server != NULL && s->esx != NULL) {
 		folder_route_add(s->server, s->esx->host);
 		host_set_endpoint(s->esx->host, s->port, cert);
+	} else if (s->server != NULL) {
+		simulate_center_serve(s->center, s->server);
 	}
 	free(cert);
 	free(key);

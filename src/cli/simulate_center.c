@@ -287,17 +287,18 @@ static bool compute_make(struct site *site, struct error *e)
 	       dvs_add_hosts(s->center, site->dvs, site->systems.items, site->systems.n, e);
 }
 
-/* Datacenters in folders are the last ones. */
+/* The last ones are in folders, which have numbers of their own. */
 static bool datacenter_make(struct simulate_center *s, uint32_t i, struct error *e)
 {
 	const struct simulate_options *o = s->options;
-	bool inside = o->folder > 0 && i + MIN(o->folder, o->dc) >= o->dc;
+	uint32_t n_outside = o->dc - MIN(o->folder, o->dc);
+	bool inside = i >= n_outside;
 	struct object *parent = s->center->root;
 	struct site site = { .s = s };
 	char folder[NAME_SIZE];
 
 	name_make(site.name, "DC%u", i);
-	name_make(folder, "F%u", i);
+	name_make(folder, "F%u", inside ? i - n_outside : 0);
 	if (inside) {
 		parent = folder_create(s->center, parent, folder, e);
 	}
@@ -385,6 +386,11 @@ void simulate_center_free(struct simulate_center *s)
 struct api *simulate_center_api(const struct simulate_center *s)
 {
 	return s->api;
+}
+
+void simulate_center_serve(struct simulate_center *s, struct server *server)
+{
+	hosts_serve(s->center->hosts, server);
 }
 
 bool simulate_center_is_busy(const struct simulate_center *s)

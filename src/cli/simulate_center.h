@@ -12,6 +12,7 @@
 #include "cli/simulate_host.h"
 #include "cli/simulate_options.h"
 #include "vim/api.h"
+#include "vim/server.h"
 
 struct simulate_center;
 
@@ -22,6 +23,8 @@ struct simulate_center *simulate_center_new(const struct simulate_ground *g,
 void simulate_center_free(struct simulate_center *s);
 
 struct api *simulate_center_api(const struct simulate_center *s);
+/* Files of datastores, beside the API. */
+void simulate_center_serve(struct simulate_center *s, struct server *server);
 /* Work on datastores is still under way. */
 bool simulate_center_is_busy(const struct simulate_center *s);
 

@@ -308,7 +308,7 @@ static bool on_cpus(struct vm_op *op, const struct value *hw)
 	struct host *h = op->layer->host;
 	int64_t cpus = value_get_num(hw, F_VirtualHardware_numCPU, 1);
 
-	if (cpus <= h->node.cpus) {
+	if (h->simulated || cpus <= h->node.cpus) {
 		return true;
 	}
 	struct value *f = fault_new(op->arena, T_NotEnoughLogicalCpus);

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`remora simulate`: the inventory that scripts written against vcsim expect, and what can be done
+with it."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import threading
+
+import pytest
+from daemon import Simulator, build_folder, program, wait_until
+from govc import Govc, Refused, table
+from vmomi import Disconnect, collect, connect, find, vim, wait_for_task
+
+MODELS = [
+    ["-esx"],
+    ["-esx", "-vm", "5", "-ds", "2"],
+    [],
+    ["-dc", "2"],
+    ["-folder", "1"],
+    ["-dc", "3", "-folder", "2"],
+    ["-pool", "2"],
+    ["-app", "1"],
+    ["-standalone-host", "0"],
+    ["-cluster", "0", "-standalone-host", "3"],
+    ["-pg", "0"],
+    ["-dc", "2", "-folder", "2", "-pool", "1", "-app", "1", "-cluster", "2", "-ds", "2", "-pg", "2",
+     "-host", "2", "-standalone-host", "2", "-vm", "3"],
+]
+
+
+class Vcsim:
+    """The simulator that scripts are written against, for the time of a with statement."""
+
+    def __init__(self, folder, options):
+        self.env = os.path.join(folder, "vcsim.env")
+        self.options = options
+
+    def __enter__(self):
+        path = os.path.join(build_folder(), "tools", "vcsim")
+        if not os.path.exists(path):
+            pytest.skip("vcsim is not built: tools/govmomi")
+        with open(self.env, "w", encoding="ascii"):
+            pass
+        self.process = subprocess.Popen([path, "-l", "127.0.0.1:0", "-E", self.env, *self.options],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        return wait_until(self.url, 30, "vcsim says where it is")
+
+    def url(self):
+        with open(self.env, encoding="ascii") as file:
+            match = re.search(r"GOVC_URL=(\S+)", file.read())
+        return match and match.group(1)
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def govc_of(rig, simulator, **settings):
+    return Govc(simulator.url, simulator.user, simulator.password, rig.folder, **settings)
+
+
+def inventory(govc):
+    """Types and paths; uplink port groups are named after identifiers, which differ."""
+    lines = (re.sub(r"DVUplinks-\d+", "DVUplinks-N", line) for line in govc.lines("find", "-l", "/"))
+    return sorted(tuple(line.split(None, 1)) for line in lines)
+
+
+def machines(govc):
+    """What scripts find out about machines."""
+    found = {}
+    for path in govc.lines("find", "/", "-type", "m"):
+        info = table(govc("vm.info", "-r", path))
+        place = {"pool": "resourcePool", "folder": "parent"}
+        found[path] = {name: info[name] for name in
+                       ("Name", "Path", "UUID", "Memory", "CPU", "Power state", "Storage", "Network")}
+        found[path].update((key, govc("ls", "-L", govc.get(path, prop)).strip())
+                           for key, prop in place.items())
+    return found
+
+
+@pytest.mark.parametrize("options", MODELS, ids=" ".join)
+def test_inventory_is_vcsims(rig, options):
+    with Vcsim(rig.folder, options) as url:
+        theirs = Govc(url, "user", "pass", rig.folder)
+        expected, expected_machines = inventory(theirs), machines(theirs)
+    ours = govc_of(rig, rig.simulator(*options))
+    assert inventory(ours) == expected
+    assert machines(ours) == expected_machines
+
+
+def test_machines_of_a_cluster_are_dealt_out(rig):
+    govc = govc_of(rig, rig.simulator("-vm", "6"))
+    hosts = {govc.get(f"/DC0/vm/DC0_C0_RP0_VM{i}", "runtime.host") for i in range(6)}
+    assert len(hosts) == 3
+    assert govc.get("/DC0/host/DC0_C0/DC0_C0_H1", "vm").count("VirtualMachine:") == 2
+    assert govc.get("/DC0/network/DC0_DVPG0", "vm").count("VirtualMachine:") == 12
+    assert govc.get("/DC0/datastore/LocalDS_0", "vm").count("VirtualMachine:") == 12
+    assert len(govc.json("object.collect", "/DC0/datastore/LocalDS_0", "host")[0]["Val"]
+               ["DatastoreHostMount"]) == 4
+
+
+def test_autostart_can_be_refused(rig):
+    govc = govc_of(rig, rig.simulator("-autostart=false"))
+    for path in govc.lines("find", "/", "-type", "m"):
+        assert govc.get(path, "runtime.powerState") == "poweredOff"
+
+
+def test_both_forms_of_options(rig):
+    for options in (["-esx", "-vm", "3"], ["--esx", "--vm=3"], ["-esx=true", "--vm", "3"]):
+        simulator = rig.simulator(*options)
+        assert len(govc_of(rig, simulator).lines("find", "/", "-type", "m")) == 3
+        assert simulator.stop() == 0
+
+
+@pytest.mark.parametrize("options", [["--vm", "-1"], ["--vm"], ["--dc", "x"], ["--nonsense"],
+                                     ["word"], ["--esx=perhaps"], ["--listen", "256.0.0.1:1"],
+                                     ["--listen", "127.0.0.1:99999"], ["--log-level", "=="]])
+def test_bad_options_are_refused(options):
+    done = subprocess.run([program("remora"), "simulate", *options], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("remora simulate: ") and done.stdout == ""
+
+
+# ---- where it says it is ----
+
+def env_pattern(pid):
+    return re.compile(rf"export GOVC_URL=https://user:pass@127\.0\.0\.1:(\d+)/sdk "
+                      rf"GOVC_SIM_PID={pid}\n")
+
+
+def start(rig, *options, stdout=subprocess.DEVNULL):
+    process = subprocess.Popen([program("remora"), "simulate", "-l", "127.0.0.1:0", *options],
+                               stdin=subprocess.DEVNULL, stdout=stdout, text=True)
+    rig.keep(Ended(process))
+    return process
+
+
+class Ended:
+    def __init__(self, process):
+        self.process = process
+
+    def wreck(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def test_says_where_it_is(rig):
+    process = start(rig, "-esx", stdout=subprocess.PIPE)
+    assert env_pattern(process.pid).fullmatch(process.stdout.readline())
+
+
+def test_writes_where_it_is_to_a_new_file(rig):
+    path = rig.path("env")
+    process = start(rig, "-esx", "-E", path)
+    wait_until(lambda: os.path.exists(path) and os.path.getsize(path), 30, "the file is written")
+    with open(path, encoding="ascii") as file:
+        assert env_pattern(process.pid).fullmatch(file.read())
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+class FifoSimulator(Simulator):
+    """Says where it is to a fifo."""
+
+    def start(self):
+        os.mkfifo(self.env_file)
+        return super().start()
+
+
+def fifo_simulator(rig):
+    return rig.keep(FifoSimulator(rig.folder, "-esx")).start()
+
+
+def test_serves_while_nobody_reads_the_fifo(rig):
+    simulator = fifo_simulator(rig)
+    assert govc_of(rig, simulator)("about")
+    text = []
+
+    def read():
+        with open(simulator.env_file, encoding="ascii") as file:
+            text.append(file.read())
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(30)
+    assert f"GOVC_SIM_PID={simulator.pid}\n" in text[0]
+
+
+def test_a_fifo_that_nobody_reads_does_not_keep_it(rig):
+    assert fifo_simulator(rig).stop() == 0
+
+
+def test_an_unwritable_file_is_told(rig):
+    process = subprocess.run([program("remora"), "simulate", "-esx", "-l", "127.0.0.1:0", "-E",
+                              rig.path("missing", "env")], stdin=subprocess.DEVNULL, text=True,
+                             capture_output=True, timeout=30, check=False)
+    assert process.returncode == 1 and "missing/env" in process.stderr
+
+
+# ---- who may log in ----
+
+@pytest.mark.parametrize("options", [[], ["-esx"]], ids=["center", "esx"])
+def test_logins(rig, options):
+    simulator = rig.simulator(*options)
+    assert govc_of(rig, simulator)("ls")
+    for user, password in (("user", "word"), ("other", "pass"), ("user", "")):
+        with pytest.raises(Refused, match="incorrect user name or password|InvalidLogin|[Ll]ogin"):
+            Govc(simulator.url, user, password, rig.folder)("ls")
+
+
+def test_logins_by_choice(rig):
+    simulator = rig.simulator("--username", "a@b", "--password", "p:/ q")
+    with pytest.raises(Refused):
+        govc_of(rig, simulator)("ls")
+    assert Govc(simulator.url, "a@b", "p:/ q", rig.folder)("ls")
+    with open(simulator.env_file, encoding="ascii") as file:
+        assert "//a%40b:p%3A%2F%20q@" in file.read()
+
+
+# ---- what can be done ----
+
+@pytest.fixture(params=["center", "esx"])
+def place(request, rig):
+    """A simulator of either kind, as govc sees it."""
+    if request.param == "esx":
+        return govc_of(rig, rig.simulator("-esx"), datacenter="/ha-datacenter",
+                       host="localhost.localdomain", network="VM Network")
+    return govc_of(rig, rig.simulator(), datacenter="/DC0", host="/DC0/host/DC0_C0/DC0_C0_H1",
+                   resource_pool="/DC0/host/DC0_C0/Resources", network="DC0_DVPG0")
+
+
+def test_life_of_a_machine(place):
+    place("vm.create", "-on=false", "-c", "4", "-m", "512", "-disk", "1GB", "new")
+    assert table(place("vm.info", "new"))["Power state"] == "poweredOff"
+    place("vm.power", "-on", "new")
+    assert place.get("vm/new", "runtime.powerState") == "poweredOn"
+    assert place.refusal("vm.power", "-on", "new")
+    place("vm.power", "-off", "new")
+    place("vm.change", "-vm", "new", "-c", "2", "-m", "1024")
+    info = table(place("vm.info", "new"))
+    assert (info["CPU"], info["Memory"]) == ("2 vCPU(s)", "1024MB")
+    place("vm.disk.create", "-vm", "new", "-name", "new/second", "-size", "1G")
+    assert [line.split()[0] for line in place.lines("device.ls", "-vm", "new")
+            if "VirtualDisk" in line] == ["disk-1000-0", "disk-1000-1"]
+    assert "new.vmx" in place.lines("datastore.ls", "new")
+    place("vm.destroy", "new")
+    assert "new" not in place.lines("datastore.ls")
+    assert place("find", "/", "-type", "m", "-name", "new") == ""
+
+
+def test_power_of_what_was_there(place):
+    for path in place.lines("find", "/", "-type", "m"):
+        place("vm.power", "-off", path)
+        assert place.get(path, "runtime.powerState") == "poweredOff"
+        place("vm.power", "-on", path)
+        place("vm.power", "-suspend", path)
+        assert place.get(path, "runtime.powerState") == "suspended"
+        place("vm.power", "-on", path)
+        place("vm.destroy", path)
+    assert place("find", "/", "-type", "m") == ""
+
+
+def test_files_of_all_machines_are_on_the_datastore(place):
+    names = [path.rsplit("/", 1)[1] for path in place.lines("find", "/", "-type", "m")]
+    assert place.lines("datastore.ls") == sorted(names)
+    for name in names:
+        assert {f"{name}.vmx", f"{name}.vmdk"} <= set(place.lines("datastore.ls", name))
+
+
+def test_pyvmomi(rig):
+    for options in ([], ["-esx"]):
+        simulator = rig.simulator(*options)
+        si = connect(simulator)
+        try:
+            kind = "HostAgent" if options else "VirtualCenter"
+            assert si.content.about.apiType == kind
+            vms = collect(si, vim.VirtualMachine)
+            assert len(vms) == (2 if options else 4)
+            vm = find(si, vim.VirtualMachine, vms[0].name)
+            assert vm.summary.config.memorySizeMB == 32
+            wait_for_task(si, vm.PowerOff())
+            assert vm.runtime.powerState == "poweredOff"
+            assert vm.runtime.host.name in [h.name for h in collect(si, vim.HostSystem)]
+        finally:
+            Disconnect(si)
+
+
+def test_ten_thousand_machines(rig):
+    simulator = rig.simulator("--vm", "5000")
+    govc = govc_of(rig, simulator)
+    assert len(govc.lines("find", "/", "-type", "m")) == 10000
+    info = table(govc("vm.info", "/DC0/vm/DC0_C0_RP0_VM4999"))
+    assert info["Power state"] == "poweredOn"
+    govc("vm.power", "-off", "/DC0/vm/DC0_C0_RP0_VM4999")
+    assert simulator.stop() == 0
+
+
+# ---- the end ----
+
+def open_folders(pid):
+    """Temporary folders of datastores that the process holds open."""
+    links = (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    return {link for link in links if link.startswith("/tmp/remora-datastore-")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [[], ["-esx"]], ids=["center", "esx"])
+def test_ends_and_leaves_nothing(rig, options, number):
+    simulator = rig.simulator(*options)
+    govc = govc_of(rig, simulator, datacenter="/ha-datacenter" if options else "/DC0")
+    assert govc.lines("datastore.ls")
+    folders = open_folders(simulator.pid)
+    assert folders
+    assert simulator.stop(number) == 0
+    assert not [folder for folder in folders if os.path.exists(folder)]
+    assert simulator.log_tail() == ""
