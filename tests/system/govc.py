@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """govc, unmodified, against one endpoint."""
 
+import contextlib
 import json
 import os
 import subprocess
+import threading
 
 from daemon import build_folder
 
@@ -16,6 +18,19 @@ def find_program():
 
 class Refused(Exception):
     """govc said no; the text is what it wrote to standard error."""
+
+
+@contextlib.contextmanager
+def bounded(process, seconds=20):
+    """Ends a process that is read from, when it says nothing for too long, and in any case."""
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
 
 
 class Govc:
