@@ -288,7 +288,8 @@ static struct member *choose(struct http_request *r)
 				  privilege, name);
 		return NULL;
 	}
-	if (m->state != MEMBER_CONNECTED || link_client(m->link) == NULL) {
+	if (m->state != MEMBER_CONNECTED ||
+	    (link_client(m->link) == NULL && m->folder.begin == NULL)) {
 		http_respond_text(r, 503, "The host \"%s\" is not connected.\n", member_name(m));
 		return NULL;
 	}
@@ -362,6 +363,28 @@ static bool begin_transfer(struct http_request *r, struct member *m)
 	return true;
 }
 
+/* A host in this process answers by itself, and checks again as its own. */
+static bool hand_on(struct http_request *r, struct member *m)
+{
+	struct hosts *hs = m->hosts;
+	struct session *session = r->session;
+
+	map64_set(&hs->handed_on, (uint64_t)(uintptr_t)r, m);
+	r->arg = m->folder.arg;
+	r->session = m->session;
+	bool wants_body = m->folder.begin(r);
+	r->arg = hs;
+	r->session = session;
+	return wants_body;
+}
+
+static struct member *handed_on_to(const struct http_request *r)
+{
+	struct hosts *hs = r->arg;
+
+	return map64_get(&hs->handed_on, (uint64_t)(uintptr_t)r);
+}
+
 static bool proxy_begin(struct http_request *r)
 {
 	static const char *const methods[] = { "GET", "HEAD", "PUT", "POST", "DELETE" };
@@ -379,13 +402,20 @@ static bool proxy_begin(struct http_request *r)
 		return true;
 	}
 	struct member *m = choose(r);
+	if (m != NULL && m->folder.begin != NULL) {
+		return hand_on(r, m);
+	}
 	return m == NULL || begin_transfer(r, m);
 }
 
 static size_t proxy_body(struct http_request *r, const char *data, size_t len)
 {
+	struct member *m = handed_on_to(r);
 	struct transfer *t = r->state;
 
+	if (m != NULL) {
+		return m->folder.body(r, data, len);
+	}
 	if (t == NULL || t->there == NULL) {
 		return len; /* answered already: what still comes is not wanted */
 	}
@@ -398,9 +428,12 @@ static size_t proxy_body(struct http_request *r, const char *data, size_t len)
 
 static void proxy_complete(struct http_request *r)
 {
+	struct member *m = handed_on_to(r);
 	struct transfer *t = r->state;
 
-	if (t != NULL) {
+	if (m != NULL) {
+		m->folder.complete(r);
+	} else if (t != NULL) {
 		t->is_complete = true;
 		sender_wake(t);
 	}
@@ -408,10 +441,13 @@ static void proxy_complete(struct http_request *r)
 
 static void proxy_finish(struct http_request *r, bool ok)
 {
+	struct hosts *hs = r->arg;
+	struct member *m = map64_remove(&hs->handed_on, (uint64_t)(uintptr_t)r);
 	struct transfer *t = r->state;
 
-	(void)ok;
-	if (t != NULL) {
+	if (m != NULL) {
+		m->folder.finish(r, ok);
+	} else if (t != NULL) {
 		t->request = NULL;
 		peer_cancel(t->there);
 		transfer_release(t);

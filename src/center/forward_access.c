@@ -30,6 +30,7 @@ static const struct {
 	{ T_HostNetworkSystem, M_HostNetworkSystem_UpdateServiceConsoleVirtualNic,
 	  "Host.Config.Network" },
 	{ T_HostNetworkSystem, M_HostNetworkSystem_UpdateVirtualNic, "Host.Config.Network" },
+	{ T_OptionManager, M_OptionManager_UpdateOptions, "Host.Config.Settings" },
 };
 
 /* Fields of a VirtualMachineConfigSpec; what is not here takes VirtualMachine.Config.Settings. */

@@ -72,6 +72,7 @@ void hosts_free(struct hosts *hs)
 	uv_close((uv_handle_t *)hs->wake, on_closed);
 	hs->wake = NULL;
 	map_free(&hs->shared);
+	map64_free(&hs->handed_on);
 	arena_free(hs->scratch);
 	translate_types_free(hs->types);
 	free(hs);
@@ -93,6 +94,8 @@ struct object *hosts_add_local(struct hosts *hs, const struct hosts_local *local
 		.events = local->events,
 	};
 	m->datastore_folder = local->datastores;
+	m->folder = local->folder;
+	m->session = local->session;
 	member_make_local_link(m, &config);
 	link_open(m->link);
 	if (!member_enter(m, local->place, local->name, e)) {

@@ -9,8 +9,7 @@
 #pragma once
 
 #include "center/center.h"
-
-struct server;
+#include "vim/server.h"
 
 /* Brings hosts back from the database, with all that was seen of them, not connected yet, and
  * registers the methods. The manager's own entities must be there. NULL with `e`. */
@@ -29,6 +28,7 @@ struct hosts_local {
 	struct event_manager *events; /* may be NULL */
 	const char *name;	      /* as the manager shows it */
 	struct object *place;	      /* host folder, or cluster */
+	struct http_route folder;     /* serves its files; begin NULL: nobody does */
 	struct object *datastores;    /* folder for what comes with it; NULL: the datacenter's */
 };
 /* The HostSystem; NULL with ERROR_EXISTS (the name), ERROR_INVALID (no host there), ERROR_IO. */

@@ -57,6 +57,20 @@ void link_settle(struct link *l, void (*fn)(void *arg), void *arg)
 	l->ops->settle(l, fn, arg);
 }
 
+void link_watch_task(struct link *l, const struct value *task)
+{
+	if (l->state == LINK_UP && l->ops->watch_task != NULL) {
+		l->ops->watch_task(l, task);
+	}
+}
+
+void link_unwatch_task(struct link *l, const struct value *task)
+{
+	if (l->state == LINK_UP && l->ops->unwatch_task != NULL) {
+		l->ops->unwatch_task(l, task);
+	}
+}
+
 void link_set_last_event(struct link *l, int32_t key)
 {
 	l->last_event = key;

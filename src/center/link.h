@@ -102,6 +102,11 @@ void link_call(struct link *l, const struct value *self, uint16_t method, const 
 /* fn(arg) soon, after the inventory shows what calls that are already answered have changed. */
 void link_settle(struct link *l, void (*fn)(void *arg), void *arg);
 
+/* Shows the Task object, which the host may keep out of its lists; until the next link_open() or
+ * link_unwatch_task(). */
+void link_watch_task(struct link *l, const struct value *task);
+void link_unwatch_task(struct link *l, const struct value *task);
+
 /* Events up to this key are known already; INT32_MAX: all that happened before the link is up. */
 void link_set_last_event(struct link *l, int32_t key);
 

@@ -11,7 +11,9 @@ struct link_ops {
 	void (*call)(struct link *l, const struct value *self, uint16_t method,
 		     const struct value *args, link_done_fn *done, void *arg);
 	void (*settle)(struct link *l, void (*fn)(void *arg), void *arg);
-	const char *(*thumbprint)(const struct link *l); /* may be NULL */
+	void (*watch_task)(struct link *l, const struct value *task);	/* may be NULL */
+	void (*unwatch_task)(struct link *l, const struct value *task); /* may be NULL */
+	const char *(*thumbprint)(const struct link *l);		/* may be NULL */
 	const struct value *(*content)(const struct link *l, struct arena *a);
 	struct client *(*client)(const struct link *l); /* may be NULL */
 };

@@ -49,6 +49,15 @@ struct connection {
 	const struct value *collector; /* of events; kept */
 	bool is_reading, read_again;
 	bool is_beating;
+	struct list watches; /* struct watch */
+};
+
+/* A task that is watched by a filter of its own. */
+struct watch {
+	struct list_node link;
+	struct connection *conn;
+	const struct value *task, *filter; /* kept; filter NULL: not answered yet */
+	bool is_over;
 };
 
 struct link_remote {
@@ -84,9 +93,20 @@ static struct link_remote *remote_of(const struct link *l)
 
 /* ---- the end of a connection ---- */
 
+static void watch_free(struct watch *w)
+{
+	list_remove(&w->link);
+	value_drop(w->task);
+	value_drop(w->filter);
+	free(w);
+}
+
 static void connection_free(struct connection *conn)
 {
-	client_free(conn->client);
+	client_free(conn->client); /* ends what is under way first */
+	list_each_safe (struct watch, w, &conn->watches, link) {
+		watch_free(w);
+	}
 	value_drop(conn->collector);
 	free(conn->version);
 	free(conn);
@@ -498,6 +518,7 @@ static void remote_open(struct link *l)
 	struct connection *conn = mem_zalloc(sizeof(*conn));
 
 	conn->owner = r;
+	list_init(&conn->watches);
 	r->conn = conn;
 	conn->client = client_new(&config, &e);
 	if (conn->client == NULL) {
@@ -552,6 +573,75 @@ static void remote_call(struct link *l, const struct value *self, uint16_t metho
 			   CALL_MS);
 }
 
+/* ---- tasks that the host does not list ---- */
+
+static void on_destroyed(void *arg, const struct client_answer *answer)
+{
+	(void)arg;
+	(void)answer;
+}
+
+static void watch_end(struct watch *w)
+{
+	struct connection *conn = w->conn;
+	struct inventory *inv = conn->owner->base.inventory;
+	struct object *o = inventory_find_ref(inv, w->task);
+
+	client_call(conn->client, M_PropertyFilter_DestroyPropertyFilter, w->filter, NULL,
+		    on_destroyed, NULL);
+	if (o != NULL && conn == conn->owner->conn) {
+		inventory_remove(o);
+	}
+	watch_free(w);
+}
+
+static void on_watched(void *arg, const struct client_answer *answer)
+{
+	struct watch *w = arg;
+
+	if (answer->result == NULL || answer->result->kind != KIND_REF) {
+		watch_free(w);
+		return;
+	}
+	w->filter = value_keep(answer->result);
+	if (w->is_over) {
+		watch_end(w);
+	}
+}
+
+static void remote_watch_task(struct link *l, const struct value *task)
+{
+	struct connection *conn = remote_of(l)->conn;
+	struct arena *a = arena_new(0);
+	struct value *args = value_new(a, schema_method(M_PropertyCollector_CreateFilter)->args);
+	struct watch *w = mem_zalloc(sizeof(*w));
+
+	w->conn = conn;
+	w->task = value_keep(task);
+	list_push_back(&conn->watches, &w->link);
+	value_set(a, args, A_PropertyCollector_CreateFilter_spec, link_task_spec(a, task));
+	value_set_bool(a, args, A_PropertyCollector_CreateFilter_partialUpdates, false);
+	client_call(
+		conn->client, M_PropertyCollector_CreateFilter,
+		value_get_value(client_content(conn->client), F_ServiceContent_propertyCollector),
+		args, on_watched, w);
+	arena_free(a);
+}
+
+static void remote_unwatch_task(struct link *l, const struct value *task)
+{
+	list_each_safe (struct watch, w, &remote_of(l)->conn->watches, link) {
+		if (w->task != task) {
+			continue;
+		}
+		w->is_over = true;
+		if (w->filter != NULL) {
+			watch_end(w);
+		}
+		return;
+	}
+}
+
 static void settle_timeout(void *arg)
 {
 	settlers_run(arg);
@@ -591,6 +681,8 @@ static const struct link_ops remote_ops = {
 	.close = remote_close,
 	.call = remote_call,
 	.settle = remote_settle,
+	.watch_task = remote_watch_task,
+	.unwatch_task = remote_unwatch_task,
 	.thumbprint = remote_thumbprint,
 	.content = remote_content,
 	.client = remote_client,

@@ -3,30 +3,20 @@
 
 #include "base/macro.h"
 
-/* Not among them: those of which the manager has its own of the same type, and the host's accounts,
- * which are no business of whoever may log in here. */
+/* Not among them: the host's licences and accounts, which are the manager's business, or no
+ * business of whoever may log in here. */
 const int link_managers[] = {
-	F_HostConfigManager_cpuScheduler,
-	F_HostConfigManager_datastoreSystem,
-	F_HostConfigManager_memoryManager,
-	F_HostConfigManager_storageSystem,
-	F_HostConfigManager_networkSystem,
-	F_HostConfigManager_vmotionSystem,
-	F_HostConfigManager_virtualNicManager,
-	F_HostConfigManager_serviceSystem,
-	F_HostConfigManager_firewallSystem,
-	F_HostConfigManager_diagnosticSystem,
-	F_HostConfigManager_autoStartManager,
-	F_HostConfigManager_snmpSystem,
-	F_HostConfigManager_dateTimeSystem,
-	F_HostConfigManager_imageConfigManager,
-	F_HostConfigManager_healthStatusSystem,
-	F_HostConfigManager_pciPassthruSystem,
-	F_HostConfigManager_kernelModuleSystem,
-	F_HostConfigManager_powerSystem,
-	F_HostConfigManager_graphicsManager,
-	F_HostConfigManager_certificateManager,
-	-1,
+	F_HostConfigManager_cpuScheduler,	F_HostConfigManager_datastoreSystem,
+	F_HostConfigManager_memoryManager,	F_HostConfigManager_storageSystem,
+	F_HostConfigManager_networkSystem,	F_HostConfigManager_vmotionSystem,
+	F_HostConfigManager_virtualNicManager,	F_HostConfigManager_serviceSystem,
+	F_HostConfigManager_firewallSystem,	F_HostConfigManager_advancedOption,
+	F_HostConfigManager_diagnosticSystem,	F_HostConfigManager_autoStartManager,
+	F_HostConfigManager_snmpSystem,		F_HostConfigManager_dateTimeSystem,
+	F_HostConfigManager_imageConfigManager, F_HostConfigManager_healthStatusSystem,
+	F_HostConfigManager_pciPassthruSystem,	F_HostConfigManager_kernelModuleSystem,
+	F_HostConfigManager_powerSystem,	F_HostConfigManager_graphicsManager,
+	F_HostConfigManager_certificateManager, -1,
 };
 
 static void add_type(struct arena *a, struct value *sets, uint16_t type, const char *const *paths,
@@ -162,5 +152,19 @@ struct value *link_filter_spec(struct arena *a, const struct value *content,
 			       NULL));
 	value_set(a, spec, F_PropertyFilterSpec_objectSet, objects);
 	value_set(a, spec, F_PropertyFilterSpec_propSet, prop_sets(a));
+	return spec;
+}
+
+struct value *link_task_spec(struct arena *a, const struct value *task)
+{
+	static const char *const info[] = { "info" };
+	struct value *spec = value_new(a, T_PropertyFilterSpec);
+	struct value *objects = value_new_array(a, T_ObjectSpec);
+	struct value *sets = value_new_array(a, T_PropertySpec);
+
+	value_push(a, objects, object_spec(a, task, false, NULL));
+	add_type(a, sets, T_Task, info, ARRAY_LEN(info));
+	value_set(a, spec, F_PropertyFilterSpec_objectSet, objects);
+	value_set(a, spec, F_PropertyFilterSpec_propSet, sets);
 	return spec;
 }

@@ -12,3 +12,6 @@ extern const int link_managers[];
  * below its root folder. */
 struct value *link_filter_spec(struct arena *a, const struct value *content,
 			       const struct value *view);
+
+/* The same for one task. */
+struct value *link_task_spec(struct arena *a, const struct value *task);

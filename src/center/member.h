@@ -20,6 +20,7 @@
 #include "center/link.h"
 #include "center/mirror.h"
 #include "center/translate.h"
+#include "vim/server.h"
 
 enum member_state {
 	MEMBER_DISCONNECTED,
@@ -41,8 +42,10 @@ struct member {
 	int32_t last_event;
 	struct link *link;
 	struct mirror mirror;
-	struct object *system; /* HostSystem; NULL before member_enter() */
-	struct adding *adding; /* being added, member_add.c; NULL: not any more */
+	struct object *system;	  /* HostSystem; NULL before member_enter() */
+	struct adding *adding;	  /* being added, member_add.c; NULL: not any more */
+	struct http_route folder; /* of a host in this process: serves its files; or begin NULL */
+	struct session *session;  /* of such a host's */
 	struct timer *retry;
 	unsigned n_tries;
 	struct task *reconnect; /* a pending ReconnectHost_Task, or NULL */
@@ -56,9 +59,10 @@ struct hosts {
 	struct translate_types *types;
 	struct arena *scratch; /* for readers of computed properties that bring no arena */
 	struct list members;
-	struct map shared;	      /* what several hosts may have: key → struct mirrored */
-	struct list expectations;     /* struct expectation, forward_create.c */
-	struct list addings;	      /* struct adding, member_add.c */
+	struct map shared;	  /* what several hosts may have: key → struct mirrored */
+	struct list expectations; /* struct expectation, forward_create.c */
+	struct list addings;	  /* struct adding, member_add.c */
+	struct map64 handed_on;	  /* of folder_proxy.c: request → struct member in this process */
 	struct object *files, *disks; /* FileManager, VirtualDiskManager */
 	uv_idle_t *wake;	      /* NULL: not there any more */
 };

@@ -10,11 +10,15 @@ struct remote_task {
 	struct mirror *m;
 	const struct value *remote; /* kept reference */
 	struct remote_task_listener listener;
+	bool is_watched; /* the host does not list it */
 };
 
 static void end(struct remote_task *t, const struct value *info, const char *text)
 {
 	map64_remove(&t->m->tasks, (uint64_t)(uintptr_t)t->remote);
+	if (t->is_watched) {
+		link_unwatch_task(t->m->member->link, t->remote);
+	}
 	t->listener.ended(t->listener.arg, info, text);
 	value_drop(t->remote);
 	free(t);
@@ -37,6 +41,25 @@ static void look(struct remote_task *t, struct object *o)
 	}
 }
 
+struct missing {
+	struct mirror *m;
+	const struct value *remote; /* kept */
+};
+
+/* By now it would be seen if the host listed it. */
+static void look_again(void *arg)
+{
+	struct missing *x = arg;
+	struct remote_task *t = map64_get(&x->m->tasks, (uint64_t)(uintptr_t)x->remote);
+
+	if (t != NULL && inventory_find_ref(x->m->source, x->remote) == NULL) {
+		t->is_watched = true;
+		link_watch_task(x->m->member->link, x->remote);
+	}
+	value_drop(x->remote);
+	free(x);
+}
+
 void remote_task_follow(struct mirror *m, const struct value *remote,
 			const struct remote_task_listener *listener)
 {
@@ -49,7 +72,12 @@ void remote_task_follow(struct mirror *m, const struct value *remote,
 	struct object *o = m->source == NULL ? NULL : inventory_find_ref(m->source, t->remote);
 	if (o != NULL) {
 		look(t, o);
+		return;
 	}
+	struct missing *x = mem_zalloc(sizeof(*x));
+	x->m = m;
+	x->remote = value_hold(t->remote);
+	link_settle(m->member->link, look_again, x);
 }
 
 void remote_task_changed(struct mirror *m, struct object *task)

@@ -19,6 +19,7 @@
 #include "center/hosts.h"
 #include "center/place.h"
 #include "center/pool.h"
+#include "host/folder_route.h"
 #include "host/simulated_storage.h"
 
 enum {
@@ -98,6 +99,7 @@ static struct part *part_new(struct site *site, const char *name, struct object 
 		.name = name,
 		.place = place,
 		.datastores = site->datastores,
+		.folder = folder_route(p->host->host),
 	};
 	p->system = hosts_add_local(s->center->hosts, &local, e);
 	if (p->system == NULL) {

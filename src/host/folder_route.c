@@ -299,7 +299,8 @@ static bool request_place(struct http_request *r, struct transfer *t)
 	while (dc != NULL && dc[0] == '/') {
 		dc++;
 	}
-	if (dc != NULL && strcmp(dc, "ha-datacenter") != 0) {
+	/* A simulated host may be asked by its manager, which has checked its own datacenter. */
+	if (dc != NULL && !h->simulated && strcmp(dc, "ha-datacenter") != 0) {
 		http_respond_text(r, 404, "There is no datacenter \"%.100s\" on this host.\n", dc);
 		return false;
 	}
@@ -490,9 +491,9 @@ static void folder_finish(struct http_request *r, bool ok)
 	}
 }
 
-void folder_route_add(struct server *s, struct host *h)
+struct http_route folder_route(struct host *h)
 {
-	struct http_route route = {
+	return (struct http_route){
 		.prefix = "/folder",
 		.needs_session = true,
 		.begin = folder_begin,
@@ -501,6 +502,11 @@ void folder_route_add(struct server *s, struct host *h)
 		.finish = folder_finish,
 		.arg = h,
 	};
+}
+
+void folder_route_add(struct server *s, struct host *h)
+{
+	struct http_route route = folder_route(h);
 
 	server_route(s, &route);
 }

@@ -11,3 +11,6 @@
 
 /* The host must live as long as the server. */
 void folder_route_add(struct server *s, struct host *h);
+
+/* The route itself, for a manager in the same process that hands requests on to its host. */
+struct http_route folder_route(struct host *h);

@@ -156,6 +156,22 @@ static const struct call_handler *service_find(const struct service *s, uint16_t
 	return NULL;
 }
 
+void call_pass(struct call *pub)
+{
+	struct call_state *c = call_state(pub);
+	const struct service *s = pub->service;
+
+	for (uint16_t i = c->handler->next; i != 0; i = s->handlers[i - 1].next) {
+		if (schema_is_a(pub->self->type, s->handlers[i - 1].managed)) {
+			c->handler = &s->handlers[i - 1];
+			c->handler->fn(pub);
+			return;
+		}
+	}
+	call_fault(pub, fault_new(pub->arena, T_NotSupported), "%s is not supported by this server",
+		   schema_method_name(pub->method));
+}
+
 static bool method_is_for_everyone(uint16_t method)
 {
 	for (size_t i = 0; i < ARRAY_LEN(methods_for_everyone); i++) {

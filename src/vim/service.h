@@ -87,6 +87,10 @@ struct session *service_act_as(struct service *s, struct session *session); /* r
  * `arg` is what call_arg() returns. */
 void service_handle(struct service *s, uint16_t managed, uint16_t method, call_fn *fn, void *arg);
 void *call_arg(const struct call *c);
+/* For a handler that finds the object is not its own: runs the handler that was registered before
+ * it for this method, or refuses the call with NotSupported. Everything else of the call is as it
+ * was; nothing may have been done with it yet. */
+void call_pass(struct call *c);
 
 /* ---- ending a call ---- */
 
