@@ -76,8 +76,7 @@ def vnic_info(t):
     assert re.search(r"Device:\s+vmk0", t.govc("host.vnic.info"))
 
 
-@row("host.option.ls", missing={CENTER: "a host's OptionManager is not mirrored"},
-     refusal="advancedOption is nil")
+@row("host.option.ls")
 def host_option_ls(t):
     assert t.govc.lines("host.option.ls")
 
