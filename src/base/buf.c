@@ -48,14 +48,29 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 	buf_commit(b, (size_t)n);
 }
 
+/* Two digits at a time: half the divisions. */
+static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+			    "25262728293031323334353637383940414243444546474849"
+			    "50515253545556575859606162636465666768697071727374"
+			    "75767778798081828384858687888990919293949596979899";
+
 void buf_add_u64(struct buf *b, uint64_t v)
 {
 	char digits[DIGITS_U64_MAX];
 	size_t at = sizeof(digits);
-	do {
-		digits[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
+	if (v < 10) {
+		buf_addc(b, (char)('0' + v));
+		return;
+	}
+	while (v >= 10) {
+		const char *pair = pairs + v % 100 * 2;
+		digits[--at] = pair[1];
+		digits[--at] = pair[0];
+		v /= 100;
+	}
+	if (v) {
+		digits[--at] = (char)('0' + v);
+	}
 	buf_add(b, digits + at, sizeof(digits) - at);
 }
 

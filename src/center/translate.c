@@ -118,14 +118,16 @@ static const struct value *array(struct translation *t, const struct value *v, s
 static const struct value *structure(struct translation *t, const struct value *v, struct arena *a)
 {
 	struct value *out = NULL;
+	struct value_walk walk;
 	union slot slot;
-	int field = -1;
+	unsigned field;
 
 	if (t->text == NULL && !bitmap_has(&t->types->own, v->type)) {
 		return v;
 	}
-	while (value_next(v, &field, &slot)) {
-		const struct schema_field *f = schema_field(v->type, (unsigned)field);
+	value_walk_begin(&walk, v);
+	while (value_walk(&walk, &field, &slot)) {
+		const struct schema_field *f = schema_field(v->type, field);
 		bool is_array = (f->flags & FIELD_ARRAY) != 0;
 		if (schema_kind_is_scalar(f->kind) || f->kind == KIND_BINARY ||
 		    (f->kind == KIND_STRING && t->text == NULL) ||
@@ -141,9 +143,9 @@ static const struct value *structure(struct translation *t, const struct value *
 			out = value_edit(a, v);
 		}
 		if (now == NULL) {
-			value_unset(out, (unsigned)field);
+			value_unset(out, field);
 		} else {
-			value_set(a, out, (unsigned)field, now);
+			value_set(a, out, field, now);
 		}
 	}
 	return out != NULL ? out : v;

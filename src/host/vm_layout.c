@@ -59,24 +59,26 @@ static bool file_stat(struct vm *vm, const char *path, struct stat *st)
 	return ok;
 }
 
-static void look_own(struct look *k, const char *name, const char *type, uint64_t simulated_size)
+static void look_own(struct look *k, const char *name, const char *type)
 {
 	const char *path = arena_printf(k->a, "%s/%s", k->folder, name);
 	struct stat st = { 0 };
 
-	if (k->simulated) {
-		if (simulated_size > 0) {
-			struct vm_file *f = file_push(k, path, type, 0);
-			f->size = simulated_size;
-			f->allocated = (simulated_size + 4095) / 4096 * 4096;
-		}
-		return;
-	}
 	if (file_stat(k->vm, path, &st)) {
 		struct vm_file *f = file_push(k, path, type, 0);
 		f->size = (uint64_t)st.st_size;
 		f->allocated = (uint64_t)st.st_blocks * 512;
 	}
+}
+
+/* The file of that ending that a simulated VM would have. */
+static void look_own_simulated(struct look *k, const char *ending, const char *type, uint64_t size)
+{
+	const char *path = arena_printf(k->a, "%s/%s%s", k->folder, k->base, ending);
+	struct vm_file *f = file_push(k, path, type, 0);
+
+	f->size = size;
+	f->allocated = (size + 4095) / 4096 * 4096;
 }
 
 /* "[ds] dir/x-flat.vmdk" of the disk, or NULL; its capacity. */
@@ -149,19 +151,27 @@ static void look_all(struct look *k)
 {
 	const struct value *devices = vm_devices(vm_config(k->vm));
 
-	look_own(k, arena_printf(k->a, "%s.vmx", k->base), "config", SIM_VMX_SIZE);
-	look_own(k, arena_printf(k->a, "%s.nvram", k->base), "nvram", SIM_NVRAM_SIZE);
-	look_own(k, arena_printf(k->a, "%s.vmsd", k->base), "snapshotList", 0);
+	if (k->simulated) {
+		look_own_simulated(k, ".vmx", "config", SIM_VMX_SIZE);
+		look_own_simulated(k, ".nvram", "nvram", SIM_NVRAM_SIZE);
+	} else {
+		look_own(k, arena_printf(k->a, "%s.vmx", k->base), "config");
+		look_own(k, arena_printf(k->a, "%s.nvram", k->base), "nvram");
+		look_own(k, arena_printf(k->a, "%s.vmsd", k->base), "snapshotList");
+	}
 	for (size_t i = 0; i < value_count(devices); i++) {
 		const struct value *d = value_item(devices, i);
 		if (vm_device_role(value_type(d)) == VM_ROLE_DISK) {
 			look_disk(k, d);
 		}
 	}
-	look_own(k, arena_printf(k->a, "%s.vmss", k->base), "suspend", 0);
-	look_own(k, "vmware.log", "log", 0);
+	if (k->simulated) {
+		return;
+	}
+	look_own(k, arena_printf(k->a, "%s.vmss", k->base), "suspend");
+	look_own(k, "vmware.log", "log");
 	for (int i = 0; i < MACHINE_SERIALS_MAX; i++) {
-		look_own(k, arena_printf(k->a, "serial%d.log", i), "log", 0);
+		look_own(k, arena_printf(k->a, "serial%d.log", i), "log");
 	}
 }
 

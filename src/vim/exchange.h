@@ -52,6 +52,9 @@ struct caller {
 	bool is_silent; /* no request has begun: perhaps still in the TLS handshake */
 	int64_t since_us;
 	char name[INET6_ADDRSTRLEN];
+	/* Bytes that came with what TLS asked for: it asks for five, then for the rest. */
+	uint16_t ahead_at, ahead_n;
+	char ahead[2048];
 };
 
 /* Watches a suspended connection's socket. Freed by its close callback. */

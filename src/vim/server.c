@@ -77,6 +77,44 @@ static void socket_keep_alive(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &n, sizeof(n));
 }
 
+/* For GnuTLS. libmicrohttpd reads on until it is told EAGAIN, so nothing is forgotten here. */
+static ssize_t caller_pull(gnutls_transport_ptr_t arg, void *data, size_t n)
+{
+	struct caller *p = arg;
+
+	if (p->ahead_n == 0) {
+		bool is_large = n >= sizeof(p->ahead);
+		ssize_t got =
+			recv(p->fd, is_large ? data : p->ahead, is_large ? n : sizeof(p->ahead), 0);
+		if (got <= 0 || is_large) {
+			return got;
+		}
+		p->ahead_at = 0;
+		p->ahead_n = (uint16_t)got;
+	}
+	n = MIN(n, p->ahead_n);
+	memcpy(data, p->ahead + p->ahead_at, n);
+	p->ahead_at = (uint16_t)(p->ahead_at + n);
+	p->ahead_n = (uint16_t)(p->ahead_n - n);
+	return (ssize_t)n;
+}
+
+/* Is there anything to pull within so many milliseconds? */
+static int caller_wait(gnutls_transport_ptr_t arg, unsigned ms)
+{
+	struct caller *p = arg;
+	struct pollfd look = { .fd = p->fd, .events = POLLIN };
+
+	return p->ahead_n > 0 ? 1 : poll(&look, 1, (int)MIN(ms, 1000U));
+}
+
+static void caller_attach(struct caller *p, gnutls_session_t session)
+{
+	gnutls_transport_set_ptr2(session, p, (gnutls_transport_ptr_t)(intptr_t)p->fd);
+	gnutls_transport_set_pull_function(session, caller_pull);
+	gnutls_transport_set_pull_timeout_function(session, caller_wait);
+}
+
 static void connection_begin(struct server *s, struct MHD_Connection *connection, void **context)
 {
 	const union MHD_ConnectionInfo *info;
@@ -92,6 +130,7 @@ static void connection_begin(struct server *s, struct MHD_Connection *connection
 		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 		gnutls_session_ticket_enable_server((gnutls_session_t)info->tls_session,
 						    s->ticket_key);
+		caller_attach(p, (gnutls_session_t)info->tls_session);
 	}
 	list_push_back(&s->young, &p->link);
 	p->is_silent = true;

@@ -535,13 +535,32 @@ static void reader_rest(struct reader *r)
 	}
 }
 
+/* The parser tries to read on whenever fewer than 250 bytes are left, for each name and each text:
+ * blanks behind the document spare it that. Not where characters may be of more than a byte. */
+static xmlParserInputBuffer *buffer_new(const char *data, size_t len)
+{
+	static const char blanks[257] = "                                                        "
+					"                                                        "
+					"                                                        "
+					"                                                        "
+					"                                ";
+	xmlParserInputBuffer *in = xmlAllocParserInputBuffer(XML_CHAR_ENCODING_NONE);
+	bool is_plain = len >= 2 && data[0] == '<' && data[1] != '\0';
+
+	if (in == NULL || xmlParserInputBufferPush(in, (int)len, data) != (int)len ||
+	    (is_plain && xmlParserInputBufferPush(in, sizeof(blanks) - 1, blanks) < 0)) {
+		xmlFreeParserInputBuffer(in);
+		return NULL;
+	}
+	return in;
+}
+
 static bool reader_run(struct reader *r, const char *data, size_t len)
 {
 	if (!reader_start(r)) {
 		return false;
 	}
-	xmlParserInputBuffer *in =
-		xmlParserInputBufferCreateMem(data, (int)len, XML_CHAR_ENCODING_NONE);
+	xmlParserInputBuffer *in = buffer_new(data, len);
 	xmlParserInput *input =
 		in == NULL ? NULL : xmlNewIOInputStream(r->xml, in, XML_CHAR_ENCODING_NONE);
 	if (input == NULL) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Character data for XML 1.0: escapes, and U+FFFD for what may not stand in a document. */
+#include <string.h>
+
 #include "vim/soap.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD"
@@ -81,12 +83,38 @@ static void add_escape(struct buf *b, uint8_t c)
 	}
 }
 
+/* High bits of bytes of w that are less than c, c at most 128; only whether there is one counts. */
+static uint64_t less(uint64_t w, uint8_t c)
+{
+	return (w - UINT64_C(0x0101010101010101) * c) & ~w;
+}
+
+static uint64_t equal(uint64_t w, uint8_t c)
+{
+	return less(w ^ UINT64_C(0x0101010101010101) * c, 1);
+}
+
+/* Do eight bytes stand as they are? Not told of tabs and line feeds, which do as well. */
+static bool are_plain(const uint8_t *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	uint64_t odd =
+		w | less(w, 0x20) | equal(w, '"') | equal(w, '&') | equal(w, '<') | equal(w, '>');
+	return (odd & UINT64_C(0x8080808080808080)) == 0;
+}
+
 void soap_write_text(struct buf *b, const char *s, size_t len)
 {
 	const uint8_t *p = (const uint8_t *)s;
 	size_t clean = 0, i = 0;
 
 	while (i < len) {
+		if (len - i >= 8 && are_plain(p + i)) {
+			i += 8;
+			continue;
+		}
 		enum class class = class_at(p[i]);
 		if (class == PLAIN) {
 			i++;

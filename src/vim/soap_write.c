@@ -128,10 +128,13 @@ static void write_scalar(struct buf *b, unsigned kind, uint16_t type, union slot
 static void write_fields(struct buf *b, const struct value *v, uint16_t type, uint8_t version)
 {
 	const struct schema_type *t = schema_type(type);
+	struct value_walk walk;
 	union slot s;
+	unsigned i;
 
-	for (int i = -1; value_next(v, &i, &s) && i < t->n_fields;) {
-		const struct schema_field *f = &schema_fields[t->first_field + (unsigned)i];
+	value_walk_begin(&walk, v);
+	while (value_walk(&walk, &i, &s) && i < t->n_fields) {
+		const struct schema_field *f = &schema_fields[t->first_field + i];
 		if (f->since <= version) {
 			soap_write_field(b, f, s, version);
 		}

@@ -155,6 +155,17 @@ bool value_next(const struct value *v, int *field, union slot *out)
 	return false;
 }
 
+void value_walk_begin(struct value_walk *w, const struct value *v)
+{
+	const uint64_t *bits = bitmap_of(v);
+
+	*w = (struct value_walk){ .bits = bits,
+				  .slots = slots_of(v),
+				  .n_words = bitmap_words(v->type),
+				  .is_by_field = v->refs == 0 };
+	w->rest = w->n_words == 0 ? 0 : bits[0];
+}
+
 union slot value_at(const struct value *array, size_t i)
 {
 	assert(array->kind == KIND_ARRAY && i < array->n);
@@ -448,8 +459,16 @@ struct value *value_edit(struct arena *a, const struct value *v)
 		return array;
 	}
 	struct value *copy = value_new(a, v->type);
-	for (int i = -1; copy != NULL && value_next(v, &i, &s);) {
-		value_set_slot(copy, (unsigned)i, s);
+	if (copy == NULL) {
+		return NULL;
+	}
+	struct value_walk walk;
+	union slot *to = slots_of(copy);
+	unsigned i;
+	memcpy(bitmap_of(copy), bitmap_of(v), bitmap_words(v->type) * sizeof(uint64_t));
+	copy->n = v->n;
+	for (value_walk_begin(&walk, v); value_walk(&walk, &i, &s);) {
+		to[i] = s;
 	}
 	return copy;
 }
@@ -477,9 +496,10 @@ static const struct value *keep_struct(const struct value *v)
 
 	assert(room != NULL);
 	memcpy(room, bitmap_of(v), words * sizeof(*room));
-	for (int i = -1; value_next(v, &i, &s); at++) {
-		*at = slot_is_value(v, (unsigned)i) ? (union slot){ .value = value_keep(s.value) }
-						    : s;
+	struct value_walk walk;
+	unsigned i;
+	for (value_walk_begin(&walk, v); value_walk(&walk, &i, &s); at++) {
+		*at = slot_is_value(v, i) ? (union slot){ .value = value_keep(s.value) } : s;
 	}
 	struct value head = { .kind = KIND_STRUCT, .type = v->type, .n = v->n };
 	const struct value *kept = value_store_intern(&head, room, total * sizeof(*room));
@@ -536,11 +556,13 @@ const struct value *value_hold(const struct value *v)
 
 void value_children_drop(const struct value *v)
 {
+	struct value_walk walk;
 	union slot s;
+	unsigned field;
 
 	if (v->kind == KIND_STRUCT) {
-		for (int i = -1; value_next(v, &i, &s);) {
-			if (slot_is_value(v, (unsigned)i)) {
+		for (value_walk_begin(&walk, v); value_walk(&walk, &field, &s);) {
+			if (slot_is_value(v, field)) {
 				value_drop(s.value);
 			}
 		}

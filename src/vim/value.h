@@ -94,6 +94,32 @@ bool value_has(const struct value *v, unsigned field);
 /* Visits the set fields in wire order: start with *field = -1; false at the end. */
 bool value_next(const struct value *v, int *field, union slot *out);
 
+/* The same for inner loops: value_walk_begin(), then value_walk() until it is false. `v` does not
+ * change meanwhile. */
+struct value_walk {
+	const uint64_t *bits;
+	const union slot *slots;
+	uint64_t rest; /* bits of this word that are still to come */
+	unsigned word, n_words;
+	unsigned next;	  /* slot of a kept value */
+	bool is_by_field; /* a draft: slots are by field */
+};
+void value_walk_begin(struct value_walk *w, const struct value *v);
+
+static inline bool value_walk(struct value_walk *w, unsigned *field, union slot *out)
+{
+	while (w->rest == 0) {
+		if (++w->word >= w->n_words) {
+			return false;
+		}
+		w->rest = w->bits[w->word];
+	}
+	*field = w->word * 64 + (unsigned)__builtin_ctzll(w->rest);
+	*out = w->slots[w->is_by_field ? *field : w->next++];
+	w->rest &= w->rest - 1;
+	return true;
+}
+
 /* Arrays: number of elements (0 for NULL) and the i-th. Elements of arrays of anyType are boxed. */
 static inline size_t value_count(const struct value *array)
 {

@@ -29,8 +29,10 @@ static bool weigh(const struct value *v, size_t *left, int depth)
 	if (v->kind != KIND_STRUCT) {
 		return true;
 	}
-	for (int field = -1; value_next(v, &field, &slot);) {
-		const struct schema_field *f = schema_field(v->type, (unsigned)field);
+	struct value_walk walk;
+	unsigned field;
+	for (value_walk_begin(&walk, v); value_walk(&walk, &field, &slot);) {
+		const struct schema_field *f = schema_field(v->type, field);
 		bool scalar = schema_kind_is_scalar(f->kind) && !(f->flags & FIELD_ARRAY);
 		if (!scalar && !weigh(slot.value, left, depth + 1)) {
 			return false;
