@@ -3,7 +3,7 @@
 
 import re
 
-from compat import CENTER, HOSTS, MANAGERS, REAL, SIMULATE
+from compat import CENTER, MANAGERS, REAL, SIMULATE
 from compat_govc import GOVC
 from govc import table
 
@@ -307,24 +307,24 @@ def disk_create(t):
     assert "disk.vmdk" in t.files("compat")
 
 
-@row("datastore.disk.info", on=HOSTS, after="datastore.disk.create")
+@row("datastore.disk.info", after="datastore.disk.create")
 def disk_info(t):
     told = table(t.govc("datastore.disk.info", "compat/disk.vmdk"))
     assert told["Name"] == "compat/disk.vmdk" and told["Type"] in ("thin", "preallocated")
 
 
-@row("datastore.cp (disk)", on=HOSTS, after="datastore.disk.info")
+@row("datastore.cp (disk)", after="datastore.disk.info")
 def disk_cp(t):
     t.govc("datastore.cp", "compat/disk.vmdk", "compat/disk2.vmdk")
     assert "disk2.vmdk" in t.files("compat")
 
 
-@row("datastore.disk.inflate", on=HOSTS, after="datastore.disk.info")
+@row("datastore.disk.inflate", after="datastore.disk.info")
 def disk_inflate(t):
     t.govc("datastore.disk.inflate", "compat/disk.vmdk")
 
 
-@row("datastore.rm (disk)", on=HOSTS, after=("datastore.cp (disk)", "datastore.disk.inflate"))
+@row("datastore.rm (disk)", after=("datastore.cp (disk)", "datastore.disk.inflate"))
 def disk_rm(t):
     t.govc("datastore.rm", "compat/disk.vmdk")
     t.govc("datastore.rm", "compat/disk2.vmdk")
