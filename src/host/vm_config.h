@@ -59,7 +59,7 @@ struct vm_env {
 	unsigned max_cpus; /* of this node */
 	uint64_t max_memory_mb;
 	enum vm_strictness strictness;
-	bool simulated; /* disks are believed, not looked at */
+	bool simulated; /* disks that say their size are believed, not looked at */
 };
 
 /* A file operation that a spec asks for, to be done before the new configuration is saved. */

@@ -157,6 +157,24 @@ static bool disk_new_file(struct vm_device_edit *x, struct value *disk, struct v
 	return true;
 }
 
+static bool disk_has_capacity(const struct value *disk)
+{
+	return value_get_num(disk, F_VirtualDisk_capacityInKB, 0) != 0 ||
+	       value_get_num(disk, F_VirtualDisk_capacityInBytes, 0) != 0;
+}
+
+/* A simulated disk that says its size needs no file. */
+static bool disk_believe(struct vm_device_edit *x, struct value *disk)
+{
+	uint64_t bytes;
+
+	if (!disk_capacity(x, disk, &bytes)) {
+		return false;
+	}
+	disk_set_capacity(x->a, disk, bytes);
+	return true;
+}
+
 static bool disk_existing_file(struct vm_device_edit *x, struct value *disk, struct value *backing,
 			       const char *path)
 {
@@ -167,12 +185,8 @@ static bool disk_existing_file(struct vm_device_edit *x, struct value *disk, str
 		return vm_device_refuse(x, T_InvalidDeviceSpec, "device.backing.fileName",
 					"an existing disk must be named");
 	}
-	if (x->env->simulated) {
-		uint64_t bytes = 0;
-		if (disk_capacity(x, disk, &bytes)) {
-			disk_set_capacity(x->a, disk, bytes);
-		}
-		return bytes > 0;
+	if (x->env->simulated && disk_has_capacity(disk)) {
+		return disk_believe(x, disk);
 	}
 	if (!x->env->disk(x->env->arg, path, &info, &e)) {
 		if (x->env->strictness == VM_RELOAD) {

@@ -16,9 +16,9 @@ import re
 
 CENTER, SERVER, DPU = "centerd", "server", "dpu"
 SIMULATE, SIMULATE_ESX = "simulate", "simulate --esx"
-ENDPOINTS = (CENTER, SERVER, DPU)
-MANAGERS = (CENTER,)
-HOSTS = (SERVER, DPU)
+ENDPOINTS = (CENTER, SERVER, DPU, SIMULATE, SIMULATE_ESX)
+MANAGERS = (CENTER, SIMULATE)
+HOSTS = (SERVER, DPU, SIMULATE_ESX)
 REAL = (CENTER, SERVER, DPU)
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 REPORT = os.path.join(ROOT, "docs", "COMPATIBILITY.md")
@@ -118,8 +118,8 @@ def report(trials):
         "",
         "Written by the system tests (`tests/run`): each line is a command or an idiom of a client",
         "that was run against each endpoint, and whose result was looked at. Endpoints: *centerd*",
-        "with a server and its DPU added, *server* and *dpu* for the hosts themselves.",
-        "**passes**: did what it",
+        "with a server and its DPU added, *server* and *dpu* for the hosts themselves, *simulate*",
+        "for `remora simulate` as a data centre and as a single host. **passes**: did what it",
         "should. **refused**: not there yet; the client gets a clear fault and the last column says",
         "why. **n/a**: makes no sense there (a host has no clusters).",
         "",
