@@ -334,7 +334,33 @@ static void reconfigure(struct call *c)
 	}
 	inventory_set_nested(vm, P_VirtualMachine_config, path, 1,
 			     value_new_str(task_arena(t), text));
+	if (text != NULL && strcmp(text, "hold") == 0) {
+		assert_true(h->n_held < FAKE_HELD_MAX);
+		h->held[h->n_held++] = t;
+		return;
+	}
 	task_done(t, NULL);
+}
+
+void fake_host_release(struct fake_host *h)
+{
+	for (size_t i = 0; i < h->n_held; i++) {
+		task_done(h->held[i], NULL);
+	}
+	h->n_held = 0;
+}
+
+static void reset_vm(struct call *c)
+{
+	call_return(c, value_new_ref(c->arena, T_Task, "task-of-nobody"));
+}
+
+static void suspend_vm(struct call *c)
+{
+	struct fake_host *h = call_arg(c);
+
+	assert_non_null(h->slow);
+	call_return(c, task_object(h->slow)->ref);
 }
 
 static void create_vm(struct call *c)
@@ -391,6 +417,8 @@ static void make_methods(struct fake_host *h)
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_PowerOnVM_Task, power_on, h);
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_PowerOffVM_Task, power_off, h);
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_ReconfigVM_Task, reconfigure, h);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_ResetVM_Task, reset_vm, h);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_SuspendVM_Task, suspend_vm, h);
 	service_handle(s, T_VirtualMachine, M_ManagedEntity_Destroy_Task, destroy_vm, h);
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_UnregisterVM, unregister_vm, h);
 	service_handle(s, T_VirtualMachine, M_ManagedEntity_Rename_Task, rename_vm, h);

@@ -7,8 +7,10 @@
  *   -datastore, -network
  *
  * What its VMs can do: PowerOnVM_Task at once; PowerOffVM_Task runs until fake_host_finish();
- * ReconfigVM_Task sets the annotation, refuses "no", which is InvalidPowerState; Rename_Task,
- * Destroy_Task, UnregisterVM; and the VM folder CreateVM_Task.
+ * ReconfigVM_Task sets the annotation, refuses "no", which is InvalidPowerState, and is held until
+ * fake_host_release() for "hold"; ResetVM_Task names a task that there is not, SuspendVM_Task the
+ * one that PowerOffVM_Task has begun; Rename_Task, Destroy_Task, UnregisterVM; and the VM folder
+ * CreateVM_Task.
  */
 #pragma once
 
@@ -17,7 +19,8 @@
 #include "vim/server.h"
 
 enum {
-	FAKE_VMS_MAX = 20000
+	FAKE_VMS_MAX = 20000,
+	FAKE_HELD_MAX = 2000
 };
 
 struct fake_host {
@@ -38,6 +41,8 @@ struct fake_host {
 	struct task *slow; /* a PowerOffVM_Task under way */
 	struct object *slow_vm;
 	unsigned n_cancels;
+	struct task *held[FAKE_HELD_MAX];
+	size_t n_held;
 };
 
 /* uuid: of the hardware. folder NULL: no HTTPS. The user is root, the password secret. */
@@ -57,3 +62,5 @@ void fake_host_set_memory(struct fake_host *h, struct object *vm, int mb);
 void fake_host_post(struct fake_host *h, struct object *vm);
 /* The slow task ends well; or, with a fault, ill. */
 void fake_host_finish(struct fake_host *h, const struct value *fault);
+/* All tasks that are held end well, at once. */
+void fake_host_release(struct fake_host *h);

@@ -62,6 +62,15 @@ static void fail_lost(struct forward *f, const char *why)
 	fail(f, lost_fault(a, m), arena_printf(a, "host \"%s\": %s", member_name(m), why));
 }
 
+/* It is connected, and says nothing of the task; what the task has done, shows. */
+static void fail_forgotten(struct forward *f, const char *why)
+{
+	struct arena *a = arena_of(f);
+
+	fail(f, fault_new(a, T_HostCommunication),
+	     arena_printf(a, "host \"%s\": %s", member_name(f->mirror->member), why));
+}
+
 static void fail_there(struct forward *f, const struct value *fault, const char *text)
 {
 	fail(f, mirror_import(f->mirror, fault, arena_of(f)), text);
@@ -94,6 +103,10 @@ static void task_on_ended(void *arg, const struct value *info, const char *text)
 	struct arena *a = task_arena(f->task);
 	const struct value *error = value_get_value(info, F_TaskInfo_error);
 
+	if (info == NULL && link_is_up(f->mirror->member->link)) {
+		fail_forgotten(f, text);
+		return;
+	}
 	if (info == NULL) {
 		fail_lost(f, text);
 		return;

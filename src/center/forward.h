@@ -4,7 +4,8 @@
  * answer, faults included, comes back in the manager's references. A method that returns a task
  * gets a task of the manager's own, which shows the progress and the end of the host's and passes
  * on a wish to cancel. When the host is lost in the middle, the task fails with HostNotReachable
- * at once; what the host did all the same shows when it is back.
+ * at once, and with HostCommunication when the host has forgotten it; what the host did all the
+ * same shows in its objects.
  *
  * The answer leaves only after the mirror shows what the call has done. Event-loop thread only.
  */

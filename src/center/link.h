@@ -48,6 +48,8 @@ struct link_listener {
 	 */
 	void (*up)(void *arg);
 	void (*down)(void *arg, const struct link_failure *why);
+	/* A task that is watched is not known to the host, or not any more. May be NULL. */
+	void (*task_gone)(void *arg, const struct value *task);
 	/* An event of the host's, each once, in order; key > link_set_last_event(). */
 	void (*event)(void *arg, const struct value *event);
 	void *arg;
@@ -102,8 +104,8 @@ void link_call(struct link *l, const struct value *self, uint16_t method, const 
 /* fn(arg) soon, after the inventory shows what calls that are already answered have changed. */
 void link_settle(struct link *l, void (*fn)(void *arg), void *arg);
 
-/* Shows the Task object, which the host may keep out of its lists; until the next link_open() or
- * link_unwatch_task(). */
+/* Shows the Task object in the inventory, or tells task_gone(), perhaps before it returns; until
+ * the next link_open() or link_unwatch_task(). No other task need be shown. */
 void link_watch_task(struct link *l, const struct value *task);
 void link_unwatch_task(struct link *l, const struct value *task);
 

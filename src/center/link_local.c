@@ -93,6 +93,14 @@ static void local_call(struct link *l, const struct value *self, uint16_t method
 	service_call(local->session, o, method, args, call_done, call);
 }
 
+/* What there is, is shown already. */
+static void local_watch_task(struct link *l, const struct value *task)
+{
+	if (inventory_find_ref(l->inventory, task) == NULL && l->listener.task_gone != NULL) {
+		l->listener.task_gone(l->listener.arg, task);
+	}
+}
+
 static void local_settle(struct link *l, void (*fn)(void *arg), void *arg)
 {
 	inventory_publish(l->inventory);
@@ -121,6 +129,7 @@ static const struct link_ops local_ops = {
 	.close = local_close,
 	.call = local_call,
 	.settle = local_settle,
+	.watch_task = local_watch_task,
 	.content = local_content,
 };
 

@@ -2,9 +2,9 @@
 /*
  * A host over the network.
  *
- * A connection goes through login, ContainerView, PropertyFilter, and then a waiting
- * WaitForUpdatesEx for as long as it lives; beside it run the calls of the manager's users, a
- * heartbeat, and the reading of events.
+ * A connection goes through login, ContainerView, ListView of tasks, PropertyFilter, and then a
+ * waiting WaitForUpdatesEx for as long as it lives; beside it run the calls of the manager's users,
+ * a heartbeat, and the reading of events.
  *
  * 1. A connection that is over (closed, lost) is `conn` no more: what its client still answers is
  *    ignored, and it is freed from a timer, as it may be the client's callback that ended it.
@@ -24,6 +24,7 @@
 #include "center/link_impl.h"
 #include "center/link_spec.h"
 #include "center/replica.h"
+#include "center/task_watch.h"
 #include "vim/client.h"
 
 LOG_MODULE("link");
@@ -49,15 +50,8 @@ struct connection {
 	const struct value *collector; /* of events; kept */
 	bool is_reading, read_again;
 	bool is_beating;
-	struct list watches; /* struct watch */
-};
-
-/* A task that is watched by a filter of its own. */
-struct watch {
-	struct list_node link;
-	struct connection *conn;
-	const struct value *task, *filter; /* kept; filter NULL: not answered yet */
-	bool is_over;
+	const struct value *view; /* of the host's entities; kept */
+	struct task_watch *watch; /* NULL: not there yet */
 };
 
 struct link_remote {
@@ -93,20 +87,11 @@ static struct link_remote *remote_of(const struct link *l)
 
 /* ---- the end of a connection ---- */
 
-static void watch_free(struct watch *w)
-{
-	list_remove(&w->link);
-	value_drop(w->task);
-	value_drop(w->filter);
-	free(w);
-}
-
 static void connection_free(struct connection *conn)
 {
 	client_free(conn->client); /* ends what is under way first */
-	list_each_safe (struct watch, w, &conn->watches, link) {
-		watch_free(w);
-	}
+	task_watch_free(conn->watch);
+	value_drop(conn->view);
 	value_drop(conn->collector);
 	free(conn->version);
 	free(conn);
@@ -347,7 +332,11 @@ static void beat(void *arg)
 	struct link_remote *r = arg;
 	struct connection *conn = r->conn;
 
-	if (conn == NULL || conn->is_beating) {
+	if (conn == NULL) {
+		return;
+	}
+	task_watch_check(conn->watch, r->base.inventory);
+	if (conn->is_beating) {
 		return;
 	}
 	struct arena *a = arena_new(0);
@@ -452,27 +441,62 @@ static void on_filter(void *arg, const struct client_answer *answer)
 	}
 }
 
-static void on_view(void *arg, const struct client_answer *answer)
+static void on_task_gone(void *arg, const struct value *task)
 {
 	struct connection *conn = arg;
+	struct link_remote *r = conn->owner;
 
+	if (r->conn == conn && r->base.listener.task_gone != NULL) {
+		r->base.listener.task_gone(r->base.listener.arg, task);
+	}
+}
+
+/* The reference that a call of the chain made; NULL: the connection is over. */
+static const struct value *made(struct connection *conn, const struct client_answer *answer)
+{
 	if (!chain_ok(conn, answer)) {
-		return;
+		return NULL;
 	}
 	if (answer->result == NULL || answer->result->kind != KIND_REF) {
 		remote_lost(conn, LINK_NO_HOST, "the host makes no views of its inventory");
+		return NULL;
+	}
+	return answer->result;
+}
+
+static void on_task_view(void *arg, const struct client_answer *answer)
+{
+	struct connection *conn = arg;
+	const struct value *view = made(conn, answer);
+
+	if (view == NULL) {
 		return;
 	}
 	const struct value *content = client_content(conn->client);
 	struct arena *a = arena_new(0);
 	struct value *args = value_new(a, schema_method(M_PropertyCollector_CreateFilter)->args);
+	conn->watch = task_watch_new(conn->client, view, on_task_gone, conn);
 	value_set(a, args, A_PropertyCollector_CreateFilter_spec,
-		  link_filter_spec(a, content, answer->result));
+		  link_filter_spec(a, content, conn->view, view));
 	value_set_bool(a, args, A_PropertyCollector_CreateFilter_partialUpdates, false);
 	client_call(conn->client, M_PropertyCollector_CreateFilter,
 		    value_get_value(content, F_ServiceContent_propertyCollector), args, on_filter,
 		    conn);
 	arena_free(a);
+}
+
+static void on_view(void *arg, const struct client_answer *answer)
+{
+	struct connection *conn = arg;
+	const struct value *view = made(conn, answer);
+
+	if (view == NULL) {
+		return;
+	}
+	conn->view = value_keep(view);
+	client_call(conn->client, M_ViewManager_CreateListView,
+		    value_get_value(client_content(conn->client), F_ServiceContent_viewManager),
+		    NULL, on_task_view, conn);
 }
 
 static void on_login(void *arg, const struct client_answer *answer)
@@ -490,9 +514,8 @@ static void on_login(void *arg, const struct client_answer *answer)
 		return;
 	}
 	if (!value_has(content, F_ServiceContent_viewManager) ||
-	    !value_has(content, F_ServiceContent_taskManager) ||
 	    !value_has(content, F_ServiceContent_eventManager)) {
-		remote_lost(conn, LINK_NO_HOST, "the host has no views, tasks or events");
+		remote_lost(conn, LINK_NO_HOST, "the host has no views or events");
 		return;
 	}
 	struct arena *a = arena_new(0);
@@ -518,7 +541,6 @@ static void remote_open(struct link *l)
 	struct connection *conn = mem_zalloc(sizeof(*conn));
 
 	conn->owner = r;
-	list_init(&conn->watches);
 	r->conn = conn;
 	conn->client = client_new(&config, &e);
 	if (conn->client == NULL) {
@@ -573,73 +595,16 @@ static void remote_call(struct link *l, const struct value *self, uint16_t metho
 			   CALL_MS);
 }
 
-/* ---- tasks that the host does not list ---- */
-
-static void on_destroyed(void *arg, const struct client_answer *answer)
-{
-	(void)arg;
-	(void)answer;
-}
-
-static void watch_end(struct watch *w)
-{
-	struct connection *conn = w->conn;
-	struct inventory *inv = conn->owner->base.inventory;
-	struct object *o = inventory_find_ref(inv, w->task);
-
-	client_call(conn->client, M_PropertyFilter_DestroyPropertyFilter, w->filter, NULL,
-		    on_destroyed, NULL);
-	if (o != NULL && conn == conn->owner->conn) {
-		inventory_remove(o);
-	}
-	watch_free(w);
-}
-
-static void on_watched(void *arg, const struct client_answer *answer)
-{
-	struct watch *w = arg;
-
-	if (answer->result == NULL || answer->result->kind != KIND_REF) {
-		watch_free(w);
-		return;
-	}
-	w->filter = value_keep(answer->result);
-	if (w->is_over) {
-		watch_end(w);
-	}
-}
+/* ---- tasks ---- */
 
 static void remote_watch_task(struct link *l, const struct value *task)
 {
-	struct connection *conn = remote_of(l)->conn;
-	struct arena *a = arena_new(0);
-	struct value *args = value_new(a, schema_method(M_PropertyCollector_CreateFilter)->args);
-	struct watch *w = mem_zalloc(sizeof(*w));
-
-	w->conn = conn;
-	w->task = value_keep(task);
-	list_push_back(&conn->watches, &w->link);
-	value_set(a, args, A_PropertyCollector_CreateFilter_spec, link_task_spec(a, task));
-	value_set_bool(a, args, A_PropertyCollector_CreateFilter_partialUpdates, false);
-	client_call(
-		conn->client, M_PropertyCollector_CreateFilter,
-		value_get_value(client_content(conn->client), F_ServiceContent_propertyCollector),
-		args, on_watched, w);
-	arena_free(a);
+	task_watch_add(remote_of(l)->conn->watch, task);
 }
 
 static void remote_unwatch_task(struct link *l, const struct value *task)
 {
-	list_each_safe (struct watch, w, &remote_of(l)->conn->watches, link) {
-		if (w->task != task) {
-			continue;
-		}
-		w->is_over = true;
-		if (w->filter != NULL) {
-			watch_end(w);
-		}
-		return;
-	}
+	task_watch_drop(remote_of(l)->conn->watch, task);
 }
 
 static void settle_timeout(void *arg)

@@ -134,37 +134,21 @@ static struct value *below_entities(struct arena *a)
 }
 
 struct value *link_filter_spec(struct arena *a, const struct value *content,
-			       const struct value *view)
+			       const struct value *view, const struct value *task_view)
 {
 	struct value *spec = value_new(a, T_PropertyFilterSpec);
 	struct value *objects = value_new_array(a, T_ObjectSpec);
 	struct value *in_view = value_new_array(a, T_SelectionSpec);
-	struct value *tasks = value_new_array(a, T_SelectionSpec);
+	struct value *in_task_view = value_new_array(a, T_SelectionSpec);
 
 	value_push(a, in_view, traversal(a, T_ContainerView, "view", below_entities(a)));
 	value_push(a, objects, object_spec(a, view, true, in_view));
-	value_push(a, tasks, traversal(a, T_TaskManager, "recentTask", NULL));
-	value_push(a, objects,
-		   object_spec(a, value_get_value(content, F_ServiceContent_taskManager), true,
-			       tasks));
+	value_push(a, in_task_view, traversal(a, T_ListView, "view", NULL));
+	value_push(a, objects, object_spec(a, task_view, true, in_task_view));
 	value_push(a, objects,
 		   object_spec(a, value_get_value(content, F_ServiceContent_eventManager), false,
 			       NULL));
 	value_set(a, spec, F_PropertyFilterSpec_objectSet, objects);
 	value_set(a, spec, F_PropertyFilterSpec_propSet, prop_sets(a));
-	return spec;
-}
-
-struct value *link_task_spec(struct arena *a, const struct value *task)
-{
-	static const char *const info[] = { "info" };
-	struct value *spec = value_new(a, T_PropertyFilterSpec);
-	struct value *objects = value_new_array(a, T_ObjectSpec);
-	struct value *sets = value_new_array(a, T_PropertySpec);
-
-	value_push(a, objects, object_spec(a, task, false, NULL));
-	add_type(a, sets, T_Task, info, ARRAY_LEN(info));
-	value_set(a, spec, F_PropertyFilterSpec_objectSet, objects);
-	value_set(a, spec, F_PropertyFilterSpec_propSet, sets);
 	return spec;
 }

@@ -9,9 +9,6 @@
 extern const int link_managers[];
 
 /* PropertyFilterSpec; `content` is the host's ServiceContent, `view` a ContainerView of everything
- * below its root folder. */
+ * below its root folder, `task_view` a ListView of the tasks that are to be told of. */
 struct value *link_filter_spec(struct arena *a, const struct value *content,
-			       const struct value *view);
-
-/* The same for one task. */
-struct value *link_task_spec(struct arena *a, const struct value *task);
+			       const struct value *view, const struct value *task_view);

@@ -168,6 +168,13 @@ static void on_down(void *arg, const struct link_failure *why)
 	retry_later(m);
 }
 
+static void on_task_gone(void *arg, const struct value *task)
+{
+	struct member *m = arg;
+
+	remote_task_gone(&m->mirror, task);
+}
+
 static void on_retry(void *arg)
 {
 	struct member *m = arg;
@@ -248,7 +255,11 @@ void member_free(struct member *m)
 static struct link_listener listener(struct member *m)
 {
 	return (struct link_listener){
-		.up = on_up, .down = on_down, .event = member_event, .arg = m
+		.up = on_up,
+		.down = on_down,
+		.task_gone = on_task_gone,
+		.event = member_event,
+		.arg = m,
 	};
 }
 

@@ -10,15 +10,12 @@ struct remote_task {
 	struct mirror *m;
 	const struct value *remote; /* kept reference */
 	struct remote_task_listener listener;
-	bool is_watched; /* the host does not list it */
 };
 
 static void end(struct remote_task *t, const struct value *info, const char *text)
 {
 	map64_remove(&t->m->tasks, (uint64_t)(uintptr_t)t->remote);
-	if (t->is_watched) {
-		link_unwatch_task(t->m->member->link, t->remote);
-	}
+	link_unwatch_task(t->m->member->link, t->remote);
 	t->listener.ended(t->listener.arg, info, text);
 	value_drop(t->remote);
 	free(t);
@@ -41,43 +38,27 @@ static void look(struct remote_task *t, struct object *o)
 	}
 }
 
-struct missing {
-	struct mirror *m;
-	const struct value *remote; /* kept */
-};
-
-/* By now it would be seen if the host listed it. */
-static void look_again(void *arg)
-{
-	struct missing *x = arg;
-	struct remote_task *t = map64_get(&x->m->tasks, (uint64_t)(uintptr_t)x->remote);
-
-	if (t != NULL && inventory_find_ref(x->m->source, x->remote) == NULL) {
-		t->is_watched = true;
-		link_watch_task(x->m->member->link, x->remote);
-	}
-	value_drop(x->remote);
-	free(x);
-}
-
 void remote_task_follow(struct mirror *m, const struct value *remote,
 			const struct remote_task_listener *listener)
 {
-	struct remote_task *t = mem_zalloc(sizeof(*t));
+	const struct value *kept = value_keep(remote);
 
-	t->m = m;
-	t->remote = value_keep(remote);
-	t->listener = *listener;
-	map64_set(&m->tasks, (uint64_t)(uintptr_t)t->remote, t);
-	struct object *o = m->source == NULL ? NULL : inventory_find_ref(m->source, t->remote);
-	if (o != NULL) {
-		look(t, o);
+	if (map64_has(&m->tasks, (uint64_t)(uintptr_t)kept)) {
+		value_drop(kept);
+		listener->ended(listener->arg, NULL, "the host names a task that it named before");
 		return;
 	}
-	struct missing *x = mem_zalloc(sizeof(*x));
-	x->m = m;
-	x->remote = value_hold(t->remote);
-	link_settle(m->member->link, look_again, x);
+	struct remote_task *t = mem_zalloc(sizeof(*t));
+	t->m = m;
+	t->remote = kept;
+	t->listener = *listener;
+	map64_set(&m->tasks, (uint64_t)(uintptr_t)kept, t);
+	struct object *o = m->source == NULL ? NULL : inventory_find_ref(m->source, kept);
+	if (o != NULL) {
+		look(t, o);
+	} else {
+		link_watch_task(m->member->link, kept);
+	}
 }
 
 void remote_task_changed(struct mirror *m, struct object *task)
@@ -91,6 +72,15 @@ void remote_task_changed(struct mirror *m, struct object *task)
 		end(t, NULL, "the host has forgotten the task");
 	} else {
 		look(t, task);
+	}
+}
+
+void remote_task_gone(struct mirror *m, const struct value *remote)
+{
+	struct remote_task *t = map64_get(&m->tasks, (uint64_t)(uintptr_t)remote);
+
+	if (t != NULL) {
+		end(t, NULL, "the host has forgotten the task");
 	}
 }
 
