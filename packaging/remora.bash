@@ -29,12 +29,12 @@ _remora()
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 	elif [ "${COMP_WORDS[1]}" = simulate ]; then
-		if [ "$before" = -E ]; then
+		if [[ $before == -E || $before == --tlscert || $before == --tlskey ]]; then
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")
 			return
 		fi
 		words="--esx --dc --cluster --host --standalone-host --vm --ds --pool --app --folder
-			--pg --autostart=false --tls=false --username --password --listen
+			--pg --autostart=false --tls=false --tlscert --tlskey --username --password --listen
 			--log-level -E"
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -50,7 +50,7 @@ struct simulate {
 
 /* ---- where to listen ---- */
 
-/* "127.0.0.1:8989", "[::1]:0", ":8989", "localhost"; an address left out is the loopback's. */
+/* "127.0.0.1:8989", "[::1]:0", ":8989", "localhost". */
 static bool listen_split(const char *text, char *host, size_t size, uint16_t *port, struct error *e)
 {
 	const char *end = text[0] == '[' ? strchr(text, ']') : strrchr(text, ':');
@@ -83,7 +83,8 @@ static bool listen_read(struct simulate *s, struct error *e)
 	if (!listen_split(s->options.listen, name, sizeof(name), &s->port, e)) {
 		return false;
 	}
-	int rc = getaddrinfo(name[0] == '\0' ? "127.0.0.1" : name, NULL, &hints, &found);
+	/* An address left out stands for all, as where this form comes from. */
+	int rc = getaddrinfo(name[0] == '\0' ? "0.0.0.0" : name, NULL, &hints, &found);
 	if (rc == 0) {
 		rc = getnameinfo(found->ai_addr, found->ai_addrlen, s->address, sizeof(s->address),
 				 NULL, 0, NI_NUMERICHOST);
@@ -98,7 +99,7 @@ static bool esx_begin(struct simulate *s, struct error *e)
 {
 	struct simulate_host_config config = {
 		.name = "localhost.localdomain",
-		.identity = "simulate/localhost.localdomain",
+		.uuid = "e88d4d56-9f1e-3ea1-71fa-13a8e1a7fd70",
 		.address = s->address,
 		.admin = s->options.username,
 	};
@@ -144,7 +145,9 @@ static void folder_remove(const char *folder)
 
 static bool listen_begin(struct simulate *s, const char *folder, struct error *e)
 {
-	char *cert = mem_printf("%s/cert.pem", folder), *key = mem_printf("%s/key.pem", folder);
+	bool given = s->options.tls_cert != NULL;
+	char *cert = given ? mem_strdup(s->options.tls_cert) : mem_printf("%s/cert.pem", folder);
+	char *key = given ? mem_strdup(s->options.tls_key) : mem_printf("%s/key.pem", folder);
 	struct certificate_config certificate = {
 		.cert_path = cert,
 		.key_path = key,
@@ -162,7 +165,7 @@ static bool listen_begin(struct simulate *s, const char *folder, struct error *e
 		.sessions = api_of(s)->sessions,
 	};
 
-	if (!s->options.tls || certificate_ensure(&certificate, e)) {
+	if (!s->options.tls || given || certificate_ensure(&certificate, e)) {
 		s->server = server_new(&config, e);
 	}
 	if (s->server != NULL) {
@@ -285,9 +288,8 @@ int command_simulate(int argc, char **argv)
 	uv_loop_init(&s.loop);
 	signals_begin(&s);
 	s.ground.loop = &s.loop;
-	s.ground.n_datastores = s.options.ds;
-	bool ok = simulate_ground_init(&s.ground, s.options.username, s.options.password, &e) &&
-		  model_begin(&s, &e) && server_begin(&s, &e) && announce_begin(&s, &e);
+	bool ok = simulate_ground_init(&s.ground, &s.options, &e) && model_begin(&s, &e) &&
+		  server_begin(&s, &e) && announce_begin(&s, &e);
 	if (ok) {
 		uv_run(&s.loop, UV_RUN_DEFAULT);
 	} else {

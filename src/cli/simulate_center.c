@@ -77,10 +77,8 @@ static struct part *part_new(struct site *site, const char *name, struct object 
 			     struct error *e)
 {
 	struct simulate_center *s = site->s;
-	char *identity = mem_printf("simulate/%s", name);
 	struct simulate_host_config config = {
 		.name = name,
-		.identity = identity,
 		.address = s->address,
 		.storage = site->storage,
 	};
@@ -88,7 +86,6 @@ static struct part *part_new(struct site *site, const char *name, struct object 
 
 	list_push_back(&s->parts, &p->link);
 	p->host = simulate_host_new(s->ground, &config, e);
-	free(identity);
 	if (p->host == NULL || !host_start(p->host->host, e)) {
 		return NULL;
 	}

@@ -77,9 +77,10 @@ static void hardware_fill(struct hardware *hw)
 	text_set(hw->system.bios_date, sizeof(hw->system.bios_date), "2024-01-01");
 }
 
-bool simulate_ground_init(struct simulate_ground *g, const char *username, const char *password,
+bool simulate_ground_init(struct simulate_ground *g, const struct simulate_options *o,
 			  struct error *e)
 {
+	g->n_datastores = o->ds;
 	hardware_fill(&g->hardware);
 	g->driver = driver_sim_new(g->loop, clock_real(), 0);
 	g->users = user_store_open(NULL, e);
@@ -87,7 +88,10 @@ bool simulate_ground_init(struct simulate_ground *g, const char *username, const
 		return false;
 	}
 	user_store_set_cheap(g->users);
-	return user_set(g->users, username, password, "Administrator", e);
+	if (o->open) {
+		user_store_set_open(g->users, o->username);
+	}
+	return user_set(g->users, o->username, o->password, "Administrator", e);
 }
 
 void simulate_ground_fini(struct simulate_ground *g)
@@ -101,10 +105,15 @@ void simulate_ground_fini(struct simulate_ground *g)
 
 static void node_fill(struct node *n, const struct simulate_host_config *c)
 {
-	struct uuid uuid = uuid_from_name(c->identity);
+	struct uuid uuid;
 
 	*n = (struct node){ .role = NODE_SERVER, .cpus = HOST_CPUS, .memory_mib = HOST_MEMORY_MIB };
-	uuid_format(&uuid, n->uuid);
+	if (c->uuid != NULL) {
+		text_set(n->uuid, sizeof(n->uuid), c->uuid);
+	} else {
+		vm_simulated_uuid(c->name, &uuid);
+		uuid_format(&uuid, n->uuid);
+	}
 	text_set(n->name, sizeof(n->name), c->name);
 	text_set(n->address, sizeof(n->address), c->address);
 }
@@ -139,7 +148,7 @@ static bool api_begin(struct simulate_host *h, const struct simulate_ground *g,
 static bool host_begin(struct simulate_host *h, const struct simulate_ground *g,
 		       const struct simulate_host_config *c, const struct node *n, struct error *e)
 {
-	const char **names = mem_calloc(g->n_datastores, sizeof(*names));
+	const char **names = mem_calloc(g->n_datastores + 1, sizeof(*names));
 	struct host_config config = {
 		.loop = g->loop,
 		.clock = clock_real(),

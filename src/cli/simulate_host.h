@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "cli/simulate_options.h"
 #include "host/host.h"
 #include "vim/account.h"
 #include "vim/api.h"
@@ -25,8 +26,8 @@ struct simulate_ground {
 	uint32_t n_datastores;	  /* LocalDS_0 and so on, of each host */
 };
 
-/* `username` may log in with `password`; loop set before. */
-bool simulate_ground_init(struct simulate_ground *g, const char *username, const char *password,
+/* Loop set before; the options outlive it. */
+bool simulate_ground_init(struct simulate_ground *g, const struct simulate_options *o,
 			  struct error *e);
 void simulate_ground_fini(struct simulate_ground *g);
 
@@ -40,7 +41,7 @@ struct simulate_host {
 
 struct simulate_host_config {
 	const char *name;
-	const char *identity; /* text that its UUID comes from */
+	const char *uuid; /* NULL: the name's, see vm_simulated_uuid() */
 	const char *address;
 	const char *admin;		   /* who may do everything; NULL: nobody logs in */
 	struct simulated_storage *storage; /* NULL: its own */

@@ -16,8 +16,10 @@ struct simulate_options {
 	 * host, and per cluster (resource pool or vApp of it). */
 	uint32_t dc, cluster, host, standalone_host, vm, ds, pool, app, folder, pg;
 	const char *username, *password;
-	const char *listen; /* "ADDR:PORT"; port 0: any */
-	const char *env;    /* file for the export line; "-": standard output */
+	bool open;			/* everybody else may log in as well */
+	const char *tls_cert, *tls_key; /* files; NULL: made for this run */
+	const char *listen;		/* "ADDR:PORT"; port 0: any */
+	const char *env;		/* file for the export line; "-": standard output */
 	const char *log_level;
 	bool help;
 };

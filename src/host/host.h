@@ -66,7 +66,7 @@ struct host_config {
 	 * their folders beneath `state` or, without one, in a temporary place when somebody looks.
 	 */
 	const char *const *datastores;
-	size_t n_datastores; /* 0: "datastore1" */
+	size_t n_datastores; /* those of `datastores`; where that is NULL: "datastore1" */
 	/* Of a simulated host: what it shares with others; borrowed for the host's life. NULL: its
 	 * datastores are its own. */
 	struct simulated_storage *storage;

@@ -469,8 +469,8 @@ static bool list_load(struct host *h, struct json_object *doc, struct error *e)
 static bool list_make(struct host *h, const struct host_config *c, struct error *e)
 {
 	static const char *const one[] = { "datastore1" };
-	const char *const *names = c->n_datastores == 0 ? one : c->datastores;
-	size_t n = c->n_datastores == 0 ? 1 : c->n_datastores;
+	const char *const *names = c->datastores == NULL ? one : c->datastores;
+	size_t n = c->datastores == NULL ? 1 : c->n_datastores;
 
 	for (size_t i = 0; i < n; i++) {
 		char *folder = h->state == NULL

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/uuid.h"
 #include "host/host.h"
 #include "host/vm_config.h"
 
@@ -61,3 +62,7 @@ struct vm_simulated {
 /* Adds all or, where the spec does not fit (`r` says why), none. Their ids count on from the last
  * VM's. Events are not posted. */
 bool vm_add_simulated(struct host *h, const struct vm_simulated *what, struct vm_refusal *r);
+
+/* What scripts expect of simulated hosts (their names) and VMs (their paths): the UUID of version 5
+ * of the text in the namespace of OIDs (RFC 4122 §4.3, appendix C). */
+void vm_simulated_uuid(const char *text, struct uuid *out);

@@ -96,8 +96,7 @@ static const struct value *default_spec(struct host *h, const struct value *netw
 
 /* ---- identities ---- */
 
-/* Version 5 of the text in the namespace of OIDs (RFC 4122 §4.3, appendix C). */
-static void uuid_of(const char *text, struct uuid *out)
+void vm_simulated_uuid(const char *text, struct uuid *out)
 {
 	static const uint8_t oids[] = { 0x6b, 0xa7, 0xb8, 0x12, 0x9d, 0xad, 0x11, 0xd1,
 					0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8 };
@@ -124,8 +123,8 @@ static void identify(struct arena *a, struct value *config, const char *path, st
 	for (char *p = capitals; *p != '\0'; p++) {
 		*p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
 	}
-	uuid_of(path, uuid);
-	uuid_of(capitals, &instance);
+	vm_simulated_uuid(path, uuid);
+	vm_simulated_uuid(capitals, &instance);
 	uuid_format(uuid, text);
 	value_set_str(a, config, CONFIG(uuid), text);
 	uuid_format(&instance, text);

@@ -60,9 +60,10 @@ struct permission_vec authorization_copy(const struct authorization *a)
 
 struct principal principal_of(const struct user_store *users, const char *user)
 {
-	const struct user *u = user_find(users, user);
+	const struct user *u = user_behind(users, user);
 
-	return (struct principal){ .name = user, .groups = u == NULL ? NULL : u->groups };
+	return (struct principal){ .name = u == NULL ? user : u->name,
+				   .groups = u == NULL ? NULL : u->groups };
 }
 
 /* ---- which roles count ---- */

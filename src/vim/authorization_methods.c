@@ -199,7 +199,7 @@ static void merge_permissions(struct call *c)
 static bool principal_exists(const struct user_store *users, const char *name, bool is_group)
 {
 	if (!is_group) {
-		return user_find(users, name) != NULL;
+		return user_behind(users, name) != NULL;
 	}
 	for (size_t i = 0; i < user_count(users); i++) {
 		for (char **g = user_at(users, i)->groups; g != NULL && *g != NULL; g++) {

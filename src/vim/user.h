@@ -25,7 +25,12 @@ void user_store_free(struct user_store *s);
 /* From now on hashing costs next to nothing, in time and memory: for simulators, whose passwords
  * protect nothing. */
 void user_store_set_cheap(struct user_store *s);
+/* From now on every name opens, with every password that is not empty: for simulators. Who has no
+ * account stands for `name`. */
+void user_store_set_open(struct user_store *s, const char *name);
 const struct user *user_find(const struct user_store *s, const char *name);
+/* Whose rights a name has: its own account or, in an open store, the one it stands for. */
+const struct user *user_behind(const struct user_store *s, const char *name);
 size_t user_count(const struct user_store *s);
 const struct user *user_at(const struct user_store *s, size_t i);
 /* Adds or changes a user; NULL password or description: stays as it is (a new user needs a

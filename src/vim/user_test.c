@@ -327,6 +327,26 @@ static void sessions_are_bounded(void **state)
 	session_idle(s);
 }
 
+static void an_open_store_lets_everybody_in(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	assert_true(user_set(f->users, "root", "secret", NULL, &e));
+	user_store_set_open(f->users, "root");
+	assert_true(verify(f, "root", "secret"));
+	assert_true(verify(f, "root", "other"));
+	assert_true(verify(f, "anybody@anywhere", "x"));
+	assert_false(verify(f, "anybody", ""));
+	assert_false(verify(f, "", "x"));
+	assert_false(verify(f, "a\nb", "x"));
+	assert_string_equal(user_behind(f->users, "anybody")->name, "root");
+	assert_null(user_find(f->users, "anybody"));
+	struct session *s = session_begin(f->sessions, "anybody", "1", &e);
+	assert_true(session_may_all(s));
+	assert_string_equal(session_user(s), "anybody");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(permissions_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(accounts_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_open_store_lets_everybody_in, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("user", tests, NULL, NULL);

@@ -5,12 +5,14 @@ with it."""
 import os
 import re
 import signal
+import ssl
 import stat
 import subprocess
 import threading
+from urllib.parse import quote
 
 import pytest
-from daemon import Simulator, build_folder, program, wait_until
+from daemon import Simulator, build_folder, program, thumbprint, wait_until
 from govc import Govc, Refused, table
 from vmomi import Disconnect, collect, connect, find, vim, wait_for_task
 
@@ -26,6 +28,7 @@ MODELS = [
     ["-standalone-host", "0"],
     ["-cluster", "0", "-standalone-host", "3"],
     ["-pg", "0"],
+    ["-ds", "0", "-vm", "0"],
     ["-dc", "2", "-folder", "2", "-pool", "1", "-app", "1", "-cluster", "2", "-ds", "2", "-pg", "2",
      "-host", "2", "-standalone-host", "2", "-vm", "3"],
 ]
@@ -82,14 +85,20 @@ def machines(govc):
     return found
 
 
+def hosts(govc):
+    """What scripts find hosts by."""
+    return {path: [govc.get(path, name) for name in ("summary.config.name", "hardware.systemInfo.uuid",
+                                                     "runtime.connectionState")]
+            for path in govc.lines("find", "/", "-type", "h")}
+
+
 @pytest.mark.parametrize("options", MODELS, ids=" ".join)
 def test_inventory_is_vcsims(rig, options):
     with Vcsim(rig.folder, options) as url:
         theirs = Govc(url, "user", "pass", rig.folder)
-        expected, expected_machines = inventory(theirs), machines(theirs)
+        expected = inventory(theirs), machines(theirs), hosts(theirs)
     ours = govc_of(rig, rig.simulator(*options))
-    assert inventory(ours) == expected
-    assert machines(ours) == expected_machines
+    assert (inventory(ours), machines(ours), hosts(ours)) == expected
 
 
 def test_machines_of_a_cluster_are_dealt_out(rig):
@@ -110,7 +119,8 @@ def test_autostart_can_be_refused(rig):
 
 
 def test_both_forms_of_options(rig):
-    for options in (["-esx", "-vm", "3"], ["--esx", "--vm=3"], ["-esx=true", "--vm", "3"]):
+    for options in (["-esx", "-vm", "3"], ["--esx", "--vm=3"], ["-esx=true", "--vm", "3"],
+                    ["-esx=T", "-vm=3", "-trace=false", "-pod", "0", "-load="]):
         simulator = rig.simulator(*options)
         assert len(govc_of(rig, simulator).lines("find", "/", "-type", "m")) == 3
         assert simulator.stop() == 0
@@ -118,7 +128,9 @@ def test_both_forms_of_options(rig):
 
 @pytest.mark.parametrize("options", [["--vm", "-1"], ["--vm"], ["--dc", "x"], ["--nonsense"],
                                      ["word"], ["--esx=perhaps"], ["--listen", "256.0.0.1:1"],
-                                     ["--listen", "127.0.0.1:99999"], ["--log-level", "=="]])
+                                     ["--listen", "127.0.0.1:99999"], ["--log-level", "=="],
+                                     ["--ds", "0"], ["--tlscert", "cert.pem"], ["-pod", "1"],
+                                     ["-load", "folder"], ["-trace"], ["-api-version", "6.5"]])
 def test_bad_options_are_refused(options):
     done = subprocess.run([program("remora"), "simulate", *options], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=20, check=False)
@@ -202,22 +214,47 @@ def test_an_unwritable_file_is_told(rig):
 
 # ---- who may log in ----
 
+def may_log_in(rig, simulator, user, password):
+    try:
+        return bool(Govc(simulator.url, user, password, rig.folder)("ls"))
+    except Refused as refused:
+        assert re.search("incorrect user name or password|[Ll]ogin", str(refused))
+        return False
+
+
 @pytest.mark.parametrize("options", [[], ["-esx"]], ids=["center", "esx"])
-def test_logins(rig, options):
+def test_everybody_may_log_in(rig, options):
     simulator = rig.simulator(*options)
-    assert govc_of(rig, simulator)("ls")
-    for user, password in (("user", "word"), ("other", "pass"), ("user", "")):
-        with pytest.raises(Refused, match="incorrect user name or password|InvalidLogin|[Ll]ogin"):
-            Govc(simulator.url, user, password, rig.folder)("ls")
+    for user, password in (("user", "pass"), ("user", "word"), ("admin@vsphere.local", "x")):
+        assert may_log_in(rig, simulator, user, password)
+    assert not may_log_in(rig, simulator, "user", "")
+    govc = Govc(simulator.url, "other", "any", rig.folder)
+    govc("vm.power", "-off", govc.lines("find", "/", "-type", "m")[0])
+    assert govc.json("session.ls")["CurrentSession"]["UserName"] == "other"
 
 
-def test_logins_by_choice(rig):
-    simulator = rig.simulator("--username", "a@b", "--password", "p:/ q")
-    with pytest.raises(Refused):
-        govc_of(rig, simulator)("ls")
-    assert Govc(simulator.url, "a@b", "p:/ q", rig.folder)("ls")
+@pytest.mark.parametrize("options, user, password", [
+    (["--username", "a@b", "--password", "p:/ q"], "a@b", "p:/ q"),
+    (["-username", "bob"], "bob", "pass"),
+    (["-password", "secret", "-esx"], "user", "secret")])
+def test_logins_by_choice(rig, options, user, password):
+    simulator = rig.simulator(*options)
+    assert may_log_in(rig, simulator, user, password)
+    for other in (("user", "pass"), (user, "wrong"), ("other", password)):
+        assert not may_log_in(rig, simulator, *other)
     with open(simulator.env_file, encoding="ascii") as file:
-        assert "//a%40b:p%3A%2F%20q@" in file.read()
+        assert f"//{quote(user, '')}:{quote(password, '')}@" in file.read()
+
+
+def test_a_certificate_of_ones_own(rig):
+    cert, key = rig.path("cert.pem"), rig.path("key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
+                    "-out", cert, "-subj", "/CN=mine", "-days", "2"], check=True,
+                   capture_output=True, timeout=60)
+    simulator = rig.simulator("-esx", "-tlscert", cert, "-tlskey", key)
+    with open(cert, encoding="ascii") as file:
+        assert thumbprint(ssl.PEM_cert_to_DER_cert(file.read())) == simulator.thumbprint()
+    assert os.path.exists(key)
 
 
 # ---- what can be done ----
