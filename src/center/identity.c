@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/number.h"
 #include "base/uuid.h"
 
 enum {
@@ -108,30 +108,16 @@ bool identity_load_or_make(const char *state, struct identity *out, struct error
 
 bool identity_set_listen(struct identity *i, const char *text, struct error *e)
 {
-	bool has_bracket = text[0] == '[';
-	const char *from = has_bracket ? text + 1 : text;
-	const char *end = strchr(from, has_bracket ? ']' : ':');
-	const char *port = end;
-	uint64_t number;
+	char address[sizeof(i->address)];
+	uint16_t port = i->port;
 
-	if (has_bracket && end == NULL) {
-		return error_set(e, ERROR_INVALID, "\"%s\" does not close its bracket", text);
+	if (!address_split(text, address, sizeof(address), &port, e)) {
+		return false;
 	}
-	if (has_bracket) {
-		port = end[1] == '\0' ? NULL : end + 1;
+	if (address[0] == '\0') {
+		return error_set(e, ERROR_INVALID, "\"%.100s\" has no address", text);
 	}
-	size_t len = end == NULL ? strlen(from) : (size_t)(end - from);
-	if (len == 0 || len >= sizeof(i->address)) {
-		return error_set(e, ERROR_INVALID, "\"%s\" has no address", text);
-	}
-	if (port != NULL) {
-		if (*port != ':' || !number_u64(port + 1, &number) || number > UINT16_MAX) {
-			return error_set(e, ERROR_INVALID, "\"%s\" has no port after its address",
-					 text);
-		}
-		i->port = (uint16_t)number;
-	}
-	memcpy(i->address, from, len);
-	i->address[len] = '\0';
+	memcpy(i->address, address, sizeof(address));
+	i->port = port;
 	return true;
 }

@@ -6,17 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mainloop.h"
 #include "base/mem.h"
-#include "base/number.h"
-#include "base/timer.h"
 #include "cli/command.h"
 #include "cli/simulate_announce.h"
 #include "cli/simulate_center.h"
@@ -29,13 +28,12 @@
 LOG_MODULE("simulate");
 
 enum {
-	STOP_POLL_MS = 20,
-	STOP_LIMIT_MS = 5000,
+	PORT_DEFAULT = 8989
 };
 
 struct simulate {
 	struct simulate_options options;
-	uv_loop_t loop;
+	struct mainloop mainloop;
 	char address[64]; /* numeric */
 	uint16_t port;
 	struct simulate_ground ground;
@@ -43,44 +41,17 @@ struct simulate {
 	struct simulate_center *center;
 	struct server *server;
 	struct announce *announce;
-	uv_signal_t signals[2];
-	struct timer *stopping;
-	int64_t stop_by_us;
 };
 
 /* ---- where to listen ---- */
-
-/* "127.0.0.1:8989", "[::1]:0", ":8989", "localhost". */
-static bool listen_split(const char *text, char *host, size_t size, uint16_t *port, struct error *e)
-{
-	const char *end = text[0] == '[' ? strchr(text, ']') : strrchr(text, ':');
-	uint64_t number = 8989;
-
-	if (text[0] == '[' && end == NULL) {
-		return error_set(e, ERROR_INVALID, "\"%s\": the bracket is not closed", text);
-	}
-	const char *from = text[0] == '[' ? text + 1 : text;
-	size_t n = end == NULL ? strlen(from) : (size_t)(end - from);
-	const char *colon = end != NULL && *end == ']' ? end + 1 : end;
-	if (n >= size) {
-		return error_set(e, ERROR_INVALID, "\"%.80s\" is no address", text);
-	}
-	if (colon != NULL && *colon != '\0' &&
-	    (*colon != ':' || !number_u64(colon + 1, &number) || number > UINT16_MAX)) {
-		return error_set(e, ERROR_INVALID, "\"%s\": no port from 0 to 65535", text);
-	}
-	memcpy(host, from, n);
-	host[n] = '\0';
-	*port = (uint16_t)number;
-	return true;
-}
 
 static bool listen_read(struct simulate *s, struct error *e)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
 	char name[256];
 
-	if (!listen_split(s->options.listen, name, sizeof(name), &s->port, e)) {
+	s->port = PORT_DEFAULT;
+	if (!address_split(s->options.listen, name, sizeof(name), &s->port, e)) {
 		return false;
 	}
 	/* An address left out stands for all, as where this form comes from. */
@@ -127,8 +98,10 @@ static struct api *api_of(const struct simulate *s)
 	return s->esx != NULL ? s->esx->api : simulate_center_api(s->center);
 }
 
-static bool is_busy(const struct simulate *s)
+static bool is_busy(void *arg)
 {
+	const struct simulate *s = arg;
+
 	return s->esx != NULL ? host_is_busy(s->esx->host) : simulate_center_is_busy(s->center);
 }
 
@@ -155,7 +128,7 @@ static bool listen_begin(struct simulate *s, const char *folder, struct error *e
 		.address = s->address,
 	};
 	struct server_config config = {
-		.loop = &s->loop,
+		.loop = &s->mainloop.loop,
 		.address = s->address,
 		.port = s->port,
 		.cert_path = cert,
@@ -201,7 +174,7 @@ static bool announce_begin(struct simulate *s, struct error *e)
 {
 	bool any = strcmp(s->address, "0.0.0.0") == 0 || strcmp(s->address, "::") == 0;
 	struct announce_config config = {
-		.loop = &s->loop,
+		.loop = &s->mainloop.loop,
 		.path = s->options.env,
 		.scheme = s->options.tls ? "https" : "http",
 		.username = s->options.username,
@@ -216,43 +189,13 @@ static bool announce_begin(struct simulate *s, struct error *e)
 
 /* ---- stopping ---- */
 
-static void stop_look(void *arg)
+static void on_stop(void *arg, int signal)
 {
 	struct simulate *s = arg;
 
-	if (is_busy(s) && clock_mono_us(clock_real()) < s->stop_by_us) {
-		return;
-	}
-	timer_stop(s->stopping);
-	uv_stop(&s->loop);
-}
-
-static void on_signal(uv_signal_t *signal, int number)
-{
-	struct simulate *s = signal->data;
-
-	(void)number;
-	if (s->stopping != NULL) {
-		uv_stop(&s->loop);
-		return;
-	}
+	(void)signal;
 	server_free(s->server);
 	s->server = NULL;
-	s->stop_by_us = clock_mono_us(clock_real()) + STOP_LIMIT_MS * INT64_C(1000);
-	s->stopping = timer_new(&s->loop, clock_real(), stop_look, s);
-	timer_start(s->stopping, 0, STOP_POLL_MS);
-}
-
-static void signals_begin(struct simulate *s)
-{
-	static const int numbers[] = { SIGTERM, SIGINT };
-
-	signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		uv_signal_init(&s->loop, &s->signals[i]);
-		s->signals[i].data = s;
-		uv_signal_start(&s->signals[i], on_signal, numbers[i]);
-	}
 }
 
 static void simulate_end(struct simulate *s)
@@ -262,17 +205,12 @@ static void simulate_end(struct simulate *s)
 	simulate_host_free(s->esx);
 	simulate_center_free(s->center);
 	simulate_ground_fini(&s->ground);
-	timer_free(s->stopping);
-	for (size_t i = 0; i < ARRAY_LEN(s->signals); i++) {
-		uv_close((uv_handle_t *)&s->signals[i], NULL);
-	}
-	uv_run(&s->loop, UV_RUN_NOWAIT);
-	uv_run(&s->loop, UV_RUN_NOWAIT);
-	uv_loop_close(&s->loop);
+	mainloop_fini(&s->mainloop);
 }
 
 int command_simulate(int argc, char **argv)
 {
+	static const struct mainloop_hooks hooks = { .stop = on_stop, .is_busy = is_busy };
 	struct simulate s = { 0 };
 	struct error e = { 0 };
 
@@ -285,13 +223,13 @@ int command_simulate(int argc, char **argv)
 		simulate_options_help();
 		return 0;
 	}
-	uv_loop_init(&s.loop);
-	signals_begin(&s);
-	s.ground.loop = &s.loop;
+	mainloop_init(&s.mainloop, &hooks, &s);
+	mainloop_catch_signals(&s.mainloop);
+	s.ground.loop = &s.mainloop.loop;
 	bool ok = simulate_ground_init(&s.ground, &s.options, &e) && model_begin(&s, &e) &&
 		  server_begin(&s, &e) && announce_begin(&s, &e);
 	if (ok) {
-		uv_run(&s.loop, UV_RUN_DEFAULT);
+		mainloop_run(&s.mainloop);
 	} else {
 		fprintf(stderr, "remora simulate: %s\n", e.msg);
 	}
