@@ -56,8 +56,8 @@ struct task_manager *task_manager_of(const struct task *t);
 /* Number that joins the events of this task (Event.chainId). */
 int32_t task_chain_id(const struct task *t);
 
-/* Keeps the task out of recentTask lists and histories: only who knows its reference sees it. For
- * questions whose results only those who asked understand. */
+/* Keeps the task out of recentTask lists, histories and storage: only who knows its reference sees
+ * it. For questions whose results only those who asked understand. */
 void task_hide(struct task *t);
 
 void task_progress(struct task *t, int percent); /* 0 … 100; only growth is published */

@@ -173,7 +173,7 @@ void task_ended(struct task *t)
 		expiry_arm(m);
 	}
 	recent_changed(m);
-	if (m->ended != NULL) {
+	if (m->ended != NULL && !t->is_hidden) {
 		m->ended(m->ended_arg, t->info);
 	}
 }

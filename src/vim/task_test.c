@@ -98,6 +98,59 @@ static void task_says_what_it_is(void **state)
 	assert_int_equal(value_count(recent()), 1);
 }
 
+static size_t n_stored; /* ended tasks that storage was told of */
+
+static void on_ended(void *arg, const struct value *info)
+{
+	(void)arg;
+	(void)info;
+	n_stored++;
+}
+
+static const struct value *history_latest(void)
+{
+	struct value *args =
+		value_new(f.arena, schema_method(M_TaskManager_CreateCollectorForTasks)->args);
+
+	value_set(f.arena, args, A_TaskManager_CreateCollectorForTasks_filter,
+		  value_new(f.arena, T_TaskFilterSpec));
+	assert_true(fake_call(&f, session, manager->object, M_TaskManager_CreateCollectorForTasks,
+			      args));
+	struct object *collector = fake_result_object(&f);
+	args = value_new(f.arena, schema_method(M_TaskHistoryCollector_ReadNextTasks)->args);
+	value_set_num(f.arena, args, A_TaskHistoryCollector_ReadNextTasks_maxCount, 100);
+	assert_true(fake_call(&f, session, collector, M_TaskHistoryCollector_ReadNextTasks, args));
+	return f.result;
+}
+
+/* Who knows its reference follows it like any other; nobody else sees that there is one. */
+static void hidden_task_is_seen_by_its_caller(void **state)
+{
+	(void)state;
+	n_stored = 0;
+	task_listen(manager, on_ended, NULL);
+	struct object *shown = power_on_vm(f.vm[0]);
+	task_done(begun, NULL);
+	struct object *hidden = power_on_vm(f.vm[0]);
+	task_hide(begun);
+	assert_int_equal(n_recent(f.vm[0]), 1);
+	assert_int_equal(value_count(recent()), 1);
+	assert_true(value_item(recent(), 0) == shown->ref);
+
+	task_progress(begun, 40);
+	assert_int_equal(value_get_num(info_of(hidden), F_TaskInfo_progress, -1), 40);
+	task_done(begun, f.vm[0]->ref);
+	assert_true(inventory_find_ref(f.inventory, hidden->ref) == hidden);
+	assert_int_equal(value_get_num(info_of(hidden), F_TaskInfo_state, -1),
+			 E_TaskInfoState_success);
+	assert_int_equal(n_recent(f.vm[0]), 1);
+	assert_int_equal(value_count(recent()), 1);
+	assert_int_equal(n_stored, 1);
+	const struct value *page = history_latest();
+	assert_int_equal(value_count(page), 1);
+	assert_string_equal(value_get_str(value_item(page, 0), F_TaskInfo_key), object_id(shown));
+}
+
 static void progress_only_grows(void **state)
 {
 	(void)state;
@@ -512,6 +565,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TASK_TEST(task_says_what_it_is),
+		TASK_TEST(hidden_task_is_seen_by_its_caller),
 		TASK_TEST(progress_only_grows),
 		TASK_TEST(task_ends_well_or_badly),
 		TASK_TEST(cancelling),
