@@ -22,6 +22,7 @@
 #include "center/portgroup.h"
 #include "center/rename.h"
 #include "center/rollup.h"
+#include "vim/authorization.h"
 #include "vim/custom_field.h"
 #include "vim/extension.h"
 #include "vim/license.h"
@@ -223,6 +224,7 @@ struct center *center_new(const struct center_config *config, struct error *e)
 bool center_start(struct center *c, struct error *e)
 {
 	(void)e;
+	authorization_prune(session_authorization(c->api->sessions));
 	hosts_start(c->hosts);
 	return true;
 }

@@ -48,12 +48,17 @@ void start(void)
 {
 	struct error e = { 0 };
 
+	char permissions[128];
+
+	snprintf(permissions, sizeof(permissions), "%s/permissions.json", t.state);
 	t.users = user_store_open(NULL, &e);
 	t.api = api_new(&(struct api_config){ .kind = API_CENTER,
 					      .loop = &t.loop,
 					      .clock = clock_real(),
 					      .instance_uuid = "u",
-					      .users = t.users },
+					      .permissions_path = t.is_kept ? permissions : NULL,
+					      .users = t.users,
+					      .admin = "root" },
 			&e);
 	t.c = center_new(&(struct center_config){ .loop = &t.loop,
 						  .clock = clock_real(),

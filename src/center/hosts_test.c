@@ -10,6 +10,7 @@
 #include "center/hosts_rig.h"
 #include "center/member.h"
 #include "center/place.h"
+#include "vim/authorization.h"
 
 /* ---- adding ---- */
 
@@ -592,6 +593,68 @@ static void hosts_are_disconnected_and_removed(void **state)
 	assert_non_null(vm_here("a"));
 }
 
+/* ---- permissions ---- */
+
+static void permit(const char *entity)
+{
+	struct authorization *a = session_authorization(t.api->sessions);
+	struct permission_vec v = authorization_copy(a);
+	char principal[] = "ops";
+	struct error e = { 0 };
+
+	permission_add(&v, &(struct permission){ .entity = (char *)(uintptr_t)entity,
+						 .principal = principal,
+						 .role = ROLE_READ_ONLY });
+	assert_true(authorization_replace(a, &v, &e));
+}
+
+static size_t n_permissions(void)
+{
+	return session_authorization(t.api->sessions)->permissions.n;
+}
+
+static void permissions_go_with_entities(void **state)
+{
+	(void)state;
+	struct object *system = add_remote(0, "h0", UUID_1);
+	struct fake_host *h = t.host[0];
+	fake_host_add_vm(h, "a");
+	fake_host_add_vm(h, "b");
+	wait_for(vm_here("a") != NULL && vm_here("b") != NULL);
+	char id[CENTER_ID_MAX];
+	snprintf(id, sizeof(id), "%s", object_id(system));
+	permit(object_id(vm_here("a")));
+	permit(object_id(vm_here("b")));
+	permit(id);
+	assert_int_equal(n_permissions(), 4);
+
+	/* Not when the manager or the host stops. */
+	fake_host_stop(h);
+	wait_for(host_state(system) == E_HostSystemConnectionState_notResponding);
+	restart();
+	turn(20);
+	assert_int_equal(n_permissions(), 4);
+	fake_host_serve(h);
+	system = inventory_find(t.c->inventory, id);
+	wait_for(host_state(system) == E_HostSystemConnectionState_connected);
+	assert_int_equal(n_permissions(), 4);
+
+	call(vm_here("a"), M_ManagedEntity_Destroy_Task, NULL);
+	expect_ok();
+	wait_for(n_permissions() == 3);
+	/* As a kill leaves it: the VM is gone, the permission is not. */
+	permit("vm-4711");
+	restart();
+	assert_int_equal(n_permissions(), 3);
+	system = inventory_find(t.c->inventory, id);
+	call(system, M_HostSystem_DisconnectHost_Task, NULL);
+	call(system, M_ManagedEntity_Destroy_Task, NULL);
+	expect_ok();
+	wait_for(n_permissions() == 1);
+	restart();
+	assert_int_equal(n_permissions(), 1);
+}
+
 /* ---- many ---- */
 
 enum {
@@ -648,6 +711,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(references_stay, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(hosts_are_disconnected_and_removed, setup_kept,
 						teardown),
+		cmocka_unit_test_setup_teardown(permissions_go_with_entities, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(many_vms_cost_little, setup, teardown),
 	};
 

@@ -19,6 +19,7 @@
 #include "host/vm.h"
 #include "vim/account.h"
 #include "vim/api.h"
+#include "vim/authorization.h"
 #include "vim/first_user.h"
 #include "vim/front.h"
 #include "vim/license.h"
@@ -170,7 +171,11 @@ static bool host_begin(struct hostd *d, struct error *e)
 		return false;
 	}
 	vm_layer_attach(d->host);
-	return host_start(d->host, e);
+	if (!host_start(d->host, e)) {
+		return false;
+	}
+	authorization_prune(session_authorization(d->api->sessions));
+	return true;
 }
 
 static bool server_begin(struct hostd *d, struct error *e)

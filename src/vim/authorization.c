@@ -274,6 +274,7 @@ static void publish(struct authorization *a, const struct permission_vec *v)
 
 	vec_each (v, p) {
 		struct object *o = inventory_find(service_inventory(a->service), p->entity);
+		p->is_seen |= o != NULL;
 		if (o == NULL) {
 			a->is_pending = true;
 		} else if (!o->removed && is_entity(o)) {
@@ -281,16 +282,6 @@ static void publish(struct authorization *a, const struct permission_vec *v)
 		}
 	}
 	arena_free(arena);
-}
-
-static void publish_pending(void *arg)
-{
-	struct authorization *a = arg;
-
-	if (a->is_pending) {
-		a->is_pending = false;
-		publish(a, &a->permissions);
-	}
 }
 
 static void publish_roles(struct authorization *a)
@@ -353,6 +344,58 @@ bool authorization_replace(struct authorization *a, struct permission_vec *permi
 	publish(a, &a->permissions);
 	permissions_free(&old);
 	return true;
+}
+
+/* seen_only: what was never there may still come. */
+static void prune(struct authorization *a, bool seen_only)
+{
+	struct inventory *inv = service_inventory(a->service);
+	struct permission_vec left = { 0 };
+	struct error e = { 0 };
+
+	vec_each (&a->permissions, p) {
+		if (inventory_find(inv, p->entity) != NULL || (seen_only && !p->is_seen)) {
+			permission_add(&left, p);
+		}
+	}
+	if (left.n == a->permissions.n) {
+		permissions_free(&left);
+	} else if (!authorization_replace(a, &left, &e)) {
+		log_warn("permissions of entities that are gone stay: %s", e.msg);
+	}
+}
+
+void authorization_prune(struct authorization *a)
+{
+	prune(a, false);
+}
+
+static bool has_removed(struct inventory *inv, uint64_t since)
+{
+	struct object *o = inventory_newest(inv);
+
+	for (; o != NULL && o->version > since; o = object_older(o)) {
+		if (o->removed && is_entity(o)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_published(void *arg)
+{
+	struct authorization *a = arg;
+	struct inventory *inv = service_inventory(a->service);
+	uint64_t now = inventory_version(inv);
+
+	if (a->is_pending) {
+		a->is_pending = false;
+		publish(a, &a->permissions);
+	}
+	if (has_removed(inv, a->reader.version)) {
+		prune(a, true);
+	}
+	inventory_reader_advance(inv, &a->reader, now);
 }
 
 static void role_add(struct authorization *a, int32_t id, const char *name,
@@ -480,7 +523,8 @@ struct authorization *authorization_new(struct service *s,
 				  authorization_class(), a);
 	publish_roles(a);
 	publish(a, &a->permissions);
-	a->listener = inventory_subscribe(service_inventory(s), publish_pending, a);
+	a->listener = inventory_subscribe(service_inventory(s), on_published, a);
+	inventory_reader_add(service_inventory(s), &a->reader);
 	authorization_handle(a);
 	return a;
 }
@@ -492,6 +536,7 @@ void authorization_free(struct authorization *a)
 	}
 	if (a->listener != NULL) {
 		inventory_unsubscribe(a->listener);
+		inventory_reader_remove(service_inventory(a->service), &a->reader);
 	}
 	inventory_remove(a->object);
 	permissions_free(&a->permissions);

@@ -42,6 +42,7 @@ struct permission {
 	char *principal;
 	bool is_group;
 	bool is_propagating;
+	bool is_seen; /* the entity is, or was, in the inventory of this run */
 	int32_t role;
 };
 
@@ -60,6 +61,7 @@ struct authorization {
 	int32_t next_role;
 	uint64_t generation; /* counts changes: what sessions remember is old then */
 	struct inventory_listener *listener;
+	struct inventory_reader reader;
 	bool is_pending; /* a permission's entity is not in the inventory yet */
 };
 
@@ -99,6 +101,9 @@ struct role *authorization_role_named(const struct authorization *a, const char 
  * freed. ERROR_STATE: no administrator would be left. */
 bool authorization_replace(struct authorization *a, struct permission_vec *permissions,
 			   struct error *e);
+/* Permissions go with their entities: with those that leave the inventory by themselves, at the end
+ * of the turn; those that a kill left behind by this, once the inventory is complete. */
+void authorization_prune(struct authorization *a);
 /* A copy to change and give to authorization_replace(). */
 struct permission_vec authorization_copy(const struct authorization *a);
 void permission_add(struct permission_vec *v, const struct permission *p); /* copies */

@@ -243,6 +243,53 @@ static void permissions_are_kept(void **state)
 	assert_true(authorization_may(a, &who, root, "Authorization.ModifyRoles"));
 }
 
+static void turn(struct fixture *f)
+{
+	inventory_publish(f->inventory);
+}
+
+/* They do not come to be another's when an id does; and what is not there yet may still come. */
+static void permissions_go_with_their_entity(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct authorization *a = session_authorization(f->sessions);
+	struct permission_vec v = authorization_copy(a);
+	char now[] = "vm-1", later[] = "vm-2", ops[] = "ops";
+	struct permission p = { .entity = now, .principal = ops, .role = ROLE_READ_ONLY };
+
+	struct object *vm = inventory_add(f->inventory, T_VirtualMachine, "vm-1", NULL, NULL);
+	permission_add(&v, &p);
+	p.entity = later;
+	permission_add(&v, &p);
+	assert_true(authorization_replace(a, &v, &e));
+	turn(f);
+	assert_int_equal(a->permissions.n, 3);
+	inventory_remove(vm);
+	turn(f);
+	assert_int_equal(a->permissions.n, 2);
+	assert_string_equal(a->permissions.items[1].entity, "vm-2");
+	vm = inventory_add(f->inventory, T_VirtualMachine, "vm-2", NULL, NULL);
+	turn(f);
+	assert_int_equal(value_count(object_get(vm, P_ManagedEntity_permission, NULL)), 1);
+	inventory_remove(vm);
+	turn(f);
+	assert_int_equal(a->permissions.n, 1);
+	/* What a kill left behind. */
+	v = authorization_copy(a);
+	permission_add(&v, &p);
+	assert_true(authorization_replace(a, &v, &e));
+	stop(f);
+	start(f);
+	a = session_authorization(f->sessions);
+	assert_int_equal(a->permissions.n, 2);
+	authorization_prune(a);
+	assert_int_equal(a->permissions.n, 1);
+	stop(f);
+	start(f);
+	assert_int_equal(session_authorization(f->sessions)->permissions.n, 1);
+}
+
 static void call_done(void *arg, const struct value *result, const struct value *fault,
 		      const char *text)
 {
@@ -354,6 +401,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(many_checks_at_once_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_files_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions_are_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(permissions_go_with_their_entity, setup, teardown),
 		cmocka_unit_test_setup_teardown(accounts_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_open_store_lets_everybody_in, setup, teardown),
