@@ -73,9 +73,7 @@ static bool plan_name(struct create_plan *x)
 	if (other == NULL) {
 		return true;
 	}
-	struct value *f = other->object == NULL
-				  ? fault_new(x->a, T_AlreadyExists)
-				  : fault_duplicate_name(x->a, x->name, other->object);
+	struct value *f = fault_duplicate_name(x->a, x->name, other->object);
 	return vm_refuse(&x->r, f, "there is a virtual machine \"%s\" already", x->name);
 }
 

@@ -488,10 +488,7 @@ static bool plan_change(struct vm *vm, struct arena *a, const struct value *spec
 	}
 	struct vm *other = vm_by_name(vm->layer, value_get_str(plan->config, CONFIG(name)));
 	if (other != NULL && other != vm) {
-		vm_refuse(r,
-			  other->object == NULL
-				  ? fault_new(a, T_AlreadyExists)
-				  : fault_duplicate_name(a, vm_name(other), other->object),
+		vm_refuse(r, fault_duplicate_name(a, vm_name(other), other->object),
 			  "there is a virtual machine \"%s\" already", vm_name(other));
 	} else if (plan->needs_power_off && vm->power != E_VirtualMachinePowerState_poweredOff) {
 		vm_refuse(r,

@@ -126,10 +126,7 @@ static bool register_name(struct registration *x, const struct value *args, stru
 	if (other == NULL) {
 		return true;
 	}
-	return vm_refuse(r,
-			 other->object == NULL
-				 ? fault_new(a, T_AlreadyExists)
-				 : fault_duplicate_name(a, vm_name(other), other->object),
+	return vm_refuse(r, fault_duplicate_name(a, vm_name(other), other->object),
 			 "there is a virtual machine \"%s\" already", vm_name(other));
 }
 

@@ -88,7 +88,7 @@ struct value *fault_from_error(struct arena *a, const struct error *e)
 
 struct value *fault_from_file_error(struct arena *a, const struct error *e, const char *file)
 {
-	return fault_fill(a, table[row_of(e)].file, e, file);
+	return fault_fill(a, table[row_of(e)].file, e, file == NULL ? "" : file);
 }
 
 struct value *fault_new(struct arena *a, uint16_t type)
@@ -117,8 +117,12 @@ struct value *fault_invalid_name(struct arena *a, const char *name, const struct
 
 struct value *fault_duplicate_name(struct arena *a, const char *name, const struct object *other)
 {
+	if (other == NULL) {
+		struct value *f = value_new(a, T_AlreadyExists);
+		value_set_str(a, f, F_AlreadyExists_name, name);
+		return f;
+	}
 	struct value *f = value_new(a, T_DuplicateName);
-
 	value_set_str(a, f, F_DuplicateName_name, name);
 	value_set(a, f, F_DuplicateName_object, other->ref);
 	return f;

@@ -19,13 +19,14 @@
 struct value *fault_from_error(struct arena *a, const struct error *e);
 
 /* The same for an operation on a datastore file: FileNotFound, FileAlreadyExists, FileLocked,
- * NoDiskSpace, CannotAccessFile, InvalidDatastorePath …, with `file` ("[ds] dir/f.vmdk") in them.
- */
+ * NoDiskSpace, CannotAccessFile, InvalidDatastorePath …, with `file` ("[ds] dir/f.vmdk"; NULL: not
+ * known) in them. */
 struct value *fault_from_file_error(struct arena *a, const struct error *e, const char *file);
 
 struct value *fault_new(struct arena *a, uint16_t type); /* of any fault type, empty */
 struct value *fault_invalid_argument(struct arena *a, const char *property);
 struct value *fault_invalid_name(struct arena *a, const char *name, const struct object *entity);
+/* Another has the name; AlreadyExists where it is not in the inventory (NULL). */
 struct value *fault_duplicate_name(struct arena *a, const char *name, const struct object *other);
 struct value *fault_invalid_power_state(struct arena *a, int requested,
 					int existing); /* E_VirtualMachinePowerState_… */

@@ -50,6 +50,9 @@ static void faults_name_their_object(void **state)
 	assert_int_equal(value_type(f), T_NoDiskSpace);
 	assert_string_equal(value_get_str(f, F_NoDiskSpace_datastore), "ds 1");
 	assert_string_equal(value_get_str(f, F_FileFault_file), "[ds 1] a/b.vmdk");
+	f = fault_from_file_error(a, &e, NULL);
+	assert_string_equal(value_get_str(f, F_NoDiskSpace_datastore), "");
+	assert_string_equal(value_get_str(f, F_FileFault_file), "");
 	error_set(&e, ERROR_INTERNAL, "oops");
 	f = fault_from_error(a, &e);
 	assert_string_equal(value_get_str(f, F_SystemError_reason), "oops");
@@ -68,6 +71,9 @@ static void particular_faults(void **state)
 	assert_complete(fault_invalid_name(a, "x", NULL));
 	const struct object other = { .ref = ref };
 	assert_complete(fault_duplicate_name(a, "x", &other));
+	struct value *hidden = fault_duplicate_name(a, "x", NULL);
+	assert_int_equal(value_type(hidden), T_AlreadyExists);
+	assert_string_equal(value_get_str(hidden, F_AlreadyExists_name), "x");
 	struct value *f = fault_invalid_power_state(a, E_VirtualMachinePowerState_poweredOn,
 						    E_VirtualMachinePowerState_suspended);
 	assert_complete(f);
