@@ -71,6 +71,7 @@ static void exchange_recycle(struct exchange *x)
 	struct arena *arena = x->arena;
 
 	list_remove(&x->link);
+	sdk_drop(x);
 	s->n_callbacks++;
 	s->n_sending -= x->is_queued ? 1 : 0;
 	if (s->n_idle >= IDLE_EXCHANGES_MAX || s->is_stopping) {

@@ -88,7 +88,9 @@ struct exchange {
 	bool is_begun;	 /* route->begin() was called */
 	bool is_resumed; /* http_resume() came while the route was running */
 	bool is_queued;
+	bool is_stranger;   /* /sdk: no cookie of a session */
 	uint64_t n_dropped; /* bytes of body that came after the answer */
+	size_t n_held;	    /* bytes of body in `in`, counted in server->n_held too */
 	char *target;
 	struct arena *arena;
 	struct buf in, out;
@@ -120,6 +122,7 @@ struct server {
 	struct list exchanges, idle;
 	unsigned n_idle;
 	unsigned n_sending;	    /* answers under way */
+	size_t n_held[2];	    /* bytes of bodies kept: of sessions, of strangers */
 	uint64_t n_callbacks;	    /* libmicrohttpd made: it gets on */
 	unsigned n_silent;	    /* connections */
 	unsigned n_stale, pause_ms; /* see server_run() */
@@ -160,6 +163,7 @@ void respond_pull(struct exchange *x, const char *content_type,
 void sdk_begin(struct exchange *x); /* headers are there */
 void sdk_body(struct exchange *x, const char *data, size_t n);
 void sdk_complete(struct exchange *x); /* so is the body */
+void sdk_drop(struct exchange *x);     /* the body is kept no longer */
 
 /* server.c */
 const struct http_route *server_find_route(const struct server *s, const char *path);

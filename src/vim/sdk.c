@@ -2,13 +2,20 @@
 /* What is served under /sdk: the API by POST, and two documents that clients look at first. */
 #include <string.h>
 
+#include "base/log.h"
 #include "vim/exchange.h"
 #include "vim/http_text.h"
 #include "vim/server_metrics.h"
 
 enum {
-	KEY_SIZE = 128
+	KEY_SIZE = 128,
+	IDLE_BUF_MAX = 256 << 10
 };
+
+/* What bodies of requests may take together while they come: sessions', strangers'. */
+static const size_t held_max[2] = { (size_t)256 << 20, (size_t)64 << 20 };
+
+LOG_MODULE("server");
 
 static const char xml_type[] = "text/xml; charset=utf-8";
 
@@ -87,10 +94,41 @@ static void reply_cookie(struct service_reply *r, const char *key)
 
 /* ---- the request ---- */
 
+static size_t sdk_body_max(const struct exchange *x)
+{
+	return x->is_stranger ? (size_t)SERVICE_STRANGER_MAX : (size_t)SOAP_MAX_BYTES;
+}
+
+static void answer_too_large(struct exchange *x)
+{
+	http_respond_text(&x->pub, 413, "A request has at most %zu bytes%s.\n", sdk_body_max(x),
+			  x->is_stranger ? " without a session" : "");
+}
+
 static bool is_api_path(const char *path)
 {
 	return strcmp(path, "/sdk") == 0 || strcmp(path, "/sdk/") == 0 ||
 	       strcmp(path, "/sdk/vimService") == 0;
+}
+
+/* The value of the session's cookie; false: there is none. */
+static bool session_key_find(struct exchange *x, char key[KEY_SIZE])
+{
+	const char *cookie = http_header(&x->pub, "Cookie");
+
+	return cookie != NULL && cookie_find(cookie, "vmware_soap_session", key, KEY_SIZE);
+}
+
+/* A request of the API begins. */
+static void call_begins(struct exchange *x)
+{
+	struct session_manager *m = x->server->config.sessions;
+	char key[KEY_SIZE];
+
+	x->is_stranger = m == NULL || !session_key_find(x, key) || session_find(m, key) == NULL;
+	if (x->pub.content_length > (int64_t)sdk_body_max(x)) {
+		answer_too_large(x);
+	}
 }
 
 void sdk_begin(struct exchange *x)
@@ -99,10 +137,7 @@ void sdk_begin(struct exchange *x)
 	bool is_get = strcmp(x->pub.method, "GET") == 0 || strcmp(x->pub.method, "HEAD") == 0;
 
 	if (strcmp(x->pub.method, "POST") == 0 && is_api_path(path)) {
-		if (x->pub.content_length > SOAP_MAX_BYTES) {
-			http_respond_text(&x->pub, 413, "A request has at most %d bytes.\n",
-					  SOAP_MAX_BYTES);
-		}
+		call_begins(x);
 	} else if (is_get && strcmp(path, "/sdk/vimServiceVersions.xml") == 0) {
 		answer_versions(x);
 	} else if (is_get && (strcmp(path, "/sdk/vimService.wsdl") == 0 ||
@@ -116,13 +151,32 @@ void sdk_begin(struct exchange *x)
 	}
 }
 
+void sdk_drop(struct exchange *x)
+{
+	x->server->n_held[x->is_stranger] -= x->n_held;
+	x->n_held = 0;
+	if (x->in.cap > IDLE_BUF_MAX) { /* the answer may be long in coming */
+		buf_free(&x->in);
+	}
+	buf_clear(&x->in);
+}
+
 void sdk_body(struct exchange *x, const char *data, size_t n)
 {
-	if (x->in.len + n > SOAP_MAX_BYTES) {
-		http_respond_text(&x->pub, 413, "A request has at most %d bytes.\n",
-				  SOAP_MAX_BYTES);
+	size_t *held = &x->server->n_held[x->is_stranger];
+
+	if (x->in.len + n > sdk_body_max(x)) {
+		answer_too_large(x);
 		return;
 	}
+	if (*held + n > held_max[x->is_stranger]) {
+		log_limited_warn("requests under way have %zu bytes: refused one of %s", *held,
+				 x->pub.peer);
+		http_respond_text(&x->pub, 503, "Too much is being sent; try again later.\n");
+		return;
+	}
+	*held += n;
+	x->n_held += n;
 	if (x->in.len == 0 && x->pub.content_length > 0) {
 		buf_reserve(&x->in, MIN((size_t)x->pub.content_length, (size_t)1 << 20));
 	}
@@ -131,10 +185,8 @@ void sdk_body(struct exchange *x, const char *data, size_t n)
 
 void sdk_complete(struct exchange *x)
 {
-	const char *cookie = http_header(&x->pub, "Cookie");
 	char key[KEY_SIZE];
-	bool has_key =
-		cookie != NULL && cookie_find(cookie, "vmware_soap_session", key, sizeof(key));
+	bool has_key = session_key_find(x, key);
 
 	x->reply = (struct service_reply){ .send = reply_send,
 					   .stream = reply_stream,
@@ -149,5 +201,5 @@ void sdk_complete(struct exchange *x)
 		.reply = &x->reply,
 	};
 	x->call = service_request(x->server->config.service, &request);
-	buf_clear(&x->in);
+	sdk_drop(x);
 }

@@ -396,6 +396,37 @@ static void documents_and_errors(void **state)
 	}
 }
 
+/* Who has no session may not fill the memory with requests. */
+static void strangers_send_little(void **state)
+{
+	struct fixture *f = *state;
+	const size_t size = 1 << 20;
+	char *body = mem_zalloc(size + 1), cookie[128];
+
+	memset(body, ' ', size);
+	memcpy(body + size - strlen(FETCH), FETCH, strlen(FETCH));
+	struct exchange_plan whole = { .path = "/sdk", .method = "POST", .body = body };
+	request(f, &whole);
+	assert_int_equal(whole.status, 413);
+	struct exchange_plan chunked = { .path = "/sdk",
+					 .method = "POST",
+					 .body = body,
+					 .cookie = "vmware_soap_session=none",
+					 .is_chunked = true };
+	request(f, &chunked);
+	assert_int_equal(chunked.status, 413);
+	login(f, cookie);
+	struct exchange_plan known = {
+		.path = "/sdk", .method = "POST", .body = body, .cookie = cookie
+	};
+	request(f, &known);
+	assert_int_equal(known.status, 200);
+	plan_free(&whole);
+	plan_free(&chunked);
+	plan_free(&known);
+	free(body);
+}
+
 static void uploads_come_in_parts(void **state)
 {
 	struct fixture *f = *state;
@@ -601,6 +632,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(certificates_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(api_answers_over_tls, setup, teardown),
 		cmocka_unit_test_setup_teardown(documents_and_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(strangers_send_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(uploads_come_in_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(vanished_clients_are_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_answers_arrive, setup, teardown),

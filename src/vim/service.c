@@ -12,9 +12,6 @@
 
 LOG_MODULE("service");
 
-/* A body larger than this is read only for a session. */
-#define STRANGER_MAX_BYTES (256 << 10)
-
 #define NS_VIM "urn:vim25"
 
 /* Methods that may be called without a session. */
@@ -380,7 +377,7 @@ struct call *service_request(struct service *s, const struct service_request *in
 	if (s->sessions != NULL && in->session_key != NULL) {
 		pub->session = session_find(s->sessions, in->session_key);
 	}
-	if (pub->session == NULL && in->len > STRANGER_MAX_BYTES) {
+	if (pub->session == NULL && in->len > SERVICE_STRANGER_MAX) {
 		error_set(&e, ERROR_LIMIT, "a request of %zu bytes needs a session", in->len);
 		answer_unreadable(c, &req, &e);
 		return call_settle(c);

@@ -153,6 +153,10 @@ struct service_reply {
 
 /* Takes one HTTP request body for /sdk. `session_key` is the cookie's value or NULL; `version` what
  * SOAPAction says. Copies what it needs before returning. */
+enum {
+	SERVICE_STRANGER_MAX = 256 << 10 /* a longer body is read only for a session */
+};
+
 struct service_request {
 	const char *body;
 	size_t len;
