@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vim/login_guard.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -16,8 +17,9 @@ enum {
 #define WINDOW_US (INT64_C(60) * 1000000)
 
 struct attempts {
-	int64_t since_us;
-	unsigned n;
+	int64_t since_us; /* of the first failure */
+	unsigned n;	  /* failures */
+	unsigned n_running;
 };
 
 struct login_guard {
@@ -46,58 +48,84 @@ static bool is_over(const struct login_guard *g, const struct attempts *a)
 	return clock_mono_us(g->clock) - a->since_us >= WINDOW_US;
 }
 
-bool login_guard_allows(struct login_guard *g, const char *user, const char *peer)
+static char *pair_key(const char *user, const char *peer)
 {
-	if (map_n(&g->pairs) == 0) {
-		return true;
-	}
-	char *key = mem_printf("%s %.128s", peer, user);
-	const struct attempts *a = map_get(&g->pairs, key);
-	bool ok = a == NULL || a->n < FAILURES_MAX || is_over(g, a);
-	free(key);
-	if (!ok) {
-		log_limited_warn("refused a login of \"%.128s\" from %s: %u failures in a minute",
-				 user, peer, a->n);
-	}
-	return ok;
+	return mem_printf("%s %.128s", peer, user);
 }
 
-void login_guard_failed(struct login_guard *g, const char *user, const char *peer)
+/* Makes room for one more pair. */
+static void make_room(struct login_guard *g)
 {
-	if (map_n(&g->pairs) >= PAIRS_MAX) {
-		login_guard_sweep(g);
+	if (map_n(&g->pairs) < PAIRS_MAX) {
+		return;
 	}
-	if (map_n(&g->pairs) >= PAIRS_MAX) {
-		log_limited_warn("more than %d failing pairs of user and address", PAIRS_MAX);
-		map_free_values(&g->pairs, free);
+	login_guard_sweep(g);
+	if (map_n(&g->pairs) < PAIRS_MAX) {
+		return;
 	}
-	char *key = mem_printf("%s %.128s", peer, user);
+	log_limited_warn("more than %d failing pairs of user and address", PAIRS_MAX);
+	map_each (&g->pairs, it) {
+		const struct attempts *a = it->value;
+		if (a->n_running == 0) {
+			free(map_remove(&g->pairs, it->key));
+		}
+	}
+}
+
+enum login_verdict login_guard_enter(struct login_guard *g, const char *user, const char *peer)
+{
+	char *key = pair_key(user, peer);
 	struct attempts *a = map_get(&g->pairs, key);
+	enum login_verdict verdict = LOGIN_GO;
+
 	if (a == NULL) {
+		make_room(g);
 		a = mem_zalloc(sizeof(*a));
 		map_set(&g->pairs, key, a);
 	}
-	if (a->n == 0 || is_over(g, a)) {
-		*a = (struct attempts){ .since_us = clock_mono_us(g->clock) };
+	if (is_over(g, a)) {
+		a->n = 0;
 	}
-	a->n++;
+	if (a->n >= FAILURES_MAX) {
+		verdict = LOGIN_REFUSED;
+		log_limited_warn("refused a login of \"%.128s\" from %s: %u failures in a minute",
+				 user, peer, a->n);
+	} else if (a->n + a->n_running >= FAILURES_MAX) {
+		verdict = LOGIN_WAIT;
+	} else {
+		a->n_running++;
+	}
 	free(key);
+	return verdict;
 }
 
-void login_guard_passed(struct login_guard *g, const char *user, const char *peer)
+void login_guard_leave(struct login_guard *g, const char *user, const char *peer, bool ok)
 {
-	if (map_n(&g->pairs) == 0) {
-		return;
+	char *key = pair_key(user, peer);
+	struct attempts *a = map_get(&g->pairs, key);
+
+	assert(a != NULL && a->n_running > 0);
+	a->n_running--;
+	if (ok) {
+		a->n = 0;
+	} else {
+		if (a->n == 0 || is_over(g, a)) {
+			a->n = 0;
+			a->since_us = clock_mono_us(g->clock);
+		}
+		a->n++;
 	}
-	char *key = mem_printf("%s %.128s", peer, user);
-	free(map_remove(&g->pairs, key));
+	if (a->n == 0 && a->n_running == 0) {
+		free(map_remove(&g->pairs, key));
+	}
 	free(key);
 }
 
 void login_guard_sweep(struct login_guard *g)
 {
 	map_each (&g->pairs, it) {
-		if (is_over(g, it->value)) {
+		const struct attempts *a = it->value;
+		if (a->n_running == 0 && (a->n == 0 || is_over(g, a))) {
 			free(map_remove(&g->pairs, it->key));
 		}
 	}

@@ -263,6 +263,77 @@ static void guessing_is_slowed_down(void **state)
 	assert_int_equal(f->status, 200);
 }
 
+/* Posts a login and does not wait for its answer, which `reply` takes. */
+static void login_start(struct fixture *f, struct service_reply *reply, const char *password)
+{
+	char *body = mem_printf("<Envelope xmlns=\"http://schemas.xmlsoap.org/soap/envelope/\">"
+				"<Body><Login xmlns=\"urn:vim25\"><_this type=\"SessionManager\">"
+				"SessionManager</_this><userName>root</userName><password>%s"
+				"</password></Login></Body></Envelope>",
+				password);
+	struct service_request in = {
+		.body = body, .len = strlen(body), .peer = "127.0.0.1", .reply = reply
+	};
+
+	service_request(f->service, &in);
+	free(body);
+}
+
+/* Answers of many logins. */
+struct crowd {
+	struct service_reply reply;
+	unsigned n_wrong, n_refused, n_in;
+};
+
+static void crowd_take(struct service_reply *r, int status, struct buf *body)
+{
+	struct crowd *c = CONTAINER_OF(r, struct crowd, reply);
+
+	c->n_in += status == 200;
+	c->n_wrong += status != 200 && strstr(body->data, "incorrect user name") != NULL;
+	c->n_refused += status != 200 && strstr(body->data, "too many failures") != NULL;
+	buf_clear(body);
+}
+
+static void crowd_cookie(struct service_reply *r, const char *key)
+{
+	(void)r;
+	(void)key;
+}
+
+static void crowd_run(struct fixture *f, struct crowd *c, const char *password)
+{
+	const unsigned n = 20;
+
+	*c = (struct crowd){ .reply = { .send = crowd_take, .cookie = crowd_cookie } };
+	for (unsigned i = 0; i < n; i++) {
+		login_start(f, &c->reply, password);
+	}
+	for (int i = 0; i < 100000 && c->n_in + c->n_wrong + c->n_refused < n; i++) {
+		uv_run(&f->loop, UV_RUN_ONCE);
+	}
+}
+
+static void guessing_in_parallel_gains_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct crowd c;
+
+	crowd_run(f, &c, "secret");
+	assert_int_equal(c.n_in, 20);
+	crowd_run(f, &c, "wrong");
+	assert_int_equal(c.n_wrong, 5);
+	assert_int_equal(c.n_refused, 15);
+	/* Some wait for others when all is over. */
+	clock_advance(f->clock, INT64_C(61) * 1000000);
+	c = (struct crowd){ .reply = { .send = crowd_take, .cookie = crowd_cookie } };
+	for (int i = 0; i < 8; i++) {
+		login_start(f, &c.reply, "wrong");
+	}
+	session_manager_free(f->sessions);
+	f->sessions = NULL;
+}
+
 static void checks_come_in_order(void **state)
 {
 	struct fixture *f = *state;
@@ -359,6 +430,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(strangers_may_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(login_gives_a_cookie, setup, teardown),
 		cmocka_unit_test_setup_teardown(guessing_is_slowed_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(guessing_in_parallel_gains_nothing, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(checks_come_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_expire_when_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(waiting_calls_are_aborted, setup, teardown),

@@ -14,6 +14,7 @@ LOG_MODULE("session");
 
 enum {
 	SESSIONS_MAX = 2000,
+	LOGINS_HELD_MAX = 256,
 	SWEEP_MS = 15000
 };
 #define IDLE_LIMIT_MS (INT64_C(30) * 60 * 1000)
@@ -23,6 +24,7 @@ struct login {
 	struct list_node link;
 	struct session_manager *manager; /* NULL: freed meanwhile */
 	char *user, *peer;
+	char *password; /* while it is held */
 	void (*done)(void *arg, struct session *s, const struct error *e);
 	void *arg;
 };
@@ -353,10 +355,28 @@ const struct value *session_effective_role(struct object *o, struct service *ser
 
 static void login_free(struct login *l)
 {
+	if (l->password != NULL) {
+		explicit_bzero(l->password, strlen(l->password));
+	}
+	free(l->password);
 	free(l->user);
 	free(l->peer);
 	free(l);
 }
+
+static void login_refuse(void (*done)(void *arg, struct session *s, const struct error *e),
+			 void *arg, const char *why)
+{
+	struct error e;
+
+	error_set(&e, ERROR_PERMISSION, "Cannot complete login%s", why);
+	done(arg, NULL, &e);
+}
+
+static const char wrong[] = " due to an incorrect user name or password.";
+static const char too_many[] = ": too many failures from this address, try again in a minute.";
+
+static void logins_release(struct session_manager *m);
 
 static void login_checked(void *arg, bool ok)
 {
@@ -369,32 +389,61 @@ static void login_checked(void *arg, bool ok)
 		login_free(l); /* answered by session_manager_free() */
 		return;
 	}
+	login_guard_leave(m->guard, l->user, l->peer, ok);
 	if (!ok) {
-		login_guard_failed(m->guard, l->user, l->peer);
 		log_limited_warn("wrong user name or password for \"%.128s\" from %s", l->user,
 				 l->peer);
 		session_tell(m, SESSION_BAD_LOGIN, l->user, l->peer, NULL);
-		error_set(&e, ERROR_PERMISSION,
-			  "Cannot complete login due to an incorrect user name or password.");
+		error_set(&e, ERROR_PERMISSION, "Cannot complete login%s", wrong);
 	} else {
-		login_guard_passed(m->guard, l->user, l->peer);
 		s = session_begin(m, l->user, l->peer, &e);
 	}
 	list_remove(&l->link);
 	l->done(l->arg, s, s == NULL ? &e : NULL);
 	login_free(l);
+	logins_release(m);
+}
+
+/* Lets those go, or refuses them, that had to wait for the end of others. */
+static void logins_release(struct session_manager *m)
+{
+	bool is_done = m->is_releasing; /* the loop below has called this */
+
+	while (!is_done) {
+		m->is_releasing = is_done = true;
+		list_each (struct login, l, &m->held, link) {
+			enum login_verdict verdict = login_guard_enter(m->guard, l->user, l->peer);
+			if (verdict == LOGIN_WAIT) {
+				continue;
+			}
+			list_remove(&l->link);
+			m->n_held--;
+			if (verdict == LOGIN_GO) {
+				list_push_back(&m->logins, &l->link);
+				user_verify(m->users, service_loop(m->service), l->user,
+					    l->password, login_checked, l);
+			} else {
+				login_refuse(l->done, l->arg, too_many);
+				login_free(l);
+			}
+			is_done = false; /* the list may be another now */
+			break;
+		}
+		m->is_releasing = false;
+	}
 }
 
 void session_login(struct session_manager *m, const char *user, const char *password,
 		   const char *peer,
 		   void (*done)(void *arg, struct session *s, const struct error *e), void *arg)
 {
-	if (!login_guard_allows(m->guard, user, peer)) {
-		struct error e;
-		error_set(&e, ERROR_PERMISSION,
-			  "Cannot complete login: too many failures from this address, "
-			  "try again in a minute.");
-		done(arg, NULL, &e);
+	if (strlen(user) > USER_NAME_MAX) { /* nobody's, and nothing to keep in events */
+		login_refuse(done, arg, wrong);
+		return;
+	}
+	enum login_verdict verdict = login_guard_enter(m->guard, user, peer);
+	if (verdict == LOGIN_REFUSED || (verdict == LOGIN_WAIT && m->n_held >= LOGINS_HELD_MAX)) {
+		login_refuse(done, arg, too_many);
 		return;
 	}
 	struct login *l = mem_zalloc(sizeof(*l));
@@ -403,6 +452,12 @@ void session_login(struct session_manager *m, const char *user, const char *pass
 	l->peer = mem_strdup(peer);
 	l->done = done;
 	l->arg = arg;
+	if (verdict == LOGIN_WAIT) {
+		l->password = mem_strdup(password);
+		list_push_back(&m->held, &l->link);
+		m->n_held++;
+		return;
+	}
 	list_push_back(&m->logins, &l->link);
 	user_verify(m->users, service_loop(m->service), user, password, login_checked, l);
 }
@@ -449,6 +504,7 @@ struct session_manager *session_manager_new(struct service *s, const struct sess
 		(config->idle_limit_ms == 0 ? IDLE_LIMIT_MS : config->idle_limit_ms) * 1000;
 	list_init(&m->sessions);
 	list_init(&m->logins);
+	list_init(&m->held);
 	m->guard = login_guard_new(service_clock(s));
 	objects_add(m, config);
 	m->system = session_make(m, "", "local");
@@ -473,6 +529,11 @@ static void logins_cancel(struct session_manager *m)
 		struct login *l = CONTAINER_OF(n, struct login, link);
 		l->manager = NULL;
 		l->done(l->arg, NULL, &e);
+	}
+	while ((n = list_pop_front(&m->held)) != NULL) {
+		struct login *l = CONTAINER_OF(n, struct login, link);
+		l->done(l->arg, NULL, &e);
+		login_free(l);
 	}
 }
 

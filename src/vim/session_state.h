@@ -48,6 +48,9 @@ struct session_manager {
 	struct map by_key, by_id;
 	struct map tickets; /* ticket.c */
 	struct list logins; /* waiting for their password check */
+	struct list held;   /* not even begun, see login_guard.h */
+	unsigned n_held;
+	bool is_releasing;
 	struct login_guard *guard;
 	struct timer *sweep;
 	int64_t idle_limit_us;

@@ -16,7 +16,6 @@
 
 enum {
 	FILE_LIMIT = 1 << 20,
-	NAME_MAX_BYTES = 128,
 	PASSWORD_MAX_BYTES = 1024,
 	DESCRIPTION_MAX_BYTES = 1024,
 	GROUPS_MAX = 64,
@@ -78,9 +77,9 @@ static bool name_check(const char *name, struct error *e)
 {
 	size_t n = strlen(name);
 
-	if (n == 0 || n > NAME_MAX_BYTES) {
+	if (n == 0 || n > USER_NAME_MAX) {
 		return error_set(e, ERROR_NAME, "user name \"%.40s\" must have 1 to %d bytes", name,
-				 NAME_MAX_BYTES);
+				 USER_NAME_MAX);
 	}
 	for (size_t i = 0; i < n; i++) {
 		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f) {

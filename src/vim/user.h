@@ -20,6 +20,10 @@ struct user {
 	char **groups; /* names, NULL-terminated; NULL: none */
 };
 
+enum {
+	USER_NAME_MAX = 128 /* bytes */
+};
+
 struct user_store *user_store_open(const char *path /* NULL: in memory */, struct error *e);
 void user_store_free(struct user_store *s);
 /* From now on hashing costs next to nothing, in time and memory: for simulators, whose passwords
