@@ -334,6 +334,36 @@ static void guessing_in_parallel_gains_nothing(void **state)
 	f->sessions = NULL;
 }
 
+#define CLONE_TICKET                                                                               \
+	"<AcquireCloneTicket xmlns=\"urn:vim25\"><_this type=\"SessionManager\">"                  \
+	"SessionManager</_this></AcquireCloneTicket>"
+
+static void tickets_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	char *content =
+		mem_printf("<AcquireGenericServiceTicket xmlns=\"urn:vim25\">"
+			   "<_this type=\"SessionManager\">SessionManager</_this><spec "
+			   "xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" i:type="
+			   "\"SessionManagerHttpServiceRequestSpec\"><url>%05000d</url></spec>"
+			   "</AcquireGenericServiceTicket>",
+			   0);
+
+	login_as(f, NULL, "root", "secret");
+	ask(f, f->cookie, content);
+	assert_true(answered(f, 500, "<invalidProperty>spec<"));
+	free(content);
+	for (int i = 0; i < 500; i++) {
+		ask(f, f->cookie, CLONE_TICKET);
+		assert_int_equal(f->status, 200);
+	}
+	ask(f, f->cookie, CLONE_TICKET);
+	assert_int_equal(f->status, 500);
+	login_as(f, NULL, "root", "secret");
+	ask(f, f->cookie, CLONE_TICKET);
+	assert_int_equal(f->status, 200);
+}
+
 static void checks_come_in_order(void **state)
 {
 	struct fixture *f = *state;
@@ -432,6 +462,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(guessing_is_slowed_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(guessing_in_parallel_gains_nothing, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(tickets_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(checks_come_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_expire_when_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(waiting_calls_are_aborted, setup, teardown),

@@ -2,7 +2,7 @@
 /*
  * One-time tickets: to clone a session (AcquireCloneTicket), and for one HTTP request without the
  * session's cookie (AcquireGenericServiceTicket → Cookie: vmware_cgi_ticket). Each is good for two
- * minutes, and no longer than its session. At most 10,000 at a time.
+ * minutes, and no longer than its session. At most 10,000 at a time, 500 of one session.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,10 @@
 #include "vim/session_state.h"
 
 enum {
-	TICKETS_MAX = 10000
+	TICKETS_MAX = 10000,
+	SESSION_TICKETS_MAX = 500,
+	URL_MAX = 4096,
+	METHOD_MAX = 16
 };
 #define TICKET_US (INT64_C(120) * 1000000)
 
@@ -54,6 +57,21 @@ void tickets_free(struct session_manager *m)
 	map_free_values(&m->tickets, ticket_free);
 }
 
+/* Tickets of the session that are not used yet, as far as it matters. */
+static size_t session_tickets(const struct session_manager *m, const char *session_id)
+{
+	size_t n = 0;
+
+	if (map_n(&m->tickets) < SESSION_TICKETS_MAX) {
+		return 0;
+	}
+	map_each (&m->tickets, it) {
+		const struct ticket *t = it->value;
+		n += strcmp(t->session_id, session_id) == 0;
+	}
+	return n;
+}
+
 /* Makes a ticket and answers NULL when there are too many; its text in `out`. */
 static struct ticket *ticket_new(struct call *c, char out[SESSION_KEY_SIZE])
 {
@@ -62,8 +80,14 @@ static struct ticket *ticket_new(struct call *c, char out[SESSION_KEY_SIZE])
 	if (map_n(&m->tickets) >= TICKETS_MAX) {
 		tickets_sweep(m);
 	}
+	struct error e;
+	if (session_tickets(m, c->session->id) >= SESSION_TICKETS_MAX) {
+		error_set(&e, ERROR_LIMIT, "%d tickets of the session are not used yet",
+			  SESSION_TICKETS_MAX);
+		call_error(c, &e);
+		return NULL;
+	}
 	if (map_n(&m->tickets) >= TICKETS_MAX) {
-		struct error e;
 		error_set(&e, ERROR_LIMIT, "more than %d tickets are not used yet", TICKETS_MAX);
 		call_error(c, &e);
 		return NULL;
@@ -100,7 +124,7 @@ const struct session *ticket_take_clone(struct session_manager *m, const char *t
 	if (t != NULL) {
 		ticket_free(t);
 	}
-	return s;
+	return s == NULL ? NULL : session_find(m, s->key); /* may have expired */
 }
 
 static void acquire_clone(struct call *c)
@@ -162,12 +186,20 @@ static void acquire_service(struct call *c)
 			   "only tickets for HTTP requests are given");
 		return;
 	}
+	const char *url = value_get_str(spec, F_SessionManagerHttpServiceRequestSpec_url);
+	const char *method = value_get_str(spec, F_SessionManagerHttpServiceRequestSpec_method);
+	if (strlen(url) > URL_MAX || (method != NULL && strlen(method) > METHOD_MAX)) {
+		call_fault(c, fault_invalid_argument(c->arena, "spec"),
+			   "the URL has more than %d bytes, or the method more than %d", URL_MAX,
+			   METHOD_MAX);
+		return;
+	}
 	struct ticket *t = ticket_new(c, text);
 	if (t == NULL) {
 		return;
 	}
-	t->method = method_name(value_get_str(spec, F_SessionManagerHttpServiceRequestSpec_method));
-	t->target = target_name(value_get_str(spec, F_SessionManagerHttpServiceRequestSpec_url));
+	t->method = method_name(method);
+	t->target = target_name(url);
 	struct value *v = value_new(c->arena, T_SessionManagerGenericServiceTicket);
 	value_set_str(c->arena, v, F_SessionManagerGenericServiceTicket_id, text);
 	call_return(c, v);
