@@ -14,6 +14,7 @@ LOG_MODULE("session");
 
 enum {
 	SESSIONS_MAX = 2000,
+	USER_SESSIONS_MAX = 1000, /* of one user */
 	LOGINS_HELD_MAX = 256,
 	SWEEP_MS = 15000
 };
@@ -121,20 +122,41 @@ static void session_sweep(void *arg)
 	tickets_sweep(m);
 }
 
-/* Makes room when all places are taken: the oldest that is not busy goes. */
-static bool session_make_room(struct session_manager *m, struct error *e)
+/* Sessions of the user, as far as it matters: nobody has too many before there are so many. */
+static unsigned sessions_of(const struct session_manager *m, const char *user)
 {
-	if (m->n_sessions < SESSIONS_MAX) {
+	unsigned n = 0;
+
+	if (m->n_sessions < USER_SESSIONS_MAX) {
+		return 0;
+	}
+	list_each (struct session, s, &m->sessions, link) {
+		n += strcmp(s->user, user) == 0;
+	}
+	return n;
+}
+
+/* Makes room when all places, or all that one user may have, are taken: the oldest that is not busy
+ * goes, so that nobody pushes others out. */
+static bool session_make_room(struct session_manager *m, const char *user, struct error *e)
+{
+	bool is_own = sessions_of(m, user) >= USER_SESSIONS_MAX;
+
+	if (!is_own && m->n_sessions < SESSIONS_MAX) {
 		return true;
 	}
 	list_each (struct session, s, &m->sessions, link) {
-		if (s->n_busy == 0) {
+		if (s->n_busy == 0 && (!is_own || strcmp(s->user, user) == 0)) {
 			log_limited_warn(
-				"%d sessions: ended the oldest idle one, of \"%s\" from %s",
-				SESSIONS_MAX, s->user, s->peer);
+				"%u sessions: ended the oldest idle one, of \"%s\" from %s",
+				m->n_sessions, s->user, s->peer);
 			session_logout(s);
 			return true;
 		}
+	}
+	if (is_own) {
+		return error_set(e, ERROR_LIMIT, "all %d sessions of \"%s\" are busy",
+				 USER_SESSIONS_MAX, user);
 	}
 	return error_set(e, ERROR_LIMIT, "all %d sessions are busy", SESSIONS_MAX);
 }
@@ -170,17 +192,20 @@ static struct session *session_make(struct session_manager *m, const char *user,
 struct session *session_begin(struct session_manager *m, const char *user, const char *peer,
 			      struct error *e)
 {
-	if (!session_make_room(m, e)) {
+	/* Made first: `user` may be a text of the session that gives way. */
+	struct session *s = session_make(m, user, peer);
+
+	if (!session_make_room(m, s->user, e)) {
+		session_dispose(s);
 		return NULL;
 	}
-	struct session *s = session_make(m, user, peer);
 	session_touch(s);
 	s->login_wall_us = s->active_wall_us;
 	map_set(&m->by_key, s->key, s);
 	map_set(&m->by_id, s->id, s);
 	m->n_sessions++;
 	inventory_touch(m->object, P_SessionManager_sessionList, "sessionList");
-	session_tell(m, SESSION_LOGIN, user, peer, s);
+	session_tell(m, SESSION_LOGIN, s->user, s->peer, s);
 	return s;
 }
 

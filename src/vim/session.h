@@ -10,8 +10,8 @@
  * user and address.
  *
  * Sessions: random 128-bit keys; idle expiry (30 min default, none while a call waits); at most
- * 2,000 (the oldest idle one goes first; else the login is refused). Things that live as long as
- * a session (collectors, views, history collectors) register with session_own().
+ * 2,000, of one user 1,000 (the oldest idle one goes first; else the login is refused). Things that
+ * live as long as a session (collectors, views, history collectors) register with session_own().
  */
 #ifndef VIM_SESSION_H
 #define VIM_SESSION_H

@@ -360,7 +360,7 @@ static void sessions_are_bounded(void **state)
 	memcpy(first, session_key(s), sizeof(first));
 	session_busy(s);
 	for (int i = 1; i < 2000; i++) {
-		struct session *next = session_begin(f->sessions, "b", "2", &e);
+		struct session *next = session_begin(f->sessions, i % 2 == 1 ? "b" : "d", "2", &e);
 		assert_non_null(next);
 		if (i == 1) {
 			memcpy(second, session_key(next), sizeof(second));
@@ -394,6 +394,28 @@ static void an_open_store_lets_everybody_in(void **state)
 	assert_string_equal(session_user(s), "anybody");
 }
 
+static void sessions_of_one_user_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	char other[SESSION_KEY_SIZE], first[SESSION_KEY_SIZE];
+
+	struct session *s = session_begin(f->sessions, "a", "1", &e);
+	memcpy(other, session_key(s), sizeof(other));
+	struct session *oldest = session_begin(f->sessions, "b", "2", &e);
+	s = oldest;
+	memcpy(first, session_key(s), sizeof(first));
+	for (int i = 1; i < 1000; i++) {
+		assert_non_null(session_begin(f->sessions, "b", "2", &e));
+	}
+	/* As a clone of the one that gives way to it. */
+	s = session_begin(f->sessions, session_user(oldest), "2", &e);
+	assert_string_equal(session_user(s), "b");
+	assert_int_equal(session_count(f->sessions), 1001);
+	assert_null(session_find(f->sessions, first));
+	assert_non_null(session_find(f->sessions, other));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +427,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(accounts_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_open_store_lets_everybody_in, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_of_one_user_are_bounded, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("user", tests, NULL, NULL);
