@@ -3,6 +3,11 @@
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
+#include <stdbool.h>
+
+/* "--help" and "-h". */
+bool command_wants_help(const char *word);
+
 int command_lab(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_control(int argc, char **argv);

@@ -20,18 +20,24 @@ static int complain(const struct error *e)
 	return 1;
 }
 
+static int usage(FILE *to, int status)
+{
+	fputs("usage: remora control SOCKET [COMMAND [JSON]]\n"
+	      "SOCKET is control.sock in a node's state folder; without COMMAND: which there are\n",
+	      to);
+	return status;
+}
+
 int command_control(int argc, char **argv)
 {
 	struct json_object *params = NULL, *result = NULL;
 	struct error e;
 
+	if (argc > 1 && command_wants_help(argv[1])) {
+		return usage(stdout, 0);
+	}
 	if (argc < 2 || argc > 4) {
-		fputs("usage: remora control SOCKET [COMMAND [JSON]]\n"
-		      "SOCKET is control.sock in a node's state folder; without COMMAND: which "
-		      "there "
-		      "are\n",
-		      stderr);
-		return 2;
+		return usage(stderr, 2);
 	}
 	if (argc == 4) {
 		params = json_parse(argv[3], strlen(argv[3]), PARAMS_MAX, JSON_DEPTH_DEFAULT, &e);

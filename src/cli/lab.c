@@ -181,12 +181,12 @@ static int node_command(struct lab *lab, const char *verb, const char *name)
 	return 0;
 }
 
-static int usage(void)
+static int usage(FILE *to, int status)
 {
 	fputs("usage: remora lab up | down | status [--json] | console VM |\n"
 	      "       start NODE | stop NODE | kill NODE\n",
-	      stderr);
-	return 2;
+	      to);
+	return status;
 }
 
 static int run_locked(struct lab *lab, const char *verb, const char *name)
@@ -215,9 +215,12 @@ int command_lab(int argc, char **argv)
 	bool status = strcmp(verb, "status") == 0, console = strcmp(verb, "console") == 0;
 	bool json = status && argc == 3 && strcmp(argv[2], "--json") == 0;
 
+	if (command_wants_help(verb)) {
+		return usage(stdout, 0);
+	}
 	if (!((whole && argc == 2) || (on_node && argc == 3) || (status && (argc == 2 || json)) ||
 	      (console && argc == 3))) {
-		return usage();
+		return usage(stderr, 2);
 	}
 	if (!lab_open(&lab, strcmp(verb, "up") == 0, &e)) {
 		lab_close(&lab);

@@ -15,6 +15,11 @@ static const struct command {
 	{ "simulate", "an inventory of any size that only pretends to run", command_simulate },
 };
 
+bool command_wants_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static void help(FILE *to)
 {
 	fputs("usage: remora COMMAND [ARGUMENTS]\n\n", to);
@@ -28,7 +33,7 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+	if (command_wants_help(name) || strcmp(name, "help") == 0) {
 		help(stdout);
 		return 0;
 	}
