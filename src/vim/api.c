@@ -264,8 +264,9 @@ struct api *api_new(const struct api_config *config, struct error *e)
 		api_free(api);
 		return NULL;
 	}
-	api->collectors = collector_manager_new(api->service, api->sessions, n->collectors);
+	/* Views first: they look at a change before those who wait for it are told. */
 	api->views = view_manager_new(api->service, n->views);
+	api->collectors = collector_manager_new(api->service, api->sessions, n->collectors);
 	api->search = search_index_new(api->service, n->search, n->root);
 	api->tasks = task_manager_new(api->service, n->tasks);
 	api->events = event_manager_new(api->service, n->events);

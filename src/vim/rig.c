@@ -98,8 +98,8 @@ struct rig *rig_new(void)
 	r->session = session_system(r->sessions);
 	r->root = inventory_add(r->inventory, T_Folder, "group-d1", NULL, NULL);
 	make_inventory(r);
-	r->collectors = collector_manager_new(r->service, r->sessions, "propertyCollector");
 	r->views = view_manager_new(r->service, "ViewManager");
+	r->collectors = collector_manager_new(r->service, r->sessions, "propertyCollector");
 	r->search = search_index_new(r->service, "SearchIndex", "group-d1");
 	r->collector = inventory_find(r->inventory, "propertyCollector");
 	r->reply = (struct service_reply){ take_answer, take_stream, take_cookie };

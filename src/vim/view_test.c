@@ -301,6 +301,41 @@ static void filters_see_what_comes_and_goes(void **state)
 	answer_clear(&a);
 }
 
+/* A task that ends and the object that it made: who hears of the one hears of the other. */
+static void what_comes_is_told_with_the_rest(void **state)
+{
+	struct rig *r = *state;
+	struct object *view = container_view(r, r->root, "VirtualMachine", true);
+	struct value *via = rig_traversal(r, NULL, T_ContainerView, "view", false, NULL);
+	struct value *args = rig_args(r, M_PropertyCollector_CreateFilter);
+	struct answer a;
+
+	value_set(r->arena, args, A_PropertyCollector_CreateFilter_spec,
+		  rig_spec(r, r->host->ref, false, NULL, rig_properties(r, T_HostSystem, "name"),
+			   NULL));
+	value_drop(rig_call(r, r->collector, M_PropertyCollector_CreateFilter, args));
+	value_set(r->arena, args, A_PropertyCollector_CreateFilter_spec,
+		  rig_spec(r, view->ref, true, rig_list(r, T_SelectionSpec, via, NULL),
+			   rig_properties(r, T_VirtualMachine, "name"), NULL));
+	value_drop(rig_call(r, r->collector, M_PropertyCollector_CreateFilter, args));
+	args = rig_args(r, M_PropertyCollector_WaitForUpdates);
+	value_set_str(r->arena, args, A_PropertyCollector_WaitForUpdates_version, "");
+	rig_start(r, &a, r->collector, M_PropertyCollector_WaitForUpdates, args);
+	assert_true(a.is_done);
+	value_set_str(r->arena, args, A_PropertyCollector_WaitForUpdates_version,
+		      value_get_str(a.result, F_UpdateSet_version));
+	answer_clear(&a);
+	rig_start(r, &a, r->collector, M_PropertyCollector_WaitForUpdates, args);
+	inventory_publish(r->inventory);
+	assert_false(a.is_done);
+	inventory_set_str(r->host, P_ManagedEntity_name, "other");
+	rig_add_vm(r, "vm-9", "nine");
+	inventory_publish(r->inventory);
+	assert_true(a.is_done && a.fault == NULL);
+	assert_int_equal(value_count(value_get_value(a.result, F_UpdateSet_filterSet)), 2);
+	answer_clear(&a);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -312,6 +347,7 @@ int main(void)
 		TEST(lists_are_edited),
 		TEST(inventory_views_unfold),
 		TEST(filters_see_what_comes_and_goes),
+		TEST(what_comes_is_told_with_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
