@@ -144,6 +144,10 @@ bool remote_call(struct remote *r, uint16_t method, const struct value *self,
 		 const struct value *args, const struct value **out, struct error *e)
 {
 	begin(r);
+	if (self == NULL) {
+		return error_set(e, ERROR_NOT_FOUND, "%s: the server names no object for it",
+				 schema_method_name(method));
+	}
 	client_call(r->client, method, self, args, answered, r);
 	bool good = wait_answer(r, e);
 	if (good && out != NULL) {
@@ -336,7 +340,8 @@ bool remote_task(struct remote *r, uint16_t method, const struct value *self,
 	if (out != NULL) {
 		*out = value_get_value(info, F_TaskInfo_result);
 	}
-	return true;
+	return out == NULL || *out != NULL ||
+	       error_set(e, ERROR_INVALID, "%s ended without a result", schema_method_name(method));
 }
 
 /* ---- files ---- */
