@@ -348,6 +348,10 @@ void fake_host_release(struct fake_host *h)
 		task_done(h->held[i], NULL);
 	}
 	h->n_held = 0;
+	if (h->creating != NULL) {
+		task_done(h->creating, fake_host_add_vm(h, "later")->ref);
+		h->creating = NULL;
+	}
 }
 
 static void reset_vm(struct call *c)
@@ -359,8 +363,8 @@ static void suspend_vm(struct call *c)
 {
 	struct fake_host *h = call_arg(c);
 
-	assert_non_null(h->slow);
-	call_return(c, task_object(h->slow)->ref);
+	call_return(c, h->slow == NULL ? value_new_ref(c->arena, T_Task, "task-of-nobody")
+				       : task_object(h->slow)->ref);
 }
 
 static void create_vm(struct call *c)
@@ -378,9 +382,12 @@ static void create_vm(struct call *c)
 			  "\"%s\" is no place here", path == NULL ? "" : path);
 		return;
 	}
-	struct object *vm =
-		fake_host_add_vm(h, value_get_str(config, F_VirtualMachineConfigSpec_name));
-	task_done(t, vm->ref);
+	const char *name = value_get_str(config, F_VirtualMachineConfigSpec_name);
+	if (strcmp(name, "later") == 0) {
+		h->creating = t;
+		return;
+	}
+	task_done(t, fake_host_add_vm(h, name)->ref);
 }
 
 static void destroy_vm(struct call *c)

@@ -10,7 +10,7 @@
  * ReconfigVM_Task sets the annotation, refuses "no", which is InvalidPowerState, and is held until
  * fake_host_release() for "hold"; ResetVM_Task names a task that there is not, SuspendVM_Task the
  * one that PowerOffVM_Task has begun; Rename_Task, Destroy_Task, UnregisterVM; and the VM folder
- * CreateVM_Task.
+ * CreateVM_Task, which is held, too, for the name "later".
  */
 #pragma once
 
@@ -43,6 +43,7 @@ struct fake_host {
 	unsigned n_cancels;
 	struct task *held[FAKE_HELD_MAX];
 	size_t n_held;
+	struct task *creating;
 };
 
 /* uuid: of the hardware. folder NULL: no HTTPS. The user is root, the password secret. */

@@ -82,7 +82,7 @@ static void on_cancel(void *arg)
 {
 	struct forward *f = arg;
 
-	if (f->remote_task != NULL) {
+	if (f->remote_task != NULL && f->result == NULL) {
 		remote_task_cancel(f->mirror, f->remote_task);
 	}
 }
@@ -97,10 +97,31 @@ static void task_on_changed(void *arg, const struct value *info)
 	}
 }
 
+static void task_on_settled(void *arg)
+{
+	struct forward *f = arg;
+
+	task_done(f->task, mirror_import(f->mirror, f->result, task_arena(f->task)));
+	forward_end(f);
+}
+
+static void task_succeed(struct forward *f, const struct value *result)
+{
+	struct link *l = f->mirror->member->link;
+	bool is_new = result != NULL && result->kind == KIND_REF &&
+		      mirror_local_ref(f->mirror, result) == NULL;
+
+	f->result = value_keep(result);
+	if (is_new) { /* the host told of the end before it told of the object */
+		link_settle(l, task_on_settled, f);
+	} else {
+		task_on_settled(f);
+	}
+}
+
 static void task_on_ended(void *arg, const struct value *info, const char *text)
 {
 	struct forward *f = arg;
-	struct arena *a = task_arena(f->task);
 	const struct value *error = value_get_value(info, F_TaskInfo_error);
 
 	if (info == NULL && link_is_up(f->mirror->member->link)) {
@@ -116,10 +137,7 @@ static void task_on_ended(void *arg, const struct value *info, const char *text)
 			   value_get_str(error, F_LocalizedMethodFault_localizedMessage));
 		return;
 	}
-	const struct value *result =
-		mirror_import(f->mirror, value_get_value(info, F_TaskInfo_result), a);
-	task_done(f->task, result);
-	forward_end(f);
+	task_succeed(f, value_get_value(info, F_TaskInfo_result));
 }
 
 static void task_on_answer(void *arg, const struct link_answer *answer)

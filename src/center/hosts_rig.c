@@ -284,3 +284,18 @@ struct object *vm_here(const char *name)
 {
 	return place_child(t.c, t.vms, name);
 }
+
+struct value *create_args(const char *name, const char *path, struct object *host)
+{
+	struct value *args = args_of(M_Folder_CreateVM_Task);
+	struct value *config = value_new(t.a, T_VirtualMachineConfigSpec);
+	struct value *files = value_new(t.a, T_VirtualMachineFileInfo);
+	struct object *compute = compute_of_host(host);
+
+	value_set_str(t.a, files, F_VirtualMachineFileInfo_vmPathName, path);
+	value_set_str(t.a, config, F_VirtualMachineConfigSpec_name, name);
+	value_set(t.a, config, F_VirtualMachineConfigSpec_files, files);
+	value_set(t.a, args, A_Folder_CreateVM_Task_config, config);
+	value_set(t.a, args, A_Folder_CreateVM_Task_pool, compute_root_pool(compute)->ref);
+	return args;
+}

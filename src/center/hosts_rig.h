@@ -79,6 +79,9 @@ void add_by(const struct value *spec);
 struct object *add_remote(int i, const char *name, const char *uuid);
 struct object *add_local(int i, const char *name, const char *uuid);
 
+/* Of CreateVM_Task. path: "[datastore1]". */
+struct value *create_args(const char *name, const char *path, struct object *host);
+
 /* What the manager shows. */
 int64_t num(struct object *o, unsigned prop, unsigned field);
 int64_t host_state(struct object *o);
