@@ -2,10 +2,11 @@
 /*
  * SOAP 1.1 with the vSphere dialect: XML text <-> typed values.
  *
- * Reading: libxml2's SAX interface builds drafts in an arena directly from the schema's tables; no
- * entities, no DTD, no network; limits on size, depth and number of elements. Namespaces are
- * understood, prefixes do not matter, unknown attributes are ignored, unknown elements refused.
- * Writing: own writer, straight into a buffer, filtered to the client's version.
+ * Reading: libxml2's SAX interface (and a short way for plain documents, soap_plain.h) builds
+ * drafts in an arena directly from the schema's tables; no entities, no DTD, no network; limits on
+ * size, depth and number of elements. Namespaces are understood, prefixes do not matter, unknown
+ * attributes are ignored, unknown elements refused. Writing: own writer, straight into a buffer,
+ * filtered to the client's version.
  *
  * Event-loop thread only (kept values may be reached from drafts).
  */

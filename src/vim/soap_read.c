@@ -9,13 +9,13 @@
 #include "vim/soap_reader.h"
 
 #include <libxml/SAX2.h>
+#include <libxml/parser.h>
 #include <libxml/parserInternals.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define NS_ENVELOPE "http://schemas.xmlsoap.org/soap/envelope/"
-#define NS_INSTANCE "http://www.w3.org/2001/XMLSchema-instance"
+#include "vim/soap_plain.h"
 
 enum {
 	DICTIONARY_NAMES_MAX = 8192,
@@ -32,6 +32,7 @@ enum {
 };
 
 static struct reader reader;
+static bool is_plain_allowed = true;
 
 bool reader_fail(struct reader *r, enum error_kind kind, const char *fmt, ...)
 {
@@ -46,7 +47,9 @@ bool reader_fail(struct reader *r, enum error_kind kind, const char *fmt, ...)
 	va_end(args);
 	error_set(r->error, kind, "%s", text);
 	r->failed = true;
-	xmlStopParser(r->xml);
+	if (!r->is_plain) {
+		xmlStopParser(r->xml);
+	}
 	return false;
 }
 
@@ -360,16 +363,20 @@ static bool close_frame(struct reader *r, struct frame *parent, struct frame *f)
 	}
 }
 
-/* ---- libxml2 ---- */
+/* ---- what parsers tell ---- */
 
-static void take_attribute(struct element *el, const xmlChar **att)
+static bool name_is(const char *name, size_t len, const char *wanted, size_t wanted_len)
 {
-	const char *name = (const char *)att[ATT_NAME], *ns = (const char *)att[ATT_NS];
-	const char *value = (const char *)att[ATT_VALUE];
-	size_t len = (size_t)(att[ATT_END] - att[ATT_VALUE]);
+	return len == wanted_len && memcmp(name, wanted, len) == 0;
+}
+
+void element_attribute(struct element *el, const char *ns, const char *name, size_t name_len,
+		       const char *value, size_t len)
+{
+	bool is_type = name_is(name, name_len, "type", 4);
 
 	if (ns == NULL) {
-		if (strcmp(name, "type") == 0) {
+		if (is_type) {
 			el->type = value;
 			el->type_len = len;
 		}
@@ -378,28 +385,18 @@ static void take_attribute(struct element *el, const xmlChar **att)
 	if (strcmp(ns, NS_INSTANCE) != 0) {
 		return;
 	}
-	if (strcmp(name, "type") == 0) {
+	if (is_type) {
 		const char *colon = memchr(value, ':', len);
 		size_t prefix = colon == NULL ? 0 : (size_t)(colon + 1 - value);
 		el->xsi_type = value + prefix;
 		el->xsi_type_len = len - prefix;
-	} else if (strcmp(name, "nil") == 0) {
-		el->nil =
-			(len == 4 && memcmp(value, "true", 4) == 0) || (len == 1 && *value == '1');
+	} else if (name_is(name, name_len, "nil", 3)) {
+		el->nil = name_is(value, len, "true", 4) || name_is(value, len, "1", 1);
 	}
 }
 
-/* Form: libxml2's startElementNsSAX2Func. */
-static void on_start(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns,
-		     int n_ns, const xmlChar **declared, int n_att, int n_default,
-		     const xmlChar **att)
+void reader_open(struct reader *r, const struct element *el)
 {
-	struct reader *r = user;
-	struct element el = { .name = (const char *)name,
-			      .ns = ns == NULL ? "" : (const char *)ns,
-			      .name_len = strlen((const char *)name) };
-
-	(void)prefix, (void)n_ns, (void)declared, (void)n_default;
 	if (r->failed) {
 		return;
 	}
@@ -413,22 +410,16 @@ static void on_start(void *user, const xmlChar *name, const xmlChar *prefix, con
 			    SOAP_MAX_DEPTH);
 		return;
 	}
-	for (int i = 0; i < n_att; i++) {
-		take_attribute(&el, att + (ptrdiff_t)i * ATT_PARTS);
-	}
 	struct frame *parent = &r->frames[r->depth], *f = parent + 1;
-	*f = (struct frame){ .name = el.name };
+	*f = (struct frame){ .name = el->name };
 	buf_clear(&r->text);
-	if (open_child(r, parent, &el, f)) {
+	if (open_child(r, parent, el, f)) {
 		r->depth++;
 	}
 }
 
-static void on_end(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns)
+void reader_close(struct reader *r)
 {
-	struct reader *r = user;
-
-	(void)name, (void)prefix, (void)ns;
 	if (r->failed || r->depth == 0) {
 		return;
 	}
@@ -448,20 +439,50 @@ static bool is_blank(const char *s, size_t n)
 	return true;
 }
 
-static void on_text(void *user, const xmlChar *text, int n)
+void reader_text(struct reader *r, const char *text, size_t n)
 {
-	struct reader *r = user;
-
 	if (r->failed) {
 		return;
 	}
 	const struct frame *f = &r->frames[r->depth];
 	if (f->kind == FRAME_LEAF || f->kind == FRAME_TEXT || f->kind == FRAME_SELF) {
-		buf_add(&r->text, text, (size_t)n);
-	} else if (f->kind != FRAME_SKIP && !is_blank((const char *)text, (size_t)n)) {
+		buf_add(&r->text, text, n);
+	} else if (f->kind != FRAME_SKIP && !is_blank(text, n)) {
 		reader_fail(r, ERROR_INVALID, "text in \"%.60s\", which has elements only",
 			    f->name == NULL ? "" : f->name);
 	}
+}
+
+/* ---- libxml2 ---- */
+
+/* Form: libxml2's startElementNsSAX2Func. */
+static void on_start(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns,
+		     int n_ns, const xmlChar **declared, int n_att, int n_default,
+		     const xmlChar **att)
+{
+	struct element el = { .name = (const char *)name,
+			      .ns = ns == NULL ? "" : (const char *)ns,
+			      .name_len = strlen((const char *)name) };
+
+	(void)prefix, (void)n_ns, (void)declared, (void)n_default;
+	for (int i = 0; i < n_att; i++, att += ATT_PARTS) {
+		const char *att_name = (const char *)att[ATT_NAME];
+		element_attribute(&el, (const char *)att[ATT_NS], att_name, strlen(att_name),
+				  (const char *)att[ATT_VALUE],
+				  (size_t)(att[ATT_END] - att[ATT_VALUE]));
+	}
+	reader_open(user, &el);
+}
+
+static void on_end(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *ns)
+{
+	(void)name, (void)prefix, (void)ns;
+	reader_close(user);
+}
+
+static void on_text(void *user, const xmlChar *text, int n)
+{
+	reader_text(user, (const char *)text, (size_t)n);
 }
 
 static void on_doctype(void *user, const xmlChar *name, const xmlChar *id, const xmlChar *uri)
@@ -497,6 +518,17 @@ static const xmlSAXHandler handlers = {
 	.serror = on_error,
 };
 
+static void reader_reset(struct reader *r)
+{
+	r->failed = false;
+	r->body_seen = false;
+	r->n_elements = 0;
+	r->depth = 0;
+	r->frames[0] = (struct frame){ .kind = FRAME_DOCUMENT };
+	r->root = NULL;
+	buf_clear(&r->text);
+}
+
 static bool reader_start(struct reader *r)
 {
 	if (r->xml == NULL) {
@@ -508,30 +540,28 @@ static bool reader_start(struct reader *r)
 		r->xml->userData = r;
 		xmlCtxtUseOptions(r->xml, XML_PARSE_NONET);
 	}
-	r->failed = false;
-	r->body_seen = false;
-	r->n_elements = 0;
-	r->depth = 0;
-	r->frames[0] = (struct frame){ .kind = FRAME_DOCUMENT };
-	r->root = NULL;
-	buf_clear(&r->text);
+	reader_reset(r);
 	return true;
 }
 
 /* Gives back what a large or hostile document made grow. */
 static void reader_rest(struct reader *r)
 {
-	xmlCtxtReset(r->xml);
-	if (xmlDictSize(r->xml->dict) > DICTIONARY_NAMES_MAX ||
-	    xmlDictGetUsage(r->xml->dict) > DICTIONARY_BYTES_MAX) {
-		xmlFreeParserCtxt(r->xml);
-		r->xml = NULL;
-	}
 	if (r->text.cap > TEXT_KEPT_MAX) {
 		buf_free(&r->text);
 	}
 	if (r->scratch.cap > TEXT_KEPT_MAX) {
 		buf_free(&r->scratch);
+	}
+}
+
+static void parser_rest(struct reader *r)
+{
+	xmlCtxtReset(r->xml);
+	if (xmlDictSize(r->xml->dict) > DICTIONARY_NAMES_MAX ||
+	    xmlDictGetUsage(r->xml->dict) > DICTIONARY_BYTES_MAX) {
+		xmlFreeParserCtxt(r->xml);
+		r->xml = NULL;
 	}
 }
 
@@ -573,8 +603,32 @@ static bool reader_run(struct reader *r, const char *data, size_t len)
 	if (!r->failed && !r->xml->wellFormed) {
 		reader_fail(r, ERROR_INVALID, "malformed XML");
 	}
+	parser_rest(r);
 	reader_rest(r);
 	return !r->failed;
+}
+
+void reader_allow_plain(bool allow)
+{
+	is_plain_allowed = allow;
+}
+
+/* False: not that way. */
+static bool reader_run_plain(struct reader *r, const char *data, size_t len)
+{
+	struct error *error = r->error, ignored;
+
+	if (!is_plain_allowed || len > PLAIN_MAX_BYTES) {
+		return false;
+	}
+	reader_reset(r);
+	r->error = &ignored;
+	r->is_plain = true;
+	bool is_read = plain_read(r, data, len);
+	r->is_plain = false;
+	r->error = error;
+	reader_rest(r);
+	return is_read;
 }
 
 static void reader_aim(struct arena *a, struct error *e, unsigned max_elements)
@@ -602,8 +656,11 @@ bool soap_read_request(struct soap_request *req, const char *data, size_t len, s
 	}
 	reader_aim(a, e == NULL ? &ignored : e, SOAP_MAX_ELEMENTS);
 	reader.request = req;
-	if (!reader_run(&reader, data, len)) {
-		return false;
+	if (!reader_run_plain(&reader, data, len)) {
+		*req = (struct soap_request){ .method = M_none };
+		if (!reader_run(&reader, data, len)) {
+			return false;
+		}
 	}
 	if (req->method_name == NULL) {
 		return error_set(e, ERROR_INVALID, "the SOAP envelope holds no request");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of the SOAP reader: soap_read.c knows documents (envelope, header, request, response,
+ * Inside of the SOAP reader, which libxml2 feeds or, where the document allows, soap_plain.c:
+ * soap_read.c knows documents (envelope, header, request, response,
  * fault), soap_element.c builds values from elements, soap_scalar.c reads the text of leaves.
  *
  * Elements in progress form a stack of frames. A frame is opened by its parent, which alone knows
@@ -10,9 +11,10 @@
 #ifndef VIM_SOAP_READER_H
 #define VIM_SOAP_READER_H
 
-#include <libxml/parser.h>
-
 #include "vim/soap.h"
+
+#define NS_ENVELOPE "http://schemas.xmlsoap.org/soap/envelope/"
+#define NS_INSTANCE "http://www.w3.org/2001/XMLSchema-instance"
 
 enum frame_kind {
 	FRAME_SKIP, /* content is ignored */
@@ -44,17 +46,18 @@ struct frame {
 	uint16_t type;		  /* actual type */
 	unsigned hint;		  /* structure: index of the field to look for first */
 	struct value *value;	  /* structure or array in progress */
-	const char *name;	  /* element's local name: in the parser's dictionary */
-	const char **text;	  /* FRAME_TEXT */
+	const char *name;  /* element's local name: in the parser's dictionary or the arena */
+	const char **text; /* FRAME_TEXT */
 };
 
 struct reader {
-	xmlParserCtxt *xml;
+	struct _xmlParserCtxt *xml; /* libxml2's xmlParserCtxt */
 	struct arena *arena;
 	struct error *error;
 	bool failed;
-	bool lenient; /* responses: what a newer server says beyond our schema is skipped */
-	bool first;   /* no element was seen yet */
+	bool is_plain; /* fed by soap_plain.c, whose failures are nobody's news */
+	bool lenient;  /* responses: what a newer server says beyond our schema is skipped */
+	bool first;    /* no element was seen yet */
 	bool body_seen;
 	unsigned n_elements, max_elements;
 	unsigned depth; /* index of the top frame */
@@ -85,6 +88,16 @@ struct element {
 bool reader_fail(struct reader *r, enum error_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The arena's limit was reached. */
 bool reader_fail_memory(struct reader *r);
+
+/* What parsers tell: start tags, ends, text; nothing more once r->failed. */
+void reader_open(struct reader *r, const struct element *el);
+void reader_close(struct reader *r);
+void reader_text(struct reader *r, const char *text, size_t n);
+/* An attribute of the element; ns NULL: in none. */
+void element_attribute(struct element *el, const char *ns, const char *name, size_t name_len,
+		       const char *value, size_t len);
+/* For tests: false sends all documents to libxml2. */
+void reader_allow_plain(bool allow);
 
 /* Opens a frame for an element whose value is declared as `decl`. */
 bool element_open(struct reader *r, const struct schema_field *decl, const struct element *el,
