@@ -87,7 +87,20 @@ static inline struct list_node *list_pop_front(struct list *l)
 {
 	struct list_node *n = list_front(l);
 	if (n) {
-		list_remove(n);
+		l->head.next = n->next;
+		n->next->prev = &l->head;
+		list_node_init(n);
+	}
+	return n;
+}
+
+static inline struct list_node *list_pop_back(struct list *l)
+{
+	struct list_node *n = list_back(l);
+	if (n) {
+		l->head.prev = n->prev;
+		n->prev->next = &l->head;
+		list_node_init(n);
 	}
 	return n;
 }

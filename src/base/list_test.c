@@ -90,6 +90,12 @@ static void test_safe_and_pop(void **state)
 	assert_ptr_equal(list_pop_front(&l), &items[0].node);
 	assert_ptr_equal(list_pop_front(&l), &items[2].node);
 	assert_null(list_pop_front(&l));
+	assert_null(list_pop_back(&l));
+	list_push_back(&l, &items[0].node);
+	list_push_back(&l, &items[1].node);
+	assert_ptr_equal(list_pop_back(&l), &items[1].node);
+	assert_ptr_equal(list_pop_back(&l), &items[0].node);
+	assert_true(list_is_empty(&l));
 	list_remove(&items[0].node); /* in no list: nothing */
 }
 

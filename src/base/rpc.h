@@ -19,7 +19,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
-#define RPC_MESSAGE_LIMIT (16 * 1024 * 1024) /* bytes of a line, unless told */
+#define RPC_MESSAGE_LIMIT ((size_t)16 << 20) /* bytes of a line, unless told */
 #define RPC_PEERS_MAX	  64		     /* connections of a server, unless told */
 #define RPC_CALLS_MAX	  1024		     /* unanswered requests of a peer */
 

@@ -369,8 +369,8 @@ void simulate_center_free(struct simulate_center *s)
 		return;
 	}
 	center_free(s->center);
-	while (!list_is_empty(&s->parts)) {
-		part_free(list_entry(list_front(&s->parts), struct part, link));
+	for (struct list_node *n; (n = list_pop_front(&s->parts)) != NULL;) {
+		part_free(CONTAINER_OF(n, struct part, link));
 	}
 	vec_each (&s->storages, it) {
 		simulated_storage_free(*it);

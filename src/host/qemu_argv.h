@@ -32,7 +32,7 @@ struct qemu_argv {
 };
 
 /* The spec must have passed machine_spec_check(). End with qemu_argv_fini(). */
-void qemu_argv_init(struct qemu_argv *a, const struct machine_spec *s,
+void qemu_argv_init(struct qemu_argv *out, const struct machine_spec *s,
 		    const struct qemu_argv_options *o);
 void qemu_argv_fini(struct qemu_argv *a);
 

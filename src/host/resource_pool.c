@@ -379,6 +379,7 @@ static bool is_below(struct object *o, const struct object *top)
 static struct resource_pool *pool_below(struct host *h, const struct object *top)
 {
 	list_each (struct resource_pool, p, &h->pools, link) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was dissolved left the list. */
 		if (is_below(p->object, top)) {
 			return p;
 		}

@@ -23,16 +23,17 @@ static void layer_unload(struct host *h)
 	vm_store_finish(l);
 	/* The lists that name the VMs go with the host in the same turn: nobody reads them again.
 	 */
-	while (!list_is_empty(&l->vms)) {
-		struct vm *vm = list_entry(list_back(&l->vms), struct vm, link);
+	struct list_node *n;
+	while ((n = list_pop_back(&l->vms)) != NULL) {
+		struct vm *vm = CONTAINER_OF(n, struct vm, link);
 		struct machine *m = vm->machine;
 		vm->machine = NULL; /* what is told of the end finds none any more */
 		machine_free(m);
 		inventory_remove(vm->object);
 		vm_free(vm);
 	}
-	while (!list_is_empty(&l->leftovers)) {
-		vm_leftover_free(list_entry(list_front(&l->leftovers), struct vm_leftover, link));
+	while ((n = list_pop_front(&l->leftovers)) != NULL) {
+		vm_leftover_free(CONTAINER_OF(n, struct vm_leftover, link));
 	}
 	map_free(&l->disks_in_use);
 	value_drop(l->common);

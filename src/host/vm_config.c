@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/macro.h"
+#include "base/number.h"
 #include "base/uuid.h"
 #include "host/vm_device.h"
 #include "host/vm_device_change.h"
@@ -256,9 +257,9 @@ static bool apply_identity(struct apply *x)
 		value_set_str(x->a, x->config, INFO(name), name);
 	}
 	if (version != NULL && version[0] != '\0') {
-		int n = 0;
-		char rest;
-		if (sscanf(version, "vmx-%d%c", &n, &rest) != 1 || n < 4 || n > 21) {
+		uint64_t n = 0;
+		if (strncmp(version, "vmx-", 4) != 0 || !number_u64(version + 4, &n) || n < 4 ||
+		    n > 21) {
 			return vm_refuse(
 				x->r, value_new(x->a, T_VirtualHardwareVersionNotSupported),
 				"configSpec.version: \"%.40s\" is not one of vmx-04 … vmx-21",

@@ -123,7 +123,7 @@ static void disk_set_capacity(struct arena *a, struct value *disk, uint64_t byte
 static bool disk_new_file(struct vm_device_edit *x, struct value *disk, struct value *backing,
 			  const char *path)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
 
 	if (!disk_capacity(x, disk, &bytes)) {
 		return false;
@@ -166,7 +166,7 @@ static bool disk_has_capacity(const struct value *disk)
 /* A simulated disk that says its size needs no file. */
 static bool disk_believe(struct vm_device_edit *x, struct value *disk)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
 
 	if (!disk_capacity(x, disk, &bytes)) {
 		return false;
@@ -301,8 +301,7 @@ static bool mac_is_valid(const char *mac)
 			return false;
 		}
 	}
-	unsigned first = 0;
-	return sscanf(mac, "%2x", &first) == 1 && (first & 1) == 0;
+	return strchr("02468aAcCeE", mac[1]) != NULL;
 }
 
 static bool nic_address(struct vm_device_edit *x, struct value *nic)
@@ -420,7 +419,7 @@ bool vm_backing_check(struct vm_device_edit *x, struct value *d, enum vm_role ro
 
 bool vm_disk_edit(struct vm_device_edit *x, struct value *d, const struct value *old)
 {
-	uint64_t had, want;
+	uint64_t had = 0, want = 0;
 
 	if (!disk_capacity(x, old, &had)) {
 		return false;

@@ -186,10 +186,9 @@ static bool group_apply(struct arena *a, struct value *config, int spec_field,
 	struct value *group = old == NULL ? value_new(a, given->type) : value_edit(a, old);
 	for (int i = -1; value_next(given, &i, &s);) {
 		const struct schema_field *f = schema_field(given->type, (unsigned)i);
-		if (setting_find(spec_field, i) != NULL) {
-			value_set_slot(group, (unsigned)i, s);
-		} else if (spec_field == SPEC(bootOptions) &&
-			   i == F_VirtualMachineBootOptions_bootOrder) {
+		if (setting_find(spec_field, i) != NULL ||
+		    (spec_field == SPEC(bootOptions) &&
+		     i == F_VirtualMachineBootOptions_bootOrder)) {
 			value_set_slot(group, (unsigned)i, s);
 		} else if (!slot_is_off(f, s) && spec_field != SPEC(tools) &&
 			   spec_field != SPEC(powerOpInfo)) {

@@ -109,7 +109,7 @@ static bool read_disk(struct reader *x, const char *at, int32_t controller, int 
 {
 	struct value *d = value_new(x->a, T_VirtualDisk);
 	struct value *b = value_new(x->a, T_VirtualDiskFlatVer2BackingInfo);
-	const char *mode = text(x, at, "mode"), *path;
+	const char *mode = text(x, at, "mode"), *path = NULL;
 	bool through;
 
 	if (!file_of(x, at, &path) || !flag(x, at, "writeThrough", false, &through)) {
@@ -135,7 +135,7 @@ static bool read_disk(struct reader *x, const char *at, int32_t controller, int 
 static bool read_cdrom(struct reader *x, const char *at, int32_t controller, int unit)
 {
 	struct value *d = value_new(x->a, T_VirtualCdrom);
-	const char *kind = text(x, at, "deviceType"), *name = text(x, at, "fileName"), *path;
+	const char *kind = text(x, at, "deviceType"), *name = text(x, at, "fileName"), *path = NULL;
 	struct value *b;
 
 	if (kind != NULL && strcasecmp(kind, "cdrom-image") == 0) {
@@ -304,7 +304,7 @@ static bool read_nic(struct reader *x, int n)
 static bool read_serial(struct reader *x, int n)
 {
 	struct vmx_key at = vmx_key("serial%d", n);
-	const char *kind = text(x, at.s, "fileType"), *path;
+	const char *kind = text(x, at.s, "fileType"), *path = NULL;
 	bool present, yield;
 
 	if (!flag(x, at.s, "present", false, &present) ||

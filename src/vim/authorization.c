@@ -489,7 +489,8 @@ static void system_roles_add(struct authorization *a)
 			privilege_set_add_all(&set);
 		}
 		/* ReadOnly has all three, View the first two, Anonymous the first. */
-		for (int32_t n = 0; id != ROLE_ADMIN && n < id - ROLE_NO_ACCESS; n++) {
+		size_t n_basic = id == ROLE_ADMIN ? 0 : (size_t)(id - ROLE_NO_ACCESS);
+		for (size_t n = 0; n < MIN(n_basic, ARRAY_LEN(basic)); n++) {
 			privilege_set_add(&set, (unsigned)privilege_find(basic[n]));
 		}
 		role_add(a, id, system_roles[i].name, &set);

@@ -54,13 +54,13 @@ static bool field_fits(const struct value *field, const struct object *o)
 
 /* Among fields for one type (or for all) a name stands for one field. */
 static const struct value *field_by_name(const struct custom_field_manager *m, const char *name,
-					 uint16_t type)
+					 uint16_t wanted)
 {
 	for (size_t i = 0; i < value_count(m->fields); i++) {
 		const struct value *f = value_item(m->fields, i);
 		uint16_t shown_on = field_type(f);
 		if (strcmp(value_get_str(f, F_CustomFieldDef_name), name) == 0 &&
-		    (schema_is_a(shown_on, type) || schema_is_a(type, shown_on))) {
+		    (schema_is_a(shown_on, wanted) || schema_is_a(wanted, shown_on))) {
 			return f;
 		}
 	}

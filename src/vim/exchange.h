@@ -139,7 +139,7 @@ static inline struct exchange *exchange_of(struct http_request *r)
 }
 
 /* exchange.c: callbacks of libmicrohttpd. */
-void *exchange_new(void *server, const char *uri, struct MHD_Connection *connection);
+void *exchange_new(void *arg, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, const char *url,
 			      const char *method, const char *version, const char *upload_data,
 			      size_t *upload_data_size, void **context);

@@ -141,7 +141,7 @@ static void ring_grow(struct history *h)
 	size_t cap = h->cap == 0 ? 16 : MIN(h->cap * 2, h->limit);
 	void **ring = mem_calloc(cap, sizeof(*ring));
 
-	for (uint64_t i = h->first; i < h->end; i++) {
+	for (uint64_t i = h->first; h->cap > 0 && i < h->end; i++) {
 		ring[i % cap] = h->ring[i % h->cap];
 	}
 	free(h->ring);

@@ -447,7 +447,8 @@ bool path_is_below(const char *below, size_t n_below, const char *above, size_t 
 	       (n_below == n_above || below[n_above] == '.' || below[n_above] == '[');
 }
 
-bool path_overlaps(const char *a, size_t n_a, const char *b, size_t n_b)
+bool path_overlaps(const char *one, size_t n_one, const char *other, size_t n_other)
 {
-	return n_a < n_b ? path_is_below(b, n_b, a, n_a) : path_is_below(a, n_a, b, n_b);
+	return n_one < n_other ? path_is_below(other, n_other, one, n_one)
+			       : path_is_below(one, n_one, other, n_other);
 }

@@ -61,8 +61,8 @@ struct path *path_of_property(struct arena *a, uint16_t managed, unsigned prop);
 /* The value at the path, NULL when unset; o is of the path's type. Scalars are boxed in `a`. */
 const struct value *path_eval(const struct path *p, struct object *o, struct arena *a);
 
-/* True when a change noted at path `a` concerns path `b`: they are equal or one lies below. */
-bool path_overlaps(const char *a, size_t n_a, const char *b, size_t n_b);
+/* True when a change noted at one path concerns the other: they are equal or one lies below. */
+bool path_overlaps(const char *one, size_t n_one, const char *other, size_t n_other);
 
 /* True when path `below` is `above` or lies below it. */
 bool path_is_below(const char *below, size_t n_below, const char *above, size_t n_above);

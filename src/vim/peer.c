@@ -84,14 +84,14 @@ static bool read_thumbprint(const char *text, uint8_t *out, size_t *n)
 		if (*s == ':' || *s == ' ') {
 			continue;
 		}
-		if (len == 2 * SHA256_BYTES) {
+		if (len == sizeof(hex) - 1) {
 			return false;
 		}
 		hex[len++] = *s;
 	}
 	hex[len] = '\0';
 	*n = len / 2;
-	return (len == 2 * SHA1_BYTES || len == 2 * SHA256_BYTES) && hex_decode(hex, out, *n);
+	return len % 2 == 0 && (*n == SHA1_BYTES || *n == SHA256_BYTES) && hex_decode(hex, out, *n);
 }
 
 static bool take_part(CURLU *u, CURLUPart part, struct buf *out, const char *before)
@@ -275,7 +275,8 @@ static bool certificate_is_pinned(struct peer *p, const gnutls_datum_t *cert)
 	return p->trust_any;
 }
 
-/* Called for each request on its connection, new or kept, before anything of it is sent. */
+/* Called for each request on its connection, new or kept, before anything of it is sent.
+ * Form: libcurl's. NOLINTNEXTLINE(readability-non-const-parameter) */
 static int on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
 	struct peer_request *r = arg;
@@ -671,8 +672,8 @@ void peer_free(struct peer *p)
 		return;
 	}
 	p->closing = true;
-	while (!list_is_empty(&p->requests)) {
-		peer_cancel(CONTAINER_OF(list_front(&p->requests), struct peer_request, link));
+	for (struct list_node *n; (n = list_pop_front(&p->requests)) != NULL;) {
+		peer_cancel(CONTAINER_OF(n, struct peer_request, link));
 	}
 	peer_loop_free(p->loop);
 	peer_destroy(p);

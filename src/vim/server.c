@@ -481,7 +481,7 @@ void server_free(struct server *s)
 	exchanges_abandon(s);
 	const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	struct pollfd poll_fd = { .fd = info->epoll_fd, .events = POLLIN };
-	int64_t end_us = clock_mono_us(clock_real()) + STOP_MS * 1000;
+	int64_t end_us = clock_mono_us(clock_real()) + STOP_MS * INT64_C(1000);
 	MHD_run(s->daemon);
 	while (!list_is_empty(&s->exchanges) && clock_mono_us(clock_real()) < end_us) {
 		poll(&poll_fd, 1, 20);

@@ -292,7 +292,7 @@ static struct call *call_settle(struct call_state *c)
 static void call_fetch(struct call_state *c, const struct soap_request *req)
 {
 	struct call *pub = &c->pub;
-	bool is_content = req->self != NULL && value_type(req->self) == T_ServiceInstance;
+	bool is_content = value_type(req->self) == T_ServiceInstance;
 
 	if (!is_content && !check_session(pub, req->self, "System.View")) {
 		return;

@@ -90,12 +90,12 @@ void *call_arg(const struct call *c);
 /* For a handler that finds the object is not its own: runs the handler that was registered before
  * it for this method, or refuses the call with NotSupported. Everything else of the call is as it
  * was; nothing may have been done with it yet. */
-void call_pass(struct call *c);
+void call_pass(struct call *pub);
 
 /* ---- ending a call ---- */
 
 /* v as the method's declared result; NULL for void or unset. A draft or a kept value. */
-void call_return(struct call *c, const struct value *v);
+void call_return(struct call *pub, const struct value *v);
 /* A typed fault (draft or kept structure deriving from MethodFault) and its message. */
 void call_fault(struct call *c, const struct value *fault, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -104,8 +104,8 @@ void call_error(struct call *c, const struct error *e);
 /* Streams the content of the Response element: next() appends some text to `out` and returns false
  * when that was the last; called whenever the client has taken what was there. `done` frees arg.
  * The arena lives until done. */
-void call_stream(struct call *c, bool (*next)(void *arg, struct buf *out), void (*done)(void *arg),
-		 void *arg);
+void call_stream(struct call *pub, bool (*next)(void *arg, struct buf *out),
+		 void (*done)(void *arg), void *arg);
 
 /* For handlers that write XML themselves: the answer's buffer, with everything up to and including
  * the Response element's start tag in it. Append <returnval> elements, then call_xml_end(); any
@@ -113,20 +113,20 @@ void call_stream(struct call *c, bool (*next)(void *arg, struct buf *out), void 
  * (service_call()) want values. The buffer is valid until the handler returns; a call that is
  * answered late calls call_xml() when the content is there. */
 bool call_wants_xml(const struct call *c);
-struct buf *call_xml(struct call *c);
-void call_xml_end(struct call *c);
+struct buf *call_xml(struct call *pub);
+void call_xml_end(struct call *pub);
 
 /* Takes the call's arena over, c->args in it: the caller frees it with arena_free() some time after
  * the call was ended. The call must still be ended. */
 struct arena *call_take_arena(struct call *c);
 
 /* Session cookie to set with the answer; "" takes the client's away. */
-void call_set_cookie(struct call *c, const char *session_key);
+void call_set_cookie(struct call *pub, const char *session_key);
 
 /* fn(arg) once if the client goes away or its session ends before the call is answered. The handler
  * must then still end the call, at once or soon (with any of the above; a client that is gone gets
  * nothing). While a call waits, its session does not expire. */
-void call_on_abort(struct call *c, void (*fn)(void *arg), void *arg);
+void call_on_abort(struct call *pub, void (*fn)(void *arg), void *arg);
 
 /* True when the session holds the privilege on the object; otherwise answers with NoPermission (the
  * call is over) and returns false. For checks beyond the one that the schema names. */
@@ -169,8 +169,8 @@ struct service_request {
 /* Returned handle is for service_abort() when the client goes away before the answer; NULL when it
  * was answered within this call. service_abort() lets go of the reply at once: no function of it is
  * called any more. Not for answers that stream already: their stream is ended by done(). */
-struct call *service_request(struct service *s, const struct service_request *req);
-void service_abort(struct call *c);
+struct call *service_request(struct service *s, const struct service_request *in);
+void service_abort(struct call *pub);
 
 /* What was asked so far, for metrics. */
 enum service_class {

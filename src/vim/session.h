@@ -109,7 +109,7 @@ const struct value *session_effective_role(struct object *o, struct service *s, 
 
 /* One-time ticket for an HTTP request (AcquireGenericServiceTicket): cookie vmware_cgi_ticket.
  * Checks method and URL; NULL when invalid. */
-struct session *session_from_ticket(struct session_manager *m, const char *ticket,
-				    const char *method, const char *url);
+struct session *session_from_ticket(struct session_manager *m, const char *text, const char *method,
+				    const char *url);
 
 #endif

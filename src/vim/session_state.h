@@ -71,7 +71,7 @@ const struct object_class *session_class(void);
 /* ticket.c */
 void ticket_handle(struct session_manager *m);
 /* The session to clone, or NULL; the ticket is used up. */
-const struct session *ticket_take_clone(struct session_manager *m, const char *ticket);
+const struct session *ticket_take_clone(struct session_manager *m, const char *text);
 void tickets_sweep(struct session_manager *m);
 void tickets_free(struct session_manager *m);
 

@@ -18,8 +18,8 @@ uint16_t element_ref_type(struct reader *r, const struct schema_field *decl,
 	if (el->type == NULL) {
 		return declared;
 	}
-	uint16_t type = schema_type_find(el->type, el->type_len);
-	if (type == T_none || schema_type_kind(type) != KIND_MANAGED) {
+	uint16_t named = schema_type_find(el->type, el->type_len);
+	if (named == T_none || schema_type_kind(named) != KIND_MANAGED) {
 		if (r->lenient) {
 			return declared;
 		}
@@ -28,12 +28,12 @@ uint16_t element_ref_type(struct reader *r, const struct schema_field *decl,
 			    (int)MIN(el->type_len, (size_t)60), el->type);
 		return T_none;
 	}
-	if (!schema_is_a(type, declared) && !schema_is_a(declared, type)) {
+	if (!schema_is_a(named, declared) && !schema_is_a(declared, named)) {
 		reader_fail(r, ERROR_INVALID, "element \"%s\" refers to a \"%s\", not to a \"%s\"",
-			    el->name, schema_type_name(type), schema_type_name(declared));
+			    el->name, schema_type_name(named), schema_type_name(declared));
 		return T_none;
 	}
-	return type;
+	return named;
 }
 
 static bool fail_type(struct reader *r, const struct schema_field *decl, const struct element *el)

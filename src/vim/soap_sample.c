@@ -62,7 +62,7 @@ static union slot sample_scalar(struct sample *s, unsigned kind, uint16_t type)
 
 	switch (kind) {
 	case KIND_BOOL:
-		return (union slot){ .num = x & 1 };
+		return (union slot){ .num = (int64_t)(x & 1) };
 	case KIND_BYTE:
 		return (union slot){ .num = (int8_t)x };
 	case KIND_SHORT:

@@ -314,13 +314,14 @@ static bool make_roots(struct making *m)
 struct spec *spec_new(struct arena *a, const struct value *value, uint8_t version,
 		      struct refusal *r)
 {
-	struct arena *own = a == NULL ? arena_new(0) : NULL;
-	struct spec *s = arena_alloc(own != NULL ? own : a, sizeof(*s));
+	bool is_kept = a == NULL;
+	struct arena *arena = is_kept ? arena_new(0) : a;
+	struct spec *s = arena_alloc(arena, sizeof(*s));
 	struct making m = { .s = s, .r = r };
 
-	s->refs = own != NULL;
-	s->arena = own != NULL ? own : a;
-	s->value = own != NULL ? value_keep(value) : value;
+	s->refs = is_kept;
+	s->arena = arena;
+	s->value = is_kept ? value_keep(value) : value;
 	s->version = version;
 	s->report_missing =
 		value_get_bool(value, F_PropertyFilterSpec_reportMissingObjectsInResults, false);

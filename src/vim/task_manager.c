@@ -115,13 +115,14 @@ void task_record_free(struct task *t)
 	free(t);
 }
 
-/* A finished task stops being an object. */
-static void expire(struct task *t)
+/* The task that finished first stops being an object. */
+static void expire_first(struct task_manager *m)
 {
-	struct task_manager *m = t->manager;
+	struct list_node *n = list_pop_front(&m->finished);
 
+	assert(n != NULL);
+	struct task *t = CONTAINER_OF(n, struct task, link);
 	entity_recent(t, false);
-	list_remove(&t->link);
 	m->n_finished--;
 	inventory_remove(t->object);
 	t->object = NULL;
@@ -147,7 +148,7 @@ static void expiry_due(void *arg)
 
 	while ((t = list_entry(list_front(&m->finished), struct task, link)) != NULL &&
 	       t->ended_us <= before) {
-		expire(t);
+		expire_first(m);
 	}
 	recent_changed(m);
 	expiry_arm(m);
@@ -167,7 +168,7 @@ void task_ended(struct task *t)
 	list_push_back(&m->finished, &t->link);
 	m->n_finished++;
 	if (m->n_finished > TASK_FINISHED_MAX) {
-		expire(list_entry(list_front(&m->finished), struct task, link));
+		expire_first(m);
 	}
 	if (!timer_is_active(m->expiry)) {
 		expiry_arm(m);

@@ -147,7 +147,9 @@ static char *method_name(const char *s)
 	}
 	char *name = mem_strdup(s);
 	for (char *p = name; *p != '\0'; p++) {
-		*p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
+		if (*p >= 'a' && *p <= 'z') {
+			*p = (char)(*p - 'a' + 'A');
+		}
 	}
 	return name;
 }
@@ -164,7 +166,9 @@ static char *target_name(const char *url)
 	char *name = mem_strdup(url);
 	char *query = strchr(name, '?');
 	for (char *p = query; p != NULL && *p != '\0'; p++) {
-		*p = *p == '+' ? ' ' : *p;
+		if (*p == '+') {
+			*p = ' ';
+		}
 	}
 	percent_decode(name);
 	return name;

@@ -148,7 +148,7 @@ static void views_follow_the_inventory(void **state)
 	assert_int_equal(count(r, view), 0);
 	assert_int_equal(count(r, by_host), 0);
 	/* The container goes. */
-	vm = rig_add_vm(r, "vm-2", "two");
+	rig_add_vm(r, "vm-2", "two");
 	assert_int_equal(count(r, by_host), 1);
 	inventory_remove(r->host);
 	inventory_publish(r->inventory);
