@@ -12,8 +12,8 @@ enum {
 	IDLE_EXCHANGES_MAX = 64,
 	IDLE_BUF_MAX = 256 << 10,
 	IDLE_ARENA_MAX = 64 << 10,
-	/* So much of a refused body is read to its end, so that the client sees the answer. */
-	DROPPED_MAX = 16 << 20,
+	/* So much of a body is read to its end after a refusal, so that the connection lives. */
+	DROPPED_MAX = 1 << 20,
 	KEY_SIZE = 128
 };
 
@@ -349,7 +349,11 @@ static bool exchange_body(struct exchange *x, const char *data, size_t *n)
 	if (x->response != NULL) {
 		x->n_dropped += *n;
 		*n = 0;
-		return x->n_dropped <= DROPPED_MAX;
+		if (x->n_dropped > DROPPED_MAX) {
+			respond_at_once(x);
+			return false;
+		}
+		return true;
 	}
 	if (*n > 0) {
 		exchange_suspend(x, WAIT_ROOM);
@@ -427,7 +431,11 @@ enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, c
 	/* An answer before a body ends the connection; without one it can wait for the next step.
 	 */
 	bool is_early = is_head && x->pub.content_length == 0;
-	return x->response != NULL && !is_early ? exchange_queue(x) : MHD_YES;
+	if (x->response == NULL || is_early) {
+		return MHD_YES;
+	}
+	x->is_cut = is_head;
+	return exchange_queue(x);
 }
 
 void exchange_finished(void *server, struct MHD_Connection *connection, void **context,
@@ -458,6 +466,9 @@ void exchange_finished(void *server, struct MHD_Connection *connection, void **c
 	}
 	if (x->is_begun && x->route->finish != NULL) {
 		x->route->finish(&x->pub, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+	}
+	if (x->is_cut && x->caller != NULL && !x->server->is_stopping) {
+		linger_add(&x->server->lingering, x->server->config.loop, x->caller->fd);
 	}
 	session_detach(x);
 	exchange_recycle(x);

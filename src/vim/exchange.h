@@ -7,7 +7,8 @@
  *   NEW --exchange_begin()--> AUTH --password checked--> BODY   (Basic authentication only)
  *   NEW --exchange_begin()--> BODY --last byte--> COMPLETE
  *   any --http_respond…()--> has a response, which exchange_step() queues when libmicrohttpd
- *   allows: at once before the body, else after it
+ *   allows: at once before the body, else after it; when too much of the body is still to come,
+ *   respond_at_once() goes past libmicrohttpd. Either way linger.h sees to the rest of the body
  *
  * 1. libmicrohttpd calls exchange_step(); between calls the connection either waits for its socket
  *    or is suspended, and then `wait` says for what.
@@ -22,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "vim/linger.h"
 #include "vim/server.h"
 
 enum {
@@ -89,6 +91,7 @@ struct exchange {
 	bool is_resumed; /* http_resume() came while the route was running */
 	bool is_queued;
 	bool is_stranger;   /* /sdk: no cookie of a session */
+	bool is_cut;	    /* answered before all of the body was read */
 	uint64_t n_dropped; /* bytes of body that came after the answer */
 	size_t n_held;	    /* bytes of body in `in`, counted in server->n_held too */
 	char *target;
@@ -120,6 +123,7 @@ struct server {
 	bool is_loopback;
 	bool is_stopping;
 	struct list exchanges, idle;
+	struct linger_list lingering;
 	unsigned n_idle;
 	unsigned n_sending;	    /* answers under way */
 	size_t n_held[2];	    /* bytes of bodies kept: of sessions, of strangers */
@@ -158,6 +162,10 @@ void exchange_continue(struct exchange *x); /* ends the suspension, if any */
 void respond_out(struct exchange *x, int status, const char *content_type);
 void respond_pull(struct exchange *x, const char *content_type,
 		  bool (*pull)(void *arg, struct buf *out), void (*done)(void *arg), void *arg);
+
+/* Sends an answer made of text in the middle of a body, where libmicrohttpd sends none; the
+ * connection has to be closed after it. */
+void respond_at_once(struct exchange *x);
 
 /* sdk.c: what is served under /sdk. */
 void sdk_begin(struct exchange *x); /* headers are there */

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
+#include <sys/socket.h>
 
 #include "base/encoding.h"
 #include "base/mem.h"
@@ -123,6 +125,41 @@ void http_respond_text(struct http_request *r, int status, const char *fmt, ...)
 		buf_adds(&x->out, text);
 	}
 	respond_out(x, status, "text/plain; charset=utf-8");
+}
+
+/* Straight to the client: with TLS through its session. */
+static void send_now(struct exchange *x, const char *data, size_t n)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+	if (info == NULL || info->tls_session == NULL) {
+		(void)!send(x->caller->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else {
+		(void)!gnutls_record_send((gnutls_session_t)info->tls_session, data, n);
+	}
+}
+
+void respond_at_once(struct exchange *x)
+{
+	struct buf b = BUF_INIT;
+
+	if (x->caller == NULL || x->is_cut || x->stream != NULL) {
+		return;
+	}
+	x->is_cut = true;
+	buf_addf(&b, "HTTP/1.1 %u %s\r\nConnection: close\r\n", x->status,
+		 MHD_get_reason_phrase_for(x->status));
+	for (unsigned i = 0; i < x->n_headers; i++) {
+		buf_addf(&b, "%s: %s\r\n", x->headers[i].name, x->headers[i].value);
+	}
+	buf_addf(&b, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
+		 x->out.len);
+	if (x->out.len > 0) {
+		buf_add(&b, x->out.data, x->out.len);
+	}
+	send_now(x, b.data, b.len);
+	buf_free(&b);
 }
 
 /* ---- streams ---- */

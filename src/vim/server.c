@@ -180,6 +180,7 @@ static void timer_fired(uv_timer_t *timer)
 	struct server *s = timer->data;
 
 	server_sweep(s);
+	linger_sweep(&s->lingering);
 	server_run(s);
 }
 
@@ -212,6 +213,12 @@ static unsigned server_pause(struct server *s)
 	return ms;
 }
 
+static void server_progress(struct server *s)
+{
+	s->n_stale = 0;
+	s->pause_ms = 1;
+}
+
 void server_run(struct server *s)
 {
 	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
@@ -219,16 +226,18 @@ void server_run(struct server *s)
 	for (int i = 0; i < RUNS_MAX; i++) {
 		uint64_t before = s->n_callbacks;
 		MHD_run(s->daemon);
-		if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES) {
+		bool has_timeout = MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES;
+		bool is_busy = has_timeout && wait_ms == 0;
+		if (s->n_callbacks != before || !is_busy) {
+			server_progress(s);
+		}
+		if (!has_timeout) {
 			return;
 		}
-		if (wait_ms > 0) {
+		if (!is_busy) {
 			break;
 		}
-		if (s->n_callbacks != before) {
-			s->n_stale = 0;
-			s->pause_ms = 1;
-		} else if (++s->n_stale >= server_stale_max(s)) {
+		if (s->n_callbacks == before && ++s->n_stale >= server_stale_max(s)) {
 			wait_ms = server_pause(s);
 			break;
 		}
@@ -418,6 +427,7 @@ struct server *server_new(const struct server_config *config, struct error *e)
 	list_init(&s->exchanges);
 	list_init(&s->idle);
 	list_init(&s->young);
+	linger_init(&s->lingering);
 	int fd = listen_open(s, e);
 	if (fd >= 0 && tls_open(s, &pem, e)) {
 		s->daemon = daemon_start(s, fd, &pem);
@@ -488,6 +498,7 @@ void server_free(struct server *s)
 		exchanges_abandon(s);
 		MHD_run(s->daemon);
 	}
+	linger_end(&s->lingering);
 	uv_poll_stop(&s->poll);
 	MHD_stop_daemon(s->daemon);
 	if (listener >= 0) {

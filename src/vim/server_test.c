@@ -41,7 +41,8 @@ struct exchange_plan {
 	struct fixture *f;
 	const char *path, *method, *body, *cookie, *user, *range;
 	bool is_chunked;
-	long timeout_ms; /* the client gives up */
+	bool is_stubborn; /* sends all of the body, whatever is answered meanwhile */
+	long timeout_ms;  /* the client gives up */
 	/* out */
 	CURLcode result;
 	long status;
@@ -111,6 +112,10 @@ static void *client_run(void *arg)
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, p->method);
 	} else if (strcmp(p->method, "HEAD") == 0) {
 		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+	}
+	if (p->is_stubborn) {
+		headers = curl_slist_append(headers, "Expect:");
+		curl_easy_setopt(curl, CURLOPT_KEEP_SENDING_ON_ERROR, 1L);
 	}
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	p->result = curl_easy_perform(curl);
@@ -240,6 +245,31 @@ static void store_finish(struct http_request *r, bool ok)
 	f->n_finished += ok ? 1 : 0;
 }
 
+/* ---- a route that refuses: /refuse at once, /refuse/late after the first bytes ---- */
+
+static bool refuse_begin(struct http_request *r)
+{
+	if (strcmp(r->path, "/refuse") == 0) {
+		http_respond_text(r, 404, "no such place");
+	}
+	return true;
+}
+
+static size_t refuse_body(struct http_request *r, const char *data, size_t n)
+{
+	(void)data;
+	http_respond_text(r, 507, "no room");
+	return n;
+}
+
+static void refuse_finish(struct http_request *r, bool ok)
+{
+	struct fixture *f = r->arg;
+
+	(void)ok;
+	f->n_finished++;
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = mem_zalloc(sizeof(*f));
@@ -298,6 +328,14 @@ static int setup(void **state)
 		.arg = f,
 	};
 	server_route(f->server, &route);
+	struct http_route refuse = {
+		.prefix = "/refuse",
+		.begin = refuse_begin,
+		.body = refuse_body,
+		.finish = refuse_finish,
+		.arg = f,
+	};
+	server_route(f->server, &refuse);
 	*state = f;
 	return 0;
 }
@@ -473,6 +511,35 @@ static void uploads_come_in_parts(void **state)
 	free(body);
 }
 
+/* The answer reaches who sends a large body to its end, whenever it is refused. */
+static void refusals_of_large_bodies_arrive(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = 24 << 20;
+	char *body = mem_alloc(n + 1);
+
+	memset(body, 'x', n);
+	body[n] = '\0';
+	for (int i = 0; i < 8; i++) {
+		struct exchange_plan p = { .path = (i & 1) == 0 ? "/refuse" : "/refuse/late",
+					   .method = "PUT",
+					   .body = body,
+					   .is_chunked = (i & 2) != 0,
+					   .is_stubborn = (i & 4) == 0 };
+		request(f, &p);
+		assert_int_equal(p.status, (i & 1) == 0 ? 404 : 507);
+		assert_int_equal(p.result, CURLE_OK);
+		assert_string_equal(p.answer.data, (i & 1) == 0 ? "no such place" : "no room");
+		assert_int_equal(f->n_finished, i + 1);
+		plan_free(&p);
+	}
+	struct exchange_plan after = { .path = "/sdk/vimServiceVersions.xml" };
+	request(f, &after);
+	assert_int_equal(after.status, 200);
+	plan_free(&after);
+	free(body);
+}
+
 static void vanished_clients_are_noticed(void **state)
 {
 	struct fixture *f = *state;
@@ -634,6 +701,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(documents_and_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(strangers_send_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(uploads_come_in_parts, setup, teardown),
+		cmocka_unit_test_setup_teardown(refusals_of_large_bodies_arrive, setup, teardown),
 		cmocka_unit_test_setup_teardown(vanished_clients_are_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_answers_arrive, setup, teardown),
 		cmocka_unit_test_setup_teardown(streams_are_whole, setup, teardown),
