@@ -140,6 +140,15 @@ void machine_was_reset(struct machine *m)
 	machine_release(m);
 }
 
+void machine_has_stalled(struct machine *m, const char *why)
+{
+	machine_hold(m);
+	if (!m->freed && m->listener->stalled) {
+		m->listener->stalled(m->arg, m, why);
+	}
+	machine_release(m);
+}
+
 static bool want_state(const struct machine *m, enum machine_state s, struct error *e)
 {
 	if (m->state == s && m->op != MACHINE_OP_NONE) {

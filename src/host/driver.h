@@ -45,13 +45,17 @@ enum machine_exit {
 	MACHINE_EXIT_FAILED,	/* crashed or killed from outside; `e` says what is known */
 };
 
-/* What the layer above hears unasked. Static; either function may be NULL. */
+/* What the layer above hears unasked. Static; any function may be NULL. */
 struct machine_listener {
 	/* The guest restarted itself (machine_reset() is not told here). */
 	void (*reset)(void *arg, struct machine *m);
 	/* A machine that was RUNNING is OFF now; after the replies of what was under way. Not
 	 * called for a start, resume or adoption that failed: their reply says so. */
 	void (*exited)(void *arg, struct machine *m, enum machine_exit why, const struct error *e);
+	/* Its processors stand though nobody asked for it, as a rule because the storage beneath a
+	 * disk is full. It is set going again every second until it runs. Not told more often
+	 * than once a minute. */
+	void (*stalled)(void *arg, struct machine *m, const char *why);
 };
 
 struct machine_reply {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * For those who write a driver. driver.c checks states, keeps replies and calls back; a driver
- * only does the work and reports with machine_done(), machine_gone() and machine_was_reset().
+ * only does the work and reports with machine_done(), machine_gone(), machine_was_reset() and
+ * machine_has_stalled().
  *
  * A driver embeds struct driver and struct machine as first members of its own. Every op may
  * refuse at once (false, `e` set, nothing changed); else it ends later, from the loop, with one
@@ -65,6 +66,8 @@ void machine_done(struct machine *m, const struct error *e);
 void machine_gone(struct machine *m, enum machine_exit why, const struct error *e);
 
 void machine_was_reset(struct machine *m);
+
+void machine_has_stalled(struct machine *m, const char *why);
 
 /* Between the two m stays, even where a callback calls machine_free(); false: it is gone now. */
 void machine_hold(struct machine *m);

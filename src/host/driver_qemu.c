@@ -5,6 +5,7 @@
  *     OFF -power_on(): spawn()-> greeting -qemu_state_power_on()-> qemu_machine_up()
  *     OFF -power_on(): qemu_state_adopt()-> greeting -qemu_state_power_on()-> qemu_machine_up()
  *     up -on_closed()-> no connection -on_reconnect()-> up
+ *     up -qemu_machine_stall()-> stalled -on_revive()-> up
  *     any -on_exit(): end()-> OFF
  *
  * Invariants
@@ -15,6 +16,8 @@
  *    ends the machine; losing the connection does not.
  * 3. A guest's processors run only after `cont`, which is the last thing of a power-on.
  * 4. An adopted QEMU is never killed for what we do not understand, only let go.
+ * 5. `timer` belongs to the operation under way; reconnecting and reviving have timers of their
+ *    own, so that neither takes its next step away.
  */
 #include "host/driver_qemu.h"
 
@@ -42,6 +45,8 @@ LOG_MODULE("qemu");
 #define STOP_GRACE_MS  5000
 #define RECONNECT_MS   1000
 #define RESET_QUIET_MS 2000
+#define REVIVE_MS      1000
+#define STALL_QUIET_MS 60000
 #define NVRAM_MAX      (64 << 20)
 #define FIRST_FD       3 /* of those handed to QEMU */
 
@@ -67,6 +72,8 @@ static void forget(struct qemu_machine *m)
 	process_free(m->process);
 	m->process = NULL;
 	timer_stop(m->timer);
+	timer_stop(m->reconnect);
+	timer_stop(m->revive);
 	free(m->name);
 	free(m->uuid);
 	free(m->state_file);
@@ -79,8 +86,8 @@ static void forget(struct qemu_machine *m)
 	}
 	vec_clear(&m->sockets);
 	m->after = NULL;
-	m->is_up = m->is_ending = m->is_saved = m->is_guest_off = false;
-	m->reset_us = 0;
+	m->is_up = m->is_ending = m->is_saved = m->is_guest_off = m->is_stalled = false;
+	m->reset_us = m->stalled_us = 0;
 	m->failure = (struct error){ 0 };
 }
 
@@ -140,6 +147,9 @@ void qemu_machine_fail(struct qemu_machine *m, const struct error *e)
 void qemu_machine_up(struct qemu_machine *m)
 {
 	m->is_up = true;
+	if (m->is_stalled) {
+		timer_start(m->revive, REVIVE_MS, 0);
+	}
 	log_info("\"%s\": runs as process %d", m->name, (int)process_pid(m->process));
 	machine_done(&m->base, NULL);
 }
@@ -206,10 +216,24 @@ static void on_exit_seen(void *arg, const struct process_exit *how)
 
 /* The connection. */
 
+/* What happened while nobody listened. */
+static void on_status(void *arg, const struct json_at *value, const struct error *e)
+{
+	struct qemu_machine *m = arg;
+	const char *status;
+	if (!e && json_has(value, "status") && json_get_str(value, "status", &status, NULL) &&
+	    strcmp(status, "io-error") == 0) {
+		qemu_machine_stall(m, "the storage of a disk fails");
+	}
+}
+
 static void on_ready(void *arg)
 {
 	struct qemu_machine *m = arg;
-	if (!m->is_up && !m->is_ending) {
+	const struct qmp_call call = { .done = on_status, .arg = m };
+	if (m->is_up) {
+		qmp_execute(m->qmp, "query-status", NULL, &call, NULL);
+	} else if (!m->is_ending) {
 		qemu_state_power_on(m);
 	}
 }
@@ -226,10 +250,67 @@ static void take_reset(struct qemu_machine *m, bool by_guest)
 	}
 }
 
+static void on_revived(void *arg, const struct json_at *value, const struct error *e)
+{
+	struct qemu_machine *m = arg;
+	(void)value;
+	if (e) {
+		qemu_machine_stall(m, e->msg);
+	}
+}
+
+/* An operation decides itself whether the processors run: none is disturbed. */
+static void on_revive(void *arg)
+{
+	struct qemu_machine *m = arg;
+	const struct qmp_call call = { .done = on_revived, .arg = m };
+	if (m->is_ending) {
+		return;
+	}
+	if (m->base.op != MACHINE_OP_NONE || !qmp_is_ready(m->qmp)) {
+		timer_start(m->revive, REVIVE_MS, 0);
+		return;
+	}
+	m->is_stalled = false;
+	qmp_execute(m->qmp, "migrate_cancel", NULL, NULL, NULL);
+	qmp_execute(m->qmp, "cont", NULL, &call, NULL);
+}
+
+void qemu_machine_stall(struct qemu_machine *m, const char *why)
+{
+	int64_t now_us = clock_mono_us(qemu_driver_of(m)->clock);
+	bool told = m->stalled_us && now_us - m->stalled_us < STALL_QUIET_MS * INT64_C(1000);
+	if (m->is_ending || !m->is_up) {
+		return;
+	}
+	m->is_stalled = true;
+	timer_start(m->revive, REVIVE_MS, 0);
+	if (!told) {
+		m->stalled_us = now_us;
+		log_warn("\"%s\": stands still: %s", m->name, why);
+		machine_has_stalled(&m->base, why); /* may free m */
+	}
+}
+
+/* A write that found no room: QEMU stops the guest and keeps the write for when it goes on. */
+static void take_io_error(struct qemu_machine *m, const struct json_at *data)
+{
+	const char *action, *reason = "the storage of a disk fails";
+	if (json_has(data, "action") && json_get_str(data, "action", &action, NULL) &&
+	    strcmp(action, "stop") == 0) {
+		json_get_str(data, "reason", &reason, NULL);
+		qemu_machine_stall(m, reason);
+	}
+}
+
 static void on_event(void *arg, const char *name, const struct json_at *data)
 {
 	struct qemu_machine *m = arg;
 	bool by_guest;
+	if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
+		take_io_error(m, data);
+		return;
+	}
 	if (!json_has(data, "guest") || !json_get_bool(data, "guest", &by_guest, NULL)) {
 		return;
 	}
@@ -240,12 +321,13 @@ static void on_event(void *arg, const char *name, const struct json_at *data)
 	}
 }
 
-static void on_reconnect(struct qemu_machine *m)
+static void on_reconnect(void *arg)
 {
+	struct qemu_machine *m = arg;
 	struct error e = { 0 };
 	if (!m->is_ending && !qemu_machine_connect(m, &e)) {
 		log_limited_warn("\"%s\": %s", m->name, e.msg);
-		qemu_machine_tick(m, RECONNECT_MS, on_reconnect);
+		timer_start(m->reconnect, RECONNECT_MS, 0);
 	}
 }
 
@@ -259,10 +341,10 @@ static void on_closed(void *arg, const struct error *e)
 	}
 	if (m->is_up) {
 		log_debug("\"%s\": %s", m->name, e->msg);
-		qemu_machine_tick(m, RECONNECT_MS, on_reconnect);
+		timer_start(m->reconnect, RECONNECT_MS, 0);
 	} else if (m->base.op == MACHINE_OP_ADOPT && e->kind == ERROR_TIMEOUT) {
 		log_warn("\"%s\": runs, but does not answer: %s", m->name, e->msg);
-		qemu_machine_tick(m, RECONNECT_MS, on_reconnect);
+		timer_start(m->reconnect, RECONNECT_MS, 0);
 		qemu_machine_up(m);
 	} else {
 		qemu_machine_fail(m, e);
@@ -554,6 +636,8 @@ static struct machine *new_machine(struct driver *base)
 	struct qemu_machine *m = mem_zalloc(sizeof(*m));
 	m->state_fd = -1;
 	m->timer = timer_new(d->loop, d->clock, on_timer, m);
+	m->reconnect = timer_new(d->loop, d->clock, on_reconnect, m);
+	m->revive = timer_new(d->loop, d->clock, on_revive, m);
 	return &m->base;
 }
 
@@ -562,6 +646,8 @@ static void free_machine(struct machine *base)
 	struct qemu_machine *m = qemu_machine(base);
 	forget(m);
 	timer_free(m->timer);
+	timer_free(m->reconnect);
+	timer_free(m->revive);
 	vec_free(&m->steps);
 	vec_free(&m->cut_nics);
 	vec_free(&m->sockets);

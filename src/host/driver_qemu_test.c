@@ -67,7 +67,7 @@ static void on_exited(void *arg, struct machine *m, enum machine_exit why, const
 	}
 }
 
-static const struct machine_listener listener = { on_reset, on_exited };
+static const struct machine_listener listener = { .reset = on_reset, .exited = on_exited };
 
 static void on_done(void *arg, struct machine *m, const struct error *e)
 {

@@ -44,6 +44,8 @@ struct qemu_machine {
 	struct qmp *qmp;
 	struct timer *timer;
 	void (*tick)(struct qemu_machine *m); /* what the timer calls next */
+	struct timer *reconnect;	      /* while it is up and cannot be talked to */
+	struct timer *revive;		      /* while is_stalled */
 	int64_t give_up_us;		      /* monotonic: when trying again ends */
 
 	VEC(struct qemu_step) steps; /* the sequence that runs */
@@ -58,6 +60,8 @@ struct qemu_machine {
 	bool is_ending;	      /* stop, quit or kill was ordered: replies do not matter any more */
 	bool is_saved;	      /* the state file is complete: its end means suspended */
 	bool is_guest_off;    /* the guest powered off */
+	bool is_stalled;      /* the processors stand though nobody asked */
+	int64_t stalled_us;   /* monotonic: when that was last told */
 	int64_t reset_us;     /* monotonic: when the guest last reset itself */
 	struct error failure; /* why power-on failed; kind NONE: it did not */
 };
@@ -76,6 +80,9 @@ void qemu_machine_tick(struct qemu_machine *m, int64_t ms, void (*tick)(struct q
 /* Watches QEMU and talks to it; errors where it cannot be reached yet. */
 bool qemu_machine_connect(struct qemu_machine *m, struct error *e);
 bool qemu_machine_watch(struct qemu_machine *m, pid_t pid, struct error *e);
+/* The processors stand, because of a full disk or a suspend that failed half-way: they are set
+ * going again until they run. */
+void qemu_machine_stall(struct qemu_machine *m, const char *why);
 /* There is no process; reports so from the loop's next turn. */
 void qemu_machine_none(struct qemu_machine *m);
 

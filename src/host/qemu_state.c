@@ -167,11 +167,11 @@ static void after_undo(struct qemu_machine *m, const struct json_at *value, cons
 	(void)value;
 	struct error why = m->failure;
 	m->failure = (struct error){ 0 };
-	if (e) {
-		log_error("\"%s\": does not go on after a suspend that failed: %s", m->name,
-			  e->msg);
-	}
+	machine_hold(&m->base);
 	machine_done(&m->base, &why);
+	if (machine_release(&m->base) && e) {
+		qemu_machine_stall(m, e->msg);
+	}
 }
 
 static void undo(struct qemu_machine *m, const struct error *e)
@@ -239,8 +239,8 @@ static void after_ask_saved(struct qemu_machine *m, const struct json_at *value,
 	} else if (strcmp(status, "completed") == 0) {
 		start_sync(m);
 	} else if (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0) {
-		error_set(&why, ERROR_IO, "writing \"%s\": %s", m->part_file,
-			  text_of(value, "error-desc"));
+		const char *desc = text_of(value, "error-desc");
+		error_set(&why, qmp_error_kind(desc), "writing \"%s\": %s", m->part_file, desc);
 		undo(m, &why);
 	} else {
 		qemu_machine_tick(m, POLL_MS, ask_saved);
@@ -338,6 +338,9 @@ static void after_status(struct qemu_machine *m, const struct json_at *value, co
 		go_on(m);
 	} else if (strcmp(status, "paused") == 0) {
 		go_on_without_state(m);
+	} else if (strcmp(status, "io-error") == 0) {
+		m->is_stalled = true;
+		qemu_machine_up(m);
 	} else {
 		qemu_machine_up(m); /* running, or stopped by something the guest did */
 	}

@@ -224,9 +224,24 @@ static void guest_exited(void *arg, struct machine *m, enum machine_exit why, co
 	vm_event_plain(vm, NULL, T_VmPoweredOffEvent, "is powered off");
 }
 
+static void guest_stalled(void *arg, struct machine *m, const char *why)
+{
+	struct vm *vm = arg;
+	struct arena *a = arena_new(0);
+	struct value *event = value_new(a, T_VmMessageWarningEvent);
+
+	(void)m;
+	value_set_str(a, event, F_VmMessageWarningEvent_message, why);
+	vm_event(vm, NULL, event,
+		 "Virtual machine \"%s\" stands still and will be set going again: %s", vm_name(vm),
+		 why);
+	arena_free(a);
+}
+
 const struct machine_listener vm_machine_listener = {
 	.reset = guest_reset,
 	.exited = guest_exited,
+	.stalled = guest_stalled,
 };
 
 /* The machine of a VM that runs; of a simulated one perhaps only now. */
