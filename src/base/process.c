@@ -251,12 +251,17 @@ void process_stop(struct process *p, int64_t grace_ms)
 	if (!p->is_running) {
 		return;
 	}
+	if (grace_ms == 0) { /* the handle may be freed before any timer ends */
+		timer_stop(p->kill_timer);
+		process_signal(p, SIGKILL, NULL);
+		return;
+	}
 	int64_t at_us = clock_mono_us(clock_real()) + grace_ms * 1000;
 	bool is_first = !timer_is_active(p->kill_timer);
 	if (!is_first && at_us >= p->kill_at_us) {
 		return;
 	}
-	if (is_first && grace_ms > 0) {
+	if (is_first) {
 		process_signal(p, SIGTERM, NULL);
 	}
 	p->kill_at_us = at_us;

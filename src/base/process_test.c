@@ -167,6 +167,24 @@ static void test_free_leaves_it_running(void **state)
 	assert_false(process_identity_is_running(&who));
 }
 
+/* At once means before the handle is let go. */
+static void test_stop_at_once_and_free(void **state)
+{
+	(void)state;
+	struct result r = { 0 };
+	struct process *p = start("sleep 60", (struct process_options){ .is_detached = true }, &r);
+	pid_t pid = process_pid(p);
+	int status = 0;
+	process_stop(p, 0);
+	process_free(p);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	alarm(10);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	alarm(0);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(r.n, 0);
+}
+
 static void test_adopt(void **state)
 {
 	(void)state;
@@ -239,6 +257,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop_gently, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_kills_the_stubborn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_leaves_it_running, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_at_once_and_free, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reused_pid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_identity_text, setup, teardown),

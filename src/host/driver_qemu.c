@@ -521,8 +521,9 @@ static bool spawn_with(struct qemu_machine *m, const struct machine_spec *s, str
 	unlink(m->run.pid); /* of one that is gone: we hold its lock */
 	o.qmp_fd = FIRST_FD + (int)h->n;
 	h->log = qemu_run_open_log(&m->run, e);
+	/* Connected before it runs: were there no descriptor left, it would run unseen. */
 	if (h->log < 0 || !inherit(h, qemu_run_listen(m->run.qmp, e)) ||
-	    !prepare_serials(s, h, &o, e)) {
+	    !prepare_serials(s, h, &o, e) || !qemu_machine_connect(m, e)) {
 		return false;
 	}
 	char *program = d->program ? mem_strdup(d->program)
@@ -569,12 +570,9 @@ static bool spawn(struct qemu_machine *m, enum machine_op how, const struct mach
 	if (!open_state(m, how, e)) {
 		return false;
 	}
-	bool ok = spawn_with(m, s, &h, e) && qemu_machine_connect(m, e);
+	bool ok = spawn_with(m, s, &h, e);
 	bool has_lock = h.n > 0;
 	inheritance_fini(&h);
-	if (!ok && m->process) {
-		process_stop(m->process, 0);
-	}
 	if (!ok && has_lock) {
 		clean(m, true);
 	}
