@@ -8,6 +8,7 @@
 #include "base/macro.h"
 #include "base/mem.h"
 #include "host/vm_impl.h"
+#include "vim/fault.h"
 
 /* ---- the layer ---- */
 
@@ -163,6 +164,32 @@ struct vm *vm_by_path(struct vm_layer *l, const char *path)
 		}
 	}
 	return NULL;
+}
+
+struct vm *vm_by_uuid(struct vm_layer *l, unsigned member, const char *uuid, const struct vm *but)
+{
+	list_each (struct vm, vm, &l->vms, link) {
+		const char *own =
+			vm == but || uuid == NULL ? NULL : value_get_str(vm_config(vm), member);
+		if (own != NULL && strcmp(own, uuid) == 0) {
+			return vm;
+		}
+	}
+	return NULL;
+}
+
+bool vm_uuid_is_free(struct vm_layer *l, const struct value *config, const struct vm *but,
+		     struct arena *a, struct vm_refusal *r)
+{
+	const char *uuid = value_get_str(config, F_VirtualMachineConfigInfo_uuid);
+	const struct vm *other =
+		l->host->simulated ? NULL
+				   : vm_by_uuid(l, F_VirtualMachineConfigInfo_uuid, uuid, but);
+
+	return other == NULL ||
+	       vm_refuse(r, fault_invalid_argument(a, "config.uuid"),
+			 "config.uuid: \"%s\" is that of the virtual machine \"%s\"", uuid,
+			 vm_name(other));
 }
 
 const struct value *vm_devices(const struct value *config)

@@ -216,7 +216,14 @@ static bool plan_all(struct create_plan *x)
 	if (!host_accepts_vms(x->layer->host, &e)) {
 		return vm_refuse(&x->r, fault_from_error(x->a, &e), "%s", e.msg);
 	}
-	return vm_config_create(x->a, x->spec, x->path, &env, &x->plan, &x->r);
+	if (!vm_config_create(x->a, x->spec, x->path, &env, &x->plan, &x->r)) {
+		return false;
+	}
+	if (!vm_uuid_is_free(x->layer, x->plan.config, NULL, x->a, &x->r)) {
+		vm_plan_fini(&x->plan);
+		return false;
+	}
+	return true;
 }
 
 /* ---- privileges beyond the one on the folder ---- */

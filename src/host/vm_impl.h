@@ -107,6 +107,12 @@ const char *vm_name(const struct vm *vm);
 /* The VM in the host's folder of that name, or NULL; also one that is only coming. */
 struct vm *vm_by_name(struct vm_layer *l, const char *name);
 struct vm *vm_by_path(struct vm_layer *l, const char *path);
+/* Another VM than `but` (NULL: any) that has this uuid in that member of its configuration, or
+ * NULL. Two with one config.uuid could not be told apart by what runs them. */
+struct vm *vm_by_uuid(struct vm_layer *l, unsigned member, const char *uuid, const struct vm *but);
+/* False, with the refusal, where another VM than `but` has the configuration's uuid. */
+bool vm_uuid_is_free(struct vm_layer *l, const struct value *config, const struct vm *but,
+		     struct arena *a, struct vm_refusal *r);
 /* The objects of VMs come to be, all in one pool (NULL: root); config NULL: the .vmx is bad. More
  * than one: of one make and in one state, so that what the first shows goes for all. */
 void vm_publish(struct vm *const *vms, const struct value *const *configs, size_t n,
@@ -261,8 +267,9 @@ bool vm_disk_is_registered(struct vm_layer *l, const char *ds_path);
 
 /* ---- machines (vm_machine.c) ---- */
 
-/* What the VM's configuration means for the driver. Disks are looked at, `lenient` forgives what is
- * wrong with them; *file names the one that is to blame. Strings in the arena. */
+/* What the VM's configuration means for the driver. Disks are looked at; where it is `lenient`, to
+ * look for a VM that runs, they are left out, and so is what else is wrong; *file names the one
+ * that is to blame. Strings in the arena. */
 bool vm_machine_spec(struct vm *vm, struct arena *a, bool lenient, struct machine_spec *out,
 		     const char **file, struct error *e);
 /* "[ds] dir/x.vmss" */
@@ -294,6 +301,9 @@ void vm_unclaim(struct vm *vm);
 /* vm_load.c */
 bool vm_layer_load(struct host *h, struct error *e);
 void vm_retry_stop(struct vm_layer *l);
+/* Finds out whether the VM, whose .vmx could not be read so far, runs; until that is known it is
+ * disconnected. */
+void vm_look_for(struct vm *vm);
 /* The configuration in a .vmx; NULL with the refusal. *incomplete (NULL: nobody asks): it lacks an
  * identity, which was made up and should be written. */
 const struct value *vm_read_config(struct vm_layer *l, const char *path,

@@ -109,6 +109,16 @@ static void load_one(struct vm *vm, struct arena *a)
 	vm_publish(&vm, &config, 1, vm_pool(vm->layer, vm->pool));
 }
 
+static bool all_are_readable(struct vm_layer *l)
+{
+	list_each (struct vm, vm, &l->vms, link) {
+		if (vm_config(vm) == NULL) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void load_all(struct vm_layer *l)
 {
 	struct arena *a = arena_new(0);
@@ -118,8 +128,9 @@ static void load_all(struct vm_layer *l)
 		arena_reset(a);
 	}
 	arena_free(a);
-	bool had_leftovers = !list_is_empty(&l->leftovers);
-	while (!list_is_empty(&l->leftovers)) {
+	/* Which disks a VM has whose .vmx cannot be read now is not known: all stay until then. */
+	bool had_leftovers = !list_is_empty(&l->leftovers) && all_are_readable(l);
+	while (had_leftovers && !list_is_empty(&l->leftovers)) {
 		struct vm_leftover *x =
 			list_entry(list_front(&l->leftovers), struct vm_leftover, link);
 		vm_leftover_clean(l, x);
@@ -193,9 +204,20 @@ static void adopt(struct vm *vm)
 	struct error e = { 0 };
 	const char *file;
 
+	const char *uuid = value_get_str(vm_config(vm), F_VirtualMachineConfigInfo_uuid);
+	const struct vm *same = vm_by_uuid(vm->layer, F_VirtualMachineConfigInfo_uuid, uuid, vm);
+
+	/* Their .vmx files were made alike by hand: what runs counts as the older one. */
+	if (same != NULL && same->id < vm->id) {
+		log_warn("virtual machine \"%s\" is not looked for: it has the uuid of \"%s\"",
+			 vm_name(vm), vm_name(same));
+		arena_free(a);
+		return;
+	}
 	/* A machine whose disk was deleted may run on all the same. */
 	if (!vm_machine_spec(vm, a, true, &spec, &file, &e)) {
-		log_warn("virtual machine \"%s\" is not looked for: %s", vm_name(vm), e.msg);
+		log_warn("virtual machine \"%s\": %s", vm_name(vm), e.msg);
+		adopt_later(vm);
 		arena_free(a);
 		return;
 	}
@@ -207,6 +229,12 @@ static void adopt(struct vm *vm)
 		adopt_later(vm);
 	}
 	arena_free(a);
+}
+
+void vm_look_for(struct vm *vm)
+{
+	connection_set(vm, E_VirtualMachineConnectionState_disconnected);
+	adopt(vm);
 }
 
 static void retry(void *arg)

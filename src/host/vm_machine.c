@@ -103,8 +103,7 @@ static bool disk_file(struct translation *t, const struct value *backing, struct
 		return false;
 	}
 	if (!disk_query(&place, &info, t->e)) {
-		out->path = arena_printf(t->a, "%s/%s", datastore_folder(ds), at.path);
-		return t->lenient;
+		return false;
 	}
 	if (info.n_extents != 1) {
 		return error_set(t->e, ERROR_UNSUPPORTED,
@@ -207,8 +206,9 @@ static bool add_serial(struct translation *t, const struct value *d)
 		s->path = arena_printf(t->a, "%s/serial%d.sock", t->folder, n);
 		s->log = arena_printf(t->a, "%s/serial%d.log", t->folder, n);
 	}
-	t->n_serials++;
-	return s->kind == MACHINE_SERIAL_NONE || s->path != NULL;
+	bool ok = s->kind == MACHINE_SERIAL_NONE || s->path != NULL;
+	t->n_serials += ok;
+	return ok;
 }
 
 /* ---- order of booting ---- */
@@ -254,7 +254,11 @@ static bool add_devices(struct translation *t)
 	for (size_t i = 0; i < n; i++) {
 		const struct value *d = value_item(t->devices, i);
 		enum vm_role role = vm_device_role(value_type(d));
+		bool is_disk = role == VM_ROLE_DISK || role == VM_ROLE_CDROM;
 		bool ok = true;
+		if (is_disk && t->lenient) {
+			continue;
+		}
 		if (role == VM_ROLE_DISK || role == VM_ROLE_CDROM) {
 			ok = add_disk(t, d, role);
 		} else if (role == VM_ROLE_NIC) {
@@ -262,7 +266,7 @@ static bool add_devices(struct translation *t)
 		} else if (role == VM_ROLE_SERIAL) {
 			ok = add_serial(t, d);
 		}
-		if (!ok) {
+		if (!ok && !t->lenient) {
 			return false;
 		}
 	}

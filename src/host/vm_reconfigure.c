@@ -496,7 +496,7 @@ static bool plan_change(struct vm *vm, struct arena *a, const struct value *spec
 						    vm->power),
 			  "\"%s\": %s can be changed only while it is powered off", vm_name(vm),
 			  plan->needs_power_off_why);
-	} else {
+	} else if (vm_uuid_is_free(vm->layer, plan->config, vm, a, r)) {
 		return true;
 	}
 	vm_plan_fini(plan);

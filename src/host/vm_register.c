@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "host/vm_impl.h"
 #include "vim/fault.h"
 
@@ -130,6 +132,26 @@ static bool register_name(struct registration *x, const struct value *args, stru
 			 "there is a virtual machine \"%s\" already", vm_name(other));
 }
 
+/* A copy of a VM that is here, too, becomes a VM of its own, as if "I copied it" had been answered.
+ */
+static void register_identity(struct registration *x)
+{
+	static const unsigned members[] = { CONFIG(uuid), CONFIG(instanceUuid) };
+	char uuid[UUID_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		const char *own = value_get_str(x->config, members[i]);
+		if (vm_by_uuid(x->op.layer, members[i], own, NULL) == NULL) {
+			continue;
+		}
+		struct value *config = value_edit(x->op.arena, x->config);
+		uuid_random_text(uuid);
+		value_set_str(x->op.arena, config, members[i], uuid);
+		x->config = config;
+		x->edited = true;
+	}
+}
+
 static bool register_path(struct registration *x, const char *given, struct vm_refusal *r)
 {
 	struct arena *a = x->op.arena;
@@ -191,6 +213,7 @@ static void register_vm(struct call *c)
 		vm_op_refused(&x->op, &r);
 		return;
 	}
+	register_identity(x);
 	register_go(x, value_get_str(x->config, CONFIG(name)));
 }
 
@@ -292,8 +315,10 @@ static void reload(struct call *c)
 	struct vm *vm = vm_of_call(c);
 	struct vm_refusal r = { 0 };
 	struct vm_change change;
+	bool was_hidden = vm_config(vm) == NULL;
 
 	if (vm->layer->host->simulated || vm->op != NULL ||
+	    vm->connection == E_VirtualMachineConnectionState_disconnected ||
 	    vm->power != E_VirtualMachinePowerState_poweredOff) {
 		call_return(c, NULL); /* what runs is what is shown */
 		return;
@@ -316,6 +341,9 @@ static void reload(struct call *c)
 	if (config == NULL) {
 		call_fault(c, r.fault, "%s", r.text);
 		return;
+	}
+	if (was_hidden) {
+		vm_look_for(vm);
 	}
 	call_return(c, NULL);
 }
