@@ -130,13 +130,16 @@ void host_vm_set_networks(struct host *h, struct object *vm, struct object *cons
 
 /* ---- files in use ---- */
 
+/* One that does not answer may run all the same. */
 static bool vm_is_off(struct object *vm, struct arena *a)
 {
 	const struct value *runtime = object_get(vm, P_VirtualMachine_runtime, a);
 
-	return value_get_num(runtime, F_VirtualMachineRuntimeInfo_powerState,
+	return value_get_num(runtime, F_VirtualMachineRuntimeInfo_connectionState, -1) !=
+		       E_VirtualMachineConnectionState_disconnected &&
+	       value_get_num(runtime, F_VirtualMachineRuntimeInfo_powerState,
 			     E_VirtualMachinePowerState_poweredOff) ==
-	       E_VirtualMachinePowerState_poweredOff;
+		       E_VirtualMachinePowerState_poweredOff;
 }
 
 /* Is `path` the file, a folder above it, or, for a disk, one of its extents? */
@@ -219,11 +222,23 @@ struct object *host_file_user(struct host *h, const char *ds_path)
 	return user;
 }
 
+/* Is `path` the file itself or a folder above it? */
+static bool path_holds(const char *path, const char *file)
+{
+	size_t n = strlen(path);
+
+	return strncmp(path, file, n) == 0 &&
+	       (file[n] == '\0' || file[n] == '/' || path[n - 1] == ']');
+}
+
 bool host_file_claim(struct host *h, const char *ds_path, struct error *e)
 {
-	if (map_has(&h->claims, ds_path)) {
-		return error_set(e, ERROR_BUSY, "\"%s\" is being worked on by another operation",
-				 ds_path);
+	map_each (&h->claims, claim) {
+		if (path_holds(ds_path, claim->key) || path_holds(claim->key, ds_path)) {
+			return error_set(e, ERROR_BUSY,
+					 "\"%s\" is being worked on by another operation",
+					 claim->key);
+		}
 	}
 	map_set(&h->claims, ds_path, h);
 	return true;

@@ -35,7 +35,13 @@ static const char *file_backing(struct vm_device_edit *x, struct value *backing,
 		return NULL;
 	}
 	value_set(x->a, backing, F_VirtualDeviceFileBackingInfo_datastore, ds);
-	return path.path[0] == '\0' ? "" : name;
+	if (path.path[0] == '\0') {
+		return "";
+	}
+	/* One file, one name: who uses it is found by comparing names. */
+	name = arena_printf(x->a, "[%s] %s", path.datastore, path.path);
+	value_set_str(x->a, backing, F_VirtualDeviceFileBackingInfo_fileName, name);
+	return name;
 }
 
 static bool disk_path_is_used(const struct vm_device_edit *x, const char *path)
