@@ -413,10 +413,10 @@ static const struct value *member(const struct value *v, const struct path_step 
 		field = (unsigned)i;
 	}
 	union slot slot;
-	if (!value_get(v, field, &slot)) {
-		return NULL;
-	}
 	const struct schema_field *f = schema_field(v->type, field);
+	if (!value_get(v, field, &slot)) {
+		return f->flags & FIELD_ARRAY ? value_new_array(a, f->type) : NULL;
+	}
 	if (schema_kind_is_scalar(f->kind) && !(f->flags & FIELD_ARRAY)) {
 		return value_new_scalar(a, f->type, slot);
 	}

@@ -58,7 +58,9 @@ struct path *path_parse(struct arena *a, uint16_t managed, const char *text, siz
 /* The path that is one property of the type. */
 struct path *path_of_property(struct arena *a, uint16_t managed, unsigned prop);
 
-/* The value at the path, NULL when unset; o is of the path's type. Scalars are boxed in `a`. */
+/* The value at the path, NULL when unset; o is of the path's type. Scalars are boxed in `a`. A
+ * list within a structure that is there is at least empty: clients take "config.extraConfig" that
+ * is missing for a `config` that is. */
 const struct value *path_eval(const struct path *p, struct object *o, struct arena *a);
 
 /* True when a change noted at one path concerns the other: they are equal or one lies below. */

@@ -86,6 +86,10 @@ static void paths_lead_to_values(void **state)
 	assert_null(at(vm, "config.extraConfig[\"x\"].value"));
 	assert_null(at(vm, "summary.runtime.powerState"));
 	assert_int_equal(value_count(at(vm, "config.hardware.device")), 1);
+	assert_int_equal(value_count(at(vm, "config.cpuFeatureMask")), 0);
+	assert_non_null(at(vm, "config.cpuFeatureMask"));
+	assert_null(at(vm, "layoutEx.file"));
+	assert_null(at(vm, "customValue"));
 }
 
 static void concrete_types_count(void **state)
