@@ -3,6 +3,8 @@
 
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -11,7 +13,7 @@ import time
 import pytest
 
 from conftest import need
-from daemon import program, wait_until
+from daemon import build_folder, program, wait_until
 from vmomi import Disconnect, SmartConnect, collect, vim
 
 LOCK_S = 600
@@ -60,7 +62,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab():
-    need("remora", "remora-hostd", "remora-centerd")
+    need("remora", "remora-hostd", "remora-centerd", "tools/govc")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.10.1", 8443)) == 0:
             pytest.skip("another lab runs at 127.0.10.1:8443")
@@ -70,6 +72,7 @@ def lab():
         yield it
     finally:
         it.remora("down", check=False)
+        shutil.rmtree(os.path.dirname(it.folder), ignore_errors=True)
 
 
 def ask(path, command, wanted):
@@ -123,6 +126,38 @@ def test_consoles_answer(lab):
         log_in(lab, vm)
         answers(lab, vm, "first")
         assert "Linux" in ask(lab.console(vm), "uname -s", "Linux")
+
+
+def attach(command, env):
+    """Runs a console in a terminal, waits until the guest has said something, and lets go."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(["bash", "-c", command], env=env, stdin=theirs, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:
+        os.write(ours, b"\n")
+        said = process.stdout.read(1)
+        os.write(ours, b"\x1d")
+        said += process.communicate(timeout=60)[0]
+    os.close(ours)
+    os.close(theirs)
+    return process.returncode, said
+
+
+def test_what_up_says_to_try(lab):
+    """Each command as it is printed, govc being in the path."""
+    lines = [line.strip() for line in lab.out.split("Try:")[1].splitlines() if line.strip()]
+    setting, *commands = [re.sub(r"\s{2,}\(.*", "", line) for line in lines]
+    assert setting.startswith("export GOVC_URL=") and len(commands) == 5
+    env = {"PATH": f"{build_folder()}/tools:/usr/bin:/bin", "HOME": lab.folder,
+           "REMORA_LAB": lab.folder}
+    for command in commands:
+        if " console " in command:
+            status, said = attach(command, env)
+        else:
+            done = subprocess.run(["bash", "-c", f"{setting}; {command}"], env=env, timeout=60,
+                                  stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            status, said = done.returncode, done.stdout
+        assert status == 0 and said, command
+    lab.remora("start", "server-1")
 
 
 def test_the_card_is_paired(lab):
