@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "vim/access.h"
 #include "vim/call.h"
 #include "vim/fault.h"
 #include "vim/stranger.h"
@@ -309,8 +310,10 @@ static void call_fetch(struct call_state *c, const struct soap_request *req)
 			   req->fetch_prop);
 		return;
 	}
-	if (!is_content && !session_may_read(pub->session, pub->self, (unsigned)prop)) {
-		call_require(pub, pub->self, "System.Read");
+	if (!is_content && !access_may_read(pub->session, pub->self, (unsigned)prop)) {
+		call_fault(pub, fault_no_permission(pub->arena, pub->self->ref, "System.Read"),
+			   "\"%s\" lacks the privilege System.Read on \"%s\"",
+			   session_user(pub->session), object_id(pub->self));
 		return;
 	}
 	struct session *old = service_act_as(pub->service, pub->session);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vim/access.h"
 #include "vim/fault.h"
 #include "vim/task_record.h"
 
@@ -61,12 +62,7 @@ bool task_has_ended(const struct task *t)
 
 bool task_may_read(const struct task *t, const struct session *s)
 {
-	struct object *entity = task_entity(t);
-
-	if (entity == NULL) {
-		entity = service_root(t->manager->service);
-	}
-	return entity != NULL && session_may(s, entity, "System.Read");
+	return access_may_read_task(s, t->info);
 }
 
 /* ---- changing TaskInfo ---- */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "vim/authorization.h"
 #include "vim/session.h"
 
 struct fixture {
@@ -214,11 +215,61 @@ static void histories_through_collectors(void **state)
 	free(id);
 }
 
+/* Gives a new user a role on an entity and logs in as that. */
+static void become(struct fixture *f, const char *user, const char *entity, int32_t role)
+{
+	struct authorization *a = session_authorization(f->sessions);
+	struct permission_vec all = authorization_copy(a);
+	struct error e = { 0 };
+	char *credentials = mem_printf("<userName>%s</userName><password>x</password>", user);
+
+	assert_true(user_set(f->users, user, "x", NULL, &e));
+	const struct permission p = { .entity = (char *)(uintptr_t)entity,
+				      .principal = (char *)(uintptr_t)user,
+				      .role = role,
+				      .is_propagating = true };
+	permission_add(&all, &p);
+	assert_true(authorization_replace(a, &all, &e));
+	f->cookie[0] = '\0';
+	ask(f, "Login", "SessionManager", "SessionManager", credentials);
+	assert_true(answered(f, 200, "<LoginResponse"));
+	free(credentials);
+}
+
+static void tasks_are_for_those_who_may_read_them(void **state)
+{
+	struct fixture *f = *state;
+	struct object *sub = inventory_add(f->inventory, T_Folder, "group-1", NULL, NULL);
+	struct object *open = inventory_add(f->inventory, T_Folder, "group-2", NULL, NULL);
+
+	inventory_set_ref(sub, P_ManagedEntity_parent, f->folder);
+	inventory_set_ref(open, P_ManagedEntity_parent, f->folder);
+	ask(f, "Rename_Task", "Folder", "group-1", "<newName>secret</newName>");
+	char *id = element(f, "returnval");
+	become(f, "guest", "group-2", ROLE_ADMIN);
+	ask(f, "Fetch", "Task", id, "<prop>info</prop>");
+	assert_true(answered(f, 500, "NoPermission"));
+	/* Not even when nobody can say any more what it was about. */
+	inventory_remove(sub);
+	ask(f, "Fetch", "Task", id, "<prop>info</prop>");
+	assert_true(answered(f, 500, "NoPermission"));
+	free(id);
+	/* But one's own, to the end. */
+	ask(f, "Rename_Task", "Folder", "group-2", "<newName>mine</newName>");
+	id = element(f, "returnval");
+	inventory_remove(open);
+	ask(f, "Fetch", "Task", id, "<prop>info</prop>");
+	assert_true(answered(f, 200, "<state>running</state>"));
+	free(id);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(task_from_call_to_result, setup, teardown),
 		cmocka_unit_test_setup_teardown(histories_through_collectors, setup, teardown),
+		cmocka_unit_test_setup_teardown(tasks_are_for_those_who_may_read_them, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
