@@ -77,6 +77,10 @@ static struct mirrored *mirrored_new(struct mirror *m, uint16_t type, const char
 						   : &mirrored_other_class;
 
 	of->object = inventory_add(m->member->center->inventory, type, id, class, of);
+	/* What machines can be like anybody may know. */
+	if (class == &mirrored_other_class && type != T_EnvironmentBrowser) {
+		inventory_set_subject(of->object, member_system(m->member));
+	}
 	return of;
 }
 

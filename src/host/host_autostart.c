@@ -241,6 +241,7 @@ bool host_autostart_build(struct host *h, struct error *e)
 	}
 	struct object *o =
 		inventory_add(h->inventory, T_HostAutoStartManager, "ha-autostart-mgr", NULL, h);
+	inventory_set_subject(o, h->system);
 	h->services->autostart = o;
 	config_show(h, value_count(kept) > 0 ? value_item(kept, 0) : default_config(a));
 	inventory_set_nested(h->system, P_HostSystem_configManager, in_manager, 1, o->ref);

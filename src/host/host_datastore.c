@@ -340,6 +340,7 @@ static void datastore_show(struct host_datastore *d, const char *uuid)
 	d->url = mem_printf("ds:///vmfs/volumes/%s/", uuid);
 	d->object = host_entity_new(h, T_Datastore, uuid, d->name, h->datastore_folder);
 	d->browser = inventory_add(h->inventory, T_HostDatastoreBrowser, browser_id, NULL, h);
+	inventory_set_subject(d->browser, d->object);
 	inventory_set_refs(d->browser, P_HostDatastoreBrowser_datastore, &d->object, 1);
 	supported_types(d->browser, a);
 	inventory_set_ref(d->object, P_Datastore_browser, d->browser);
@@ -496,12 +497,14 @@ static void objects_build(struct host *h)
 	value_set_bool(a, c, F_HostDatastoreSystemCapabilities_localDatastoreSupported, true);
 	h->datastore_system =
 		inventory_add(h->inventory, T_HostDatastoreSystem, "ha-datastoresystem", NULL, h);
+	inventory_set_subject(h->datastore_system, h->system);
 	inventory_set(h->datastore_system, P_HostDatastoreSystem_capabilities, c);
 	host_system_set_config(h, F_HostConfigInfo_datastoreCapabilities, c);
 	inventory_set_nested(h->system, P_HostSystem_configManager, in_manager, 1,
 			     h->datastore_system->ref);
 	struct object *browser =
 		inventory_add(h->inventory, T_HostDatastoreBrowser, HOST_BROWSER_ID, NULL, h);
+	inventory_set_subject(browser, h->system);
 	supported_types(browser, a);
 	inventory_set_ref(h->system, P_HostSystem_datastoreBrowser, browser);
 	inventory_set_ref(h->environment, P_EnvironmentBrowser_datastoreBrowser, browser);

@@ -329,6 +329,7 @@ static void object_build(struct host *h)
 
 	h->network_object =
 		inventory_add(h->inventory, T_HostNetworkSystem, "networkSystem", NULL, h);
+	inventory_set_subject(h->network_object, h->system);
 	draft_fill(a, c);
 	value_set_bool(a, c, F_HostNetCapabilities_supportsNicTeaming, true);
 	value_set(a, c, F_HostNetCapabilities_nicTeamingPolicy, draft_strings(a, teaming));

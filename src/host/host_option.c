@@ -82,6 +82,7 @@ bool host_options_build(struct host *h, struct error *e)
 		return false;
 	}
 	struct object *o = inventory_find(h->inventory, "ha-adv-options");
+	inventory_set_subject(o, h->system);
 	inventory_set_nested(h->system, P_HostSystem_configManager, in_manager, 1, o->ref);
 	struct object *si = inventory_find(h->inventory, "ServiceInstance");
 	if (si != NULL) {

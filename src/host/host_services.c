@@ -18,6 +18,7 @@ static struct object *manager_new(struct host *h, uint16_t type, const char *id,
 {
 	struct object *o = inventory_add(h->inventory, type, id, NULL, h);
 
+	inventory_set_subject(o, h->system);
 	inventory_set_nested(h->system, P_HostSystem_configManager, &field, 1, o->ref);
 	vec_push(&h->services->objects, o);
 	return o;

@@ -96,6 +96,12 @@ static bool is_entity(const struct object *o)
 	return schema_is_a(o->type, T_ManagedEntity);
 }
 
+/* The entity whose permissions count for the object; NULL: the root folder. */
+static const struct object *governing(const struct object *o)
+{
+	return is_entity(o) ? o : object_subject(o);
+}
+
 /* Roles that permissions set on exactly this entity give. */
 static unsigned roles_on(const struct authorization *a, const struct principal *who,
 			 const struct object *o, bool is_inherited, int32_t *out, unsigned max)
@@ -121,7 +127,11 @@ static unsigned roles_on(const struct authorization *a, const struct principal *
 unsigned authorization_roles(const struct authorization *a, const struct principal *who,
 			     const struct object *o, int32_t *out, unsigned max)
 {
-	const struct object *at = is_entity(o) ? o : service_root(a->service);
+	const struct object *at = governing(o);
+
+	if (at == NULL) {
+		at = service_root(a->service);
+	}
 
 	for (unsigned depth = 0; at != NULL && depth < DEPTH_MAX; depth++) {
 		unsigned n = roles_on(a, who, at, depth > 0, out, max);
@@ -206,12 +216,13 @@ bool authorization_may(const struct authorization *a, const struct principal *wh
 	if (privilege_set_has(&set, (unsigned)number)) {
 		return true;
 	}
-	if (!is_entity(o)) {
+	const struct object *entity = governing(o);
+	if (entity == NULL) {
 		return strncmp(privilege, "System.", 7) == 0 &&
 		       holds_somewhere(a, who, (unsigned)number, NULL);
 	}
 	return strcmp(privilege, "System.View") == 0 &&
-	       holds_somewhere(a, who, (unsigned)number, o);
+	       holds_somewhere(a, who, (unsigned)number, entity);
 }
 
 static bool is_root_admin(const struct authorization *a, const struct permission *p)

@@ -5,9 +5,10 @@
  * A permission gives a principal (user or group) a role on an entity and, if it propagates, on all
  * below. What counts on an entity is the nearest permission on the way up to the root that names
  * the user; on one entity a permission of the user itself beats those of its groups, and those of
- * several groups add up. For objects outside the entity tree the root folder counts; there, what
- * everybody needs to work at all (System.Anonymous, View, Read) is given to whoever has it on any
- * entity, and System.View on the folders above such an entity.
+ * several groups add up. An object that is about an entity (inventory_set_subject()) counts as
+ * that. For others outside the entity tree the root folder counts; there, what everybody needs to
+ * work at all (System.Anonymous, View, Read) is given to whoever has it on any entity, and
+ * System.View on the folders above such an entity.
  *
  * Every change is checked, stored (if there is a path) and then in force, or refused and nothing is
  * changed. One principal always keeps role Admin on the root (AuthMinimumAdminPermission).

@@ -34,6 +34,7 @@ struct collection {
 struct stored {
 	struct object o;
 	struct collection *collections;
+	const struct value *subject; /* counted reference, or NULL */
 };
 
 struct inventory_listener {
@@ -145,6 +146,8 @@ static void properties_free(struct object *o)
 	o->journal = NULL;
 	o->n_journal = o->journal_cap = 0;
 	collections_free(stored_from(o));
+	value_drop(stored_from(o)->subject);
+	stored_from(o)->subject = NULL;
 }
 
 static void object_free(struct object *o)
@@ -266,6 +269,21 @@ void inventory_free(struct inventory *inv)
 	id_table_free(&inv->by_id);
 	arena_free(inv->scratch);
 	free(inv);
+}
+
+void inventory_set_subject(struct object *o, const struct object *entity)
+{
+	struct stored *st = stored_from(o);
+
+	value_drop(st->subject);
+	st->subject = entity == NULL ? NULL : value_hold(entity->ref);
+}
+
+struct object *object_subject(const struct object *o)
+{
+	const struct stored *st = (const struct stored *)(const void *)o;
+
+	return inventory_find_ref(o->inventory, st->subject);
 }
 
 struct object *inventory_find(struct inventory *inv, const char *id)

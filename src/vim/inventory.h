@@ -87,6 +87,11 @@ struct object *inventory_add(struct inventory *inv, uint16_t type, const char *i
  * collectors, which hold the inventory's tombstones. Accepts NULL. */
 void inventory_remove(struct object *o);
 
+/* Says whose rights count for an object that is no entity itself: a manager of a host, the browser
+ * of a datastore. NULL: nobody's, which is how objects begin. */
+void inventory_set_subject(struct object *o, const struct object *entity);
+struct object *object_subject(const struct object *o); /* NULL: none, or gone */
+
 /* By id (ids are unique over all types, as on real servers), or NULL. */
 struct object *inventory_find(struct inventory *inv, const char *id);
 struct object *inventory_find_ref(struct inventory *inv,

@@ -350,8 +350,9 @@ bool session_may_read(const struct session *s, struct object *o, unsigned prop)
 	if (session_may_all(s)) {
 		return true;
 	}
-	bool is_open = !schema_is_a(o->type, T_ManagedEntity) || prop == P_ManagedEntity_name ||
-		       prop == P_ManagedEntity_parent;
+	bool is_entity = schema_is_a(o->type, T_ManagedEntity);
+	bool is_open = is_entity ? prop == P_ManagedEntity_name || prop == P_ManagedEntity_parent
+				 : object_subject(o) == NULL;
 	return session_may(s, o, is_open ? "System.View" : "System.Read");
 }
 

@@ -325,6 +325,37 @@ static const char *account_call(struct fixture *f, uint16_t method, const char *
 	return f->fault;
 }
 
+static void what_is_about_an_entity_counts_as_that(void **state)
+{
+	struct fixture *f = *state;
+	struct authorization *a = session_authorization(f->sessions);
+	struct object *root = inventory_find(f->inventory, "ha-folder-root");
+	struct object *host = inventory_add(f->inventory, T_HostSystem, "ha-host", NULL, NULL);
+	struct object *vm = inventory_add(f->inventory, T_VirtualMachine, "1", NULL, NULL);
+	struct object *network =
+		inventory_add(f->inventory, T_HostNetworkSystem, "networkSystem", NULL, NULL);
+	struct error e = { 0 };
+
+	inventory_set_ref(host, P_ManagedEntity_parent, root);
+	inventory_set_ref(vm, P_ManagedEntity_parent, root);
+	struct permission_vec v = authorization_copy(a);
+	permission_add(&v, &(struct permission){ .entity = (char *)(uintptr_t) "1",
+						 .principal = (char *)(uintptr_t) "guest",
+						 .role = ROLE_ADMIN,
+						 .is_propagating = true });
+	assert_true(authorization_replace(a, &v, &e));
+	struct session *s = session_begin(f->sessions, "guest", "1", &e);
+	assert_true(session_may_read(s, network, P_HostNetworkSystem_networkInfo));
+	inventory_set_subject(network, host);
+	assert_false(session_may_read(s, network, P_HostNetworkSystem_networkInfo));
+	assert_false(session_may(s, network, "Host.Config.Network"));
+	inventory_set_subject(network, vm);
+	assert_true(session_may_read(s, network, P_HostNetworkSystem_networkInfo));
+	assert_true(session_may(s, network, "Host.Config.Network"));
+	inventory_remove(vm);
+	assert_null(object_subject(network));
+}
+
 static void accounts_change(void **state)
 {
 	struct fixture *f = *state;
@@ -424,6 +455,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(broken_files_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions_go_with_their_entity, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_about_an_entity_counts_as_that, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(accounts_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_open_store_lets_everybody_in, setup, teardown),
