@@ -6,12 +6,13 @@
 
 #include "base/number.h"
 
-/* Where a parse stands: what the steps so far lead to. */
+/* Where a parse stands: what the steps so far lead to. Names and keys are parts of the text, which
+ * is copied when all is well: a path that a type does not have costs no memory. */
 struct parse {
-	struct arena *a;
 	const char *text;
 	size_t len, at;
 	struct path_step steps[PATH_MAX_STEPS];
+	bool is_escaped[PATH_MAX_STEPS]; /* the step's key has backslashes in it */
 	unsigned n;
 	uint8_t since;
 	/* Declared type of what is reached; T_none: known only when the value is there. */
@@ -32,10 +33,11 @@ static bool refuse(const struct parse *p, struct error *e, const char *why)
 			 (int)(p->len > 100 ? 100 : p->len), p->text, why, p->at);
 }
 
-static bool out_of_memory(const struct parse *p, struct error *e)
+static void *out_of_memory(const struct parse *p, struct error *e)
 {
-	return error_set(e, ERROR_LIMIT, "property path \"%.*s\": no memory left for the request",
-			 (int)(p->len > 100 ? 100 : p->len), p->text);
+	error_set(e, ERROR_LIMIT, "property path \"%.*s\": no memory left for the request",
+		  (int)(p->len > 100 ? 100 : p->len), p->text);
+	return NULL;
 }
 
 /* ---- what a name leads to ---- */
@@ -125,24 +127,21 @@ static uint8_t key_kind(uint16_t type)
 /* Reads what stands between quotes; p->at is behind the opening one. */
 static bool read_quoted(struct parse *p, struct path_step *s, struct error *e)
 {
-	char *key = arena_alloc(p->a, p->len - p->at + 1);
-	size_t n = 0;
+	size_t from = p->at;
 
-	if (key == NULL) {
-		return out_of_memory(p, e);
-	}
 	while (p->at < p->len && p->text[p->at] != '"') {
 		if (p->text[p->at] == '\\' && p->at + 1 < p->len) {
+			p->is_escaped[p->n - 1] = true;
 			p->at++;
 		}
-		key[n++] = p->text[p->at++];
+		p->at++;
 	}
 	if (p->at == p->len) {
 		return refuse(p, e, "an index without its end");
 	}
+	s->key = p->text + from;
+	s->key_len = (uint32_t)(p->at - from);
 	p->at++;
-	s->key = key;
-	s->key_len = (uint32_t)n;
 	return true;
 }
 
@@ -159,11 +158,8 @@ static bool read_key(struct parse *p, struct path_step *s, struct error *e)
 		while (p->at < p->len && p->text[p->at] != ']') {
 			p->at++;
 		}
-		s->key = arena_strndup(p->a, p->text + from, p->at - from);
+		s->key = p->text + from;
 		s->key_len = (uint32_t)(p->at - from);
-		if (s->key == NULL) {
-			return out_of_memory(p, e);
-		}
 	}
 	if (p->at == p->len || p->text[p->at] != ']' || s->key_len == 0) {
 		return refuse(p, e, "an index that is empty or without its end");
@@ -205,8 +201,8 @@ static bool read_step(struct parse *p, struct error *e)
 	size_t from = p->at;
 
 	if (p->n == PATH_MAX_STEPS) {
-		return error_set(e, ERROR_LIMIT, "property path \"%.100s\" has more than %d parts",
-				 p->text, PATH_MAX_STEPS);
+		return error_set(e, ERROR_LIMIT, "property path \"%.*s\" has more than %d parts",
+				 (int)(p->len > 100 ? 100 : p->len), p->text, PATH_MAX_STEPS);
 	}
 	if (p->is_array) {
 		return refuse(p, e, "an array without an index");
@@ -230,9 +226,9 @@ static bool read_step(struct parse *p, struct error *e)
 }
 
 /* The text in the form that journals use: numbers bare, other indices in quotes. */
-static char *canonical(const struct parse *p, uint32_t *len)
+static char *canonical(struct arena *a, const struct parse *p, uint32_t *len)
 {
-	char *text = arena_alloc(p->a, p->len + (size_t)p->n * 24 + 1);
+	char *text = arena_alloc(a, p->len + (size_t)p->n * 24 + 1);
 	size_t n = 0;
 
 	if (text == NULL) {
@@ -264,62 +260,95 @@ static char *canonical(const struct parse *p, uint32_t *len)
 	return text;
 }
 
-static struct path *finish(const struct parse *p, uint16_t managed, struct error *e)
+/* A key without the backslashes that are before what they protect. */
+static bool unescape(struct arena *a, struct path_step *s)
 {
-	struct path *path = arena_alloc(p->a, sizeof(*path));
-	struct path_step *steps = arena_calloc(p->a, p->n, sizeof(*steps));
+	char *key = arena_alloc(a, s->key_len + 1);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; key != NULL && i < s->key_len; i++) {
+		i += s->key[i] == '\\' && i + 1 < s->key_len;
+		key[n++] = s->key[i];
+	}
+	s->key = key;
+	s->key_len = n;
+	return key != NULL;
+}
+
+/* From here on the steps are about a copy of the text. */
+static bool take_text(struct arena *a, struct parse *p)
+{
+	char *text = arena_strndup(a, p->text, p->len);
+
+	for (unsigned i = 0; text != NULL && i < p->n; i++) {
+		struct path_step *s = &p->steps[i];
+		s->name = text + (s->name - p->text);
+		s->key = s->key == NULL ? NULL : text + (s->key - p->text);
+		if (p->is_escaped[i] && !unescape(a, s)) {
+			return false;
+		}
+	}
+	p->text = text == NULL ? p->text : text;
+	return text != NULL;
+}
+
+static struct path *finish(struct arena *a, struct parse *p, uint16_t managed, struct error *e)
+{
+	struct path *path = arena_alloc(a, sizeof(*path));
+	struct path_step *steps = arena_calloc(a, p->n, sizeof(*steps));
 
 	if (path == NULL || steps == NULL) {
-		out_of_memory(p, e);
-		return NULL;
+		return out_of_memory(p, e);
+	}
+	if (!take_text(a, p)) {
+		return out_of_memory(p, e);
 	}
 	memcpy(steps, p->steps, p->n * sizeof(*steps));
 	path->asked = p->text;
-	path->text = canonical(p, &path->len);
+	path->text = canonical(a, p, &path->len);
 	path->type = managed;
 	path->prop = (uint8_t)steps[0].field;
 	path->since = p->since;
 	path->n_steps = (uint8_t)p->n;
 	path->steps = steps;
-	if (path->text == NULL) {
-		out_of_memory(p, e);
-		return NULL;
+	return path->text == NULL ? out_of_memory(p, e) : path;
+}
+
+static bool parse(struct parse *p, struct error *e)
+{
+	if (p->len > PATH_MAX_BYTES) {
+		return error_set(e, ERROR_LIMIT, "property path \"%.40s…\" is longer than %d bytes",
+				 p->text, PATH_MAX_BYTES);
 	}
-	return path;
+	if (memchr(p->text, '\0', p->len) != NULL) {
+		return error_set(e, ERROR_INVALID, "property path \"%s\": a NUL byte in it",
+				 p->text);
+	}
+	while (read_step(p, e)) {
+		if (p->at == p->len) {
+			return true;
+		}
+		if (p->text[p->at] != '.') {
+			return refuse(p, e, "neither a point nor an index");
+		}
+		p->at++;
+	}
+	return false;
 }
 
 struct path *path_parse(struct arena *a, uint16_t managed, const char *text, size_t len,
 			struct error *e)
 {
-	struct parse p = { .a = a, .len = len, .type = managed, .kind = KIND_MANAGED };
+	struct parse p = { .text = text, .len = len, .type = managed, .kind = KIND_MANAGED };
 
-	if (len > PATH_MAX_BYTES) {
-		error_set(e, ERROR_LIMIT, "property path \"%.40s…\" is longer than %d bytes", text,
-			  PATH_MAX_BYTES);
-		return NULL;
-	}
-	if (memchr(text, '\0', len) != NULL) {
-		error_set(e, ERROR_INVALID, "property path \"%s\": a NUL byte in it", text);
-		return NULL;
-	}
-	p.text = arena_strndup(a, text, len);
-	if (p.text == NULL) {
-		error_set(e, ERROR_LIMIT, "no memory left for the request");
-		return NULL;
-	}
-	for (;;) {
-		if (!read_step(&p, e)) {
-			return NULL;
-		}
-		if (p.at == p.len) {
-			return finish(&p, managed, e);
-		}
-		if (p.text[p.at] != '.') {
-			refuse(&p, e, "neither a point nor an index");
-			return NULL;
-		}
-		p.at++;
-	}
+	return parse(&p, e) ? finish(a, &p, managed, e) : NULL;
+}
+
+bool path_is_possible(uint16_t managed, const char *text, size_t len, struct error *e)
+{
+	struct parse p = { .text = text, .len = len, .type = managed, .kind = KIND_MANAGED };
+
+	return parse(&p, e);
 }
 
 struct path *path_of_property(struct arena *a, uint16_t managed, unsigned prop)

@@ -51,9 +51,12 @@ struct path {
 };
 
 /* The path, or NULL with ERROR_INVALID (bad syntax, unknown name), ERROR_LIMIT (too long or too
- * deep, or the arena's limit). The text is copied. */
+ * deep, or the arena's limit); then nothing of the arena is used. The text is copied. */
 struct path *path_parse(struct arena *a, uint16_t managed, const char *text, size_t len,
 			struct error *e);
+
+/* Could it be parsed? Takes no memory. */
+bool path_is_possible(uint16_t managed, const char *text, size_t len, struct error *e);
 
 /* The path that is one property of the type. */
 struct path *path_of_property(struct arena *a, uint16_t managed, unsigned prop);

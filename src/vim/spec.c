@@ -58,17 +58,17 @@ static bool managed_type(struct making *m, const char *name, uint16_t *type)
 }
 
 /* May objects of that type, or of one derived from it, have the property? */
-static bool path_is_possible(struct making *m, uint16_t type, const struct value *path)
+static bool check_path(struct making *m, uint16_t type, const struct value *path)
 {
 	const char *text = value_bytes(path);
 	size_t len = value_len(path);
 
-	if (path_parse(m->s->arena, type, text, len, &m->r->e) != NULL) {
+	if (path_is_possible(type, text, len, &m->r->e)) {
 		return true;
 	}
 	struct error e;
 	for (uint16_t t = (uint16_t)(type + 1); t <= schema_type(type)->last; t++) {
-		if (path_parse(m->s->arena, t, text, len, &e) != NULL) {
+		if (path_is_possible(t, text, len, &e)) {
 			return true;
 		}
 	}
@@ -90,11 +90,12 @@ static bool make_set(struct making *m, uint32_t i, size_t *n_paths)
 		return true;
 	}
 	*n_paths += n;
+	m->s->n_paths = (uint32_t)*n_paths;
 	if (*n_paths > SPEC_MAX_PATHS) {
 		return refuse_argument(m, "propSet.pathSet", "more than 1000 property paths");
 	}
 	for (size_t j = 0; j < n; j++) {
-		if (!path_is_possible(m, m->s->set_types[i], value_item(paths, j))) {
+		if (!check_path(m, m->s->set_types[i], value_item(paths, j))) {
 			return false;
 		}
 	}
@@ -165,7 +166,7 @@ static bool make_traversal(struct making *m, const struct value *v, uint16_t *in
 		return refuse_argument(m, "objectSet.selectSet.path", "it is missing");
 	}
 	return managed_type(m, value_get_str(v, F_TraversalSpec_type), &t->type) &&
-	       path_is_possible(m, t->type, t->path) &&
+	       check_path(m, t->type, t->path) &&
 	       make_span(m, value_get_value(v, F_TraversalSpec_selectSet), &t->next);
 }
 
@@ -371,6 +372,16 @@ static bool plan_has(const struct plan *p, const struct path *path)
 	return false;
 }
 
+static bool plan_asks(const struct plan *p, const char *text)
+{
+	for (uint32_t i = 0; i < p->n_paths; i++) {
+		if (strcmp(p->paths[i]->asked, text) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void plan_add(struct plan *p, struct path *path)
 {
 	if (path != NULL && !plan_has(p, path)) {
@@ -394,6 +405,9 @@ static void plan_add_set(struct spec *s, struct plan *p, const struct value *set
 	}
 	for (size_t i = 0; i < value_count(paths); i++) {
 		const struct value *text = value_item(paths, i);
+		if (plan_asks(p, value_bytes(text))) {
+			continue; /* the same once more costs nothing */
+		}
 		plan_add(p, path_parse(s->arena, p->type, value_bytes(text), value_len(text), &e));
 	}
 }

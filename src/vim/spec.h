@@ -75,7 +75,7 @@ struct spec {
 	struct traversal *traversals;
 	uint16_t *choices;
 	struct root *roots;
-	uint32_t n_sets, n_traversals, n_choices, n_roots;
+	uint32_t n_sets, n_paths, n_traversals, n_choices, n_roots;
 };
 
 /* Why a request cannot be met: the typed fault and its text. */
