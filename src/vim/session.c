@@ -319,6 +319,11 @@ static struct principal session_principal(const struct session *s)
 	return principal_of(s->manager->users, s->user);
 }
 
+uint64_t session_rights_version(const struct session *s)
+{
+	return s->manager->authorization->generation + s->n_impersonations;
+}
+
 bool session_may_all(const struct session *s)
 {
 	if (s == NULL || s->is_system) {

@@ -93,6 +93,9 @@ void session_idle(struct session *s);
 /* Does the session's user hold the privilege on the object (own or inherited permission)? */
 bool session_may(const struct session *s, struct object *o, const char *privilege);
 
+/* Counts up when what the session may do can have changed; the inventory has a new version then. */
+uint64_t session_rights_version(const struct session *s);
+
 /* True when the session may do everything everywhere. */
 bool session_may_all(const struct session *s);
 

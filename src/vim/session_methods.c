@@ -194,6 +194,8 @@ static void impersonate(struct call *c)
 	free(s->user);
 	s->user = mem_strdup(user);
 	s->rights->generation = 0;
+	s->n_impersonations++;
+	inventory_touch(m->object, P_SessionManager_sessionList, "sessionList");
 	session_set_locale(s, locale);
 	call_return(c, session_value(c->arena, s));
 }

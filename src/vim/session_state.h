@@ -24,6 +24,7 @@ struct session {
 	int64_t login_wall_us, active_wall_us;
 	int64_t active_mono_us;
 	uint64_t n_calls;
+	uint64_t n_impersonations;
 	unsigned n_busy;
 	bool is_system;
 	struct list items;

@@ -35,6 +35,7 @@ struct view {
 	struct bitmap members;
 	bool is_container, is_recursive;
 	bool is_changed;	       /* and the inventory was not told yet */
+	uint64_t rights;	       /* the session's, that members are right for */
 	const struct value *container; /* counted */
 	uint16_t types[MAX_TYPES];
 	unsigned n_types;		/* 0: all entities */
@@ -108,6 +109,7 @@ static void view_look_at_all(struct view *v)
 	struct object *o;
 
 	v->members = (struct bitmap){ 0 };
+	v->rights = session_rights_version(v->session);
 	bitmap_reserve(&v->members, inventory_index_limit(inv));
 	for (uint32_t i = 0; (o = inventory_each(inv, &i)) != NULL;) {
 		if (view_should_have(v, &m, o)) {
@@ -151,6 +153,10 @@ static void view_settle_list(struct view *v, uint64_t since)
 
 static void view_settle(struct view *v, uint64_t since)
 {
+	if (v->rights != session_rights_version(v->session)) {
+		view_look_at_all(v);
+		return;
+	}
 	struct membership m = view_membership(v);
 	struct object *o = inventory_newest(v->manager->inventory);
 
