@@ -29,6 +29,7 @@
 #include "vim/fault.h"
 #include "vim/filter.h"
 #include "vim/retrieve.h"
+#include "vim/selection.h"
 #include "vim/update.h"
 #include "vim/weight.h"
 
@@ -36,6 +37,8 @@ enum {
 	MAX_COLLECTORS = 200, /* of a session, like the others */
 	MAX_FILTERS = 1000,
 	MAX_ROOTS = 500000,
+	MAX_PATHS = 20000,
+	MAX_TURNS = 200000,
 	MAX_WEIGHT = 128 << 10, /* of a filter's specification, and for each of its objects: */
 	MAX_ROOT_WEIGHT = 512,
 	MAX_LAG = 8192, /* versions; beyond them a collector at rest is brought up to date */
@@ -73,6 +76,8 @@ struct client {
 	struct list collectors;
 	unsigned n_collectors, n_filters;
 	uint64_t n_roots;
+	uint32_t n_paths; /* of the filters' property sets */
+	size_t n_held;	  /* objects of open retrievals */
 };
 
 struct collector_manager {
@@ -116,6 +121,7 @@ static void filter_end(struct filter *f)
 
 	p->client->n_filters--;
 	p->client->n_roots -= f->spec->n_roots;
+	p->client->n_paths -= f->spec->n_paths;
 	filter_free(f);
 }
 
@@ -144,7 +150,7 @@ static struct collector *collector_new(struct client *client, struct object *obj
 	p->client = client;
 	p->object = object;
 	list_init(&p->filters);
-	retrievals_init(&p->retrievals);
+	retrievals_init(&p->retrievals, &client->n_held);
 	inventory_reader_add(client->manager->inventory, &p->reader);
 	list_push_back(&client->collectors, &p->link);
 	client->n_collectors++;
@@ -337,6 +343,28 @@ static bool wait_check(struct collector *p)
 	return false;
 }
 
+static uint64_t client_turns(const struct client *client)
+{
+	uint64_t n = 0;
+
+	list_each (struct collector, p, &client->collectors, link) {
+		list_each (struct filter, f, &p->filters, link) {
+			n += f->turns.n;
+		}
+	}
+	return n;
+}
+
+/* A client that has not asked for long begins anew, with version "". */
+static void client_forget(struct client *client)
+{
+	list_each (struct collector, p, &client->collectors, link) {
+		if (p->wait.call == NULL) {
+			collector_forget(p, p->reader.version);
+		}
+	}
+}
+
 /* The inventory has changed. An answer may lead to anything, also to new waiting calls. */
 static void manager_published(void *arg)
 {
@@ -358,10 +386,15 @@ static void manager_published(void *arg)
 	map64_each(&m->clients, entry)
 	{
 		struct client *client = entry->value;
+		bool is_late = false;
 		list_each (struct collector, p, &client->collectors, link) {
 			if (inventory_version(m->inventory) - p->reader.version > MAX_LAG) {
 				collector_sync(p);
+				is_late = true;
 			}
+		}
+		if (is_late && client_turns(client) > MAX_TURNS) {
+			client_forget(client);
 		}
 	}
 }
@@ -510,7 +543,8 @@ static struct spec *filter_spec(struct call *c, struct client *client)
 	}
 	const struct value *missing =
 		s->report_missing ? NULL : spec_missing_root(s, client->manager->inventory);
-	if (missing == NULL && client->n_roots + s->n_roots <= MAX_ROOTS) {
+	bool has_paths = client->n_paths + s->n_paths <= MAX_PATHS;
+	if (missing == NULL && has_paths && client->n_roots + s->n_roots <= MAX_ROOTS) {
 		return s;
 	}
 	if (missing != NULL) {
@@ -518,11 +552,26 @@ static struct spec *filter_spec(struct call *c, struct client *client)
 			   "The object '%s:%s' has already been deleted or has not been "
 			   "completely created",
 			   schema_type_name(value_type(missing)), value_bytes(missing));
+	} else if (!has_paths) {
+		refuse_limit(c, "property paths in filters", MAX_PATHS);
 	} else {
 		refuse_limit(c, "objects in filters", MAX_ROOTS);
 	}
 	spec_drop(s);
 	return NULL;
+}
+
+/* What one look at all that its filters are about costs. */
+static uint64_t client_cost(const struct client *client)
+{
+	uint64_t cost = 0;
+
+	list_each (struct collector, p, &client->collectors, link) {
+		list_each (struct filter, f, &p->filters, link) {
+			cost += f->cost;
+		}
+	}
+	return cost;
 }
 
 static void create_filter(struct call *c)
@@ -548,7 +597,13 @@ static void create_filter(struct call *c)
 	list_push_back(&p->filters, &f->link);
 	client->n_filters++;
 	client->n_roots += spec->n_roots;
+	client->n_paths += spec->n_paths;
 	collector_sync(p);
+	if (client_cost(client) > SELECTION_COST_MAX) {
+		filter_end(f);
+		refuse_limit(c, "objects to walk through for its filters", SELECTION_COST_MAX);
+		return;
+	}
 	call_return(c, object->ref);
 }
 
@@ -600,7 +655,9 @@ static void destroy_collector(struct call *c)
 
 static void retrieve_plain(struct call *c)
 {
-	retrieve_properties(c);
+	const struct collector_manager *m = call_arg(c);
+
+	retrieve_properties(c, m->scratch);
 }
 
 static void retrieve_ex(struct call *c)
@@ -608,7 +665,7 @@ static void retrieve_ex(struct call *c)
 	struct collector *p = collector_of(c);
 
 	if (p != NULL) {
-		retrieve_properties_ex(c, &p->retrievals);
+		retrieve_properties_ex(c, &p->retrievals, p->client->manager->scratch);
 	}
 }
 

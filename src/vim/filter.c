@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The selection is made anew only when an object that it went through was removed or had a change
- * at the path of a traversal; everything else leaves the members as they are.
+ * at the path of a traversal, or when the session's rights have changed; everything else leaves the
+ * members as they are.
  *
  * Members are known by index. An index is given to another object only after all readers have seen
  * the first one go, and the collector's reader stands at `seen` or before: so every bit that
@@ -88,13 +89,14 @@ void filter_sync(struct filter *f, struct inventory *inv, struct session *sessio
 		 struct arena *scratch)
 {
 	bool is_first = f->seen == 0;
+	uint64_t rights = session_rights_version(session);
 
 	if (f->seen == inventory_version(inv)) {
 		return;
 	}
-	if (is_first || selection_is_stale(f, inv)) {
+	if (is_first || f->rights != rights || selection_is_stale(f, inv)) {
 		struct selection sel = { 0 };
-		selection_run(&sel, f->spec, inv, session, scratch);
+		selection_run(&sel, f->spec, inv, session, scratch, SELECTION_COST_MAX);
 		if (!is_first) {
 			turns_note(f, inv, &sel.members);
 		}
@@ -102,9 +104,11 @@ void filter_sync(struct filter *f, struct inventory *inv, struct session *sessio
 		bitmap_free(&f->walked);
 		f->members = sel.members;
 		f->walked = sel.walked;
+		f->cost = sel.cost;
 		vec_free(&sel.objects);
 	}
 	f->seen = inventory_version(inv);
+	f->rights = rights;
 }
 
 void filter_forget(struct filter *f, uint64_t version)

@@ -32,6 +32,8 @@ struct filter {
 	uint64_t id;	       /* ascending within the collector */
 	uint64_t created;      /* who knows only an older version is told all */
 	uint64_t seen;	       /* version that members and walked are right for */
+	uint64_t rights;       /* the same of the session's rights */
+	uint64_t cost;	       /* of the last selection */
 	struct bitmap members, walked;
 	VEC(struct turn) turns; /* oldest first */
 };

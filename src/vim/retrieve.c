@@ -12,6 +12,9 @@
 enum {
 	MAX_SPECS = 100,
 	MAX_OPEN = 16, /* the oldest gives way */
+	MAX_FOUND = 500000,
+	MAX_HELD = 1000000, /* objects of open retrievals of a session */
+	STREAM_WORK = 8192, /* properties read before others have their turn */
 	STREAM_FROM = 256,
 	STREAM_CHUNK = 64 << 10,
 	TOKEN_SIZE = 48
@@ -79,13 +82,14 @@ static void retrieval_free(struct retrievals *r, struct retrieval *one)
 {
 	list_remove(&one->link);
 	r->n--;
+	*r->n_held -= one->found.items.n;
 	found_free(&one->found);
 	free(one);
 }
 
-void retrievals_init(struct retrievals *r)
+void retrievals_init(struct retrievals *r, size_t *n_held)
 {
-	*r = (struct retrievals){ 0 };
+	*r = (struct retrievals){ .n_held = n_held };
 	list_init(&r->open);
 }
 
@@ -96,15 +100,21 @@ void retrievals_fini(struct retrievals *r)
 	}
 }
 
+/* NULL when other collectors of the session hold too many objects. */
 static struct retrieval *retrieval_open(struct retrievals *r, const struct found_set *found,
 					size_t page)
 {
-	struct retrieval *one = mem_zalloc(sizeof(*one));
+	struct list_node *oldest;
 
-	struct list_node *oldest = r->n == MAX_OPEN ? list_front(&r->open) : NULL;
-	if (oldest != NULL) {
+	while ((oldest = list_front(&r->open)) != NULL &&
+	       (r->n >= MAX_OPEN || *r->n_held + found->items.n > MAX_HELD)) {
 		retrieval_free(r, CONTAINER_OF(oldest, struct retrieval, link));
 	}
+	if (*r->n_held + found->items.n > MAX_HELD) {
+		return NULL;
+	}
+	struct retrieval *one = mem_zalloc(sizeof(*one));
+	*r->n_held += found->items.n;
 	one->id = ++r->last_id;
 	one->page = page;
 	one->found = found_slice(found, 0, found->items.n);
@@ -157,19 +167,21 @@ static void write_end(struct buf *b, bool is_ex)
 static bool stream_next(void *arg, struct buf *out)
 {
 	struct stream *s = arg;
-	size_t until = out->len + STREAM_CHUNK;
+	size_t until = out->len + STREAM_CHUNK, work = 0;
 	struct session *old = service_act_as(s->service, s->reader.session);
 
 	if (!s->has_begun) {
 		s->has_begun = true;
 		write_begin(out, s->is_ex, s->token);
 	}
-	while (s->at < s->found.items.n && out->len < until && s->reader.session != NULL) {
+	while (s->at < s->found.items.n && out->len < until && work < STREAM_WORK &&
+	       s->reader.session != NULL) {
 		struct found *f = &s->found.items.items[s->at++];
 		struct object *o = inventory_find_ref(s->inventory, f->ref);
 		if (o != NULL) {
 			content_write(out, s->is_ex ? "objects" : "returnval", f->spec, o,
 				      &s->reader);
+			work += spec_plan(f->spec, o->type)->n_paths;
 			arena_reset(s->reader.scratch);
 		}
 	}
@@ -288,21 +300,54 @@ static bool refuse(struct call *c, const struct refusal *r)
 	return false;
 }
 
-static void find(struct call *c, struct spec *s, struct found_set *found)
+static bool refuse_size(struct call *c, const char *what, size_t max)
+{
+	struct error e;
+
+	error_set(&e, ERROR_LIMIT, "the request %s more than %zu objects", what, max);
+	call_error(c, &e);
+	return false;
+}
+
+/* A search for all that the specifications of a call are about. */
+struct search {
+	struct call *call;
+	struct arena *scratch;
+	uint64_t cost;
+	struct found_set *found;
+};
+
+/* False when the call was answered with a fault. */
+static bool find(struct search *at, struct spec *s)
 {
 	struct selection sel = { 0 };
+	struct found_set *found = at->found;
+	struct call *c = at->call;
 
-	selection_run(&sel, s, service_inventory(c->service), c->session, c->arena);
-	vec_reserve(&found->items, found->items.n + sel.objects.n);
-	vec_each (&sel.objects, o) {
-		vec_push(&found->items, (struct found){ s, (*o)->ref });
+	bool ok = selection_run(&sel, s, service_inventory(c->service), c->session, at->scratch,
+				SELECTION_COST_MAX - at->cost);
+	at->cost += sel.cost;
+	if (!ok) {
+		refuse_size(c, "looks at", SELECTION_COST_MAX);
+	} else if (found->items.n + sel.objects.n > MAX_FOUND) {
+		ok = refuse_size(c, "is about", MAX_FOUND);
+	}
+	if (ok) {
+		vec_reserve(&found->items, found->items.n + sel.objects.n);
+		vec_each (&sel.objects, o) {
+			vec_push(&found->items, (struct found){ s, (*o)->ref });
+		}
 	}
 	selection_free(&sel);
+	return ok;
 }
 
 /* Finds what one specification asks for; false when the call was answered with a fault. */
-static bool find_one(struct call *c, const struct value *v, bool is_kept, struct found_set *found)
+static bool find_one(struct search *at, const struct value *v)
 {
+	struct call *c = at->call;
+	struct found_set *found = at->found;
+	bool is_kept = found->is_held;
 	struct refusal r = { .arena = c->arena };
 	struct spec *s = spec_new(is_kept ? NULL : c->arena, v, c->version, &r);
 
@@ -316,9 +361,11 @@ static bool find_one(struct call *c, const struct value *v, bool is_kept, struct
 			   "The object '%s:%s' has already been deleted or has not been "
 			   "completely created",
 			   schema_type_name(value_type(missing)), value_bytes(missing));
-	} else {
+	}
+	bool ok = missing == NULL;
+	if (ok) {
 		size_t from = found->items.n;
-		find(c, s, found);
+		ok = find(at, s);
 		/* What is held is counted once for each object. */
 		for (size_t i = from; is_kept && i < found->items.n; i++) {
 			spec_hold(s);
@@ -326,20 +373,21 @@ static bool find_one(struct call *c, const struct value *v, bool is_kept, struct
 		}
 	}
 	spec_drop(s);
-	return missing == NULL;
+	return ok;
 }
 
-static bool find_all(struct call *c, const struct value *specs, bool is_kept,
-		     struct found_set *found)
+static bool find_all(struct call *c, const struct value *specs, struct found_set *found,
+		     struct arena *scratch)
 {
-	found->is_held = is_kept;
+	struct search at = { .call = c, .scratch = scratch, .found = found };
+
 	if (value_count(specs) > MAX_SPECS) {
 		call_fault(c, fault_invalid_argument(c->arena, "specSet"),
 			   "specSet: more than %d filter specifications", MAX_SPECS);
 		return false;
 	}
 	for (size_t i = 0; i < value_count(specs); i++) {
-		if (!find_one(c, value_item(specs, i), is_kept, found)) {
+		if (!find_one(&at, value_item(specs, i))) {
 			return false;
 		}
 	}
@@ -348,19 +396,19 @@ static bool find_all(struct call *c, const struct value *specs, bool is_kept,
 
 /* ---- methods ---- */
 
-void retrieve_properties(struct call *c)
+void retrieve_properties(struct call *c, struct arena *scratch)
 {
 	struct found_set found = { 0 };
 	const struct value *specs =
 		value_get_value(c->args, A_PropertyCollector_RetrieveProperties_specSet);
 
-	if (find_all(c, specs, false, &found)) {
+	if (find_all(c, specs, &found, scratch)) {
 		answer(c, &found, false, "");
 	}
 	found_free(&found);
 }
 
-void retrieve_properties_ex(struct call *c, struct retrievals *r)
+void retrieve_properties_ex(struct call *c, struct retrievals *r, struct arena *scratch)
 {
 	struct found_set found = { 0 };
 	const struct value *specs =
@@ -374,11 +422,19 @@ void retrieve_properties_ex(struct call *c, struct retrievals *r)
 			   "options.maxObjects: %lld is not greater than 0", (long long)max);
 		return;
 	}
-	if (find_all(c, specs, max != INT64_MAX, &found)) {
-		if ((int64_t)found.items.n > max) {
-			answer_page(c, r, retrieval_open(r, &found, (size_t)max), 0);
+	found.is_held = max != INT64_MAX;
+	if (!find_all(c, specs, &found, scratch)) {
+		found_free(&found);
+		return;
+	}
+	if ((int64_t)found.items.n <= max) {
+		answer(c, &found, true, "");
+	} else {
+		struct retrieval *one = retrieval_open(r, &found, (size_t)max);
+		if (one != NULL) {
+			answer_page(c, r, one, 0);
 		} else {
-			answer(c, &found, true, "");
+			refuse_size(c, "and others that are open have", MAX_HELD);
 		}
 	}
 	found_free(&found);

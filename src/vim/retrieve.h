@@ -17,13 +17,15 @@ struct retrievals {
 	struct list open; /* oldest first */
 	unsigned n;
 	uint64_t last_id;
+	size_t *n_held; /* objects of open retrievals, of all collectors of the session */
 };
 
-void retrievals_init(struct retrievals *r);
+void retrievals_init(struct retrievals *r, size_t *n_held);
 void retrievals_fini(struct retrievals *r);
 
-void retrieve_properties(struct call *c);
-void retrieve_properties_ex(struct call *c, struct retrievals *r);
+/* `scratch` is used and reset. */
+void retrieve_properties(struct call *c, struct arena *scratch);
+void retrieve_properties_ex(struct call *c, struct retrievals *r, struct arena *scratch);
 void retrieve_continue(struct call *c, struct retrievals *r);
 void retrieve_cancel(struct call *c, struct retrievals *r);
 

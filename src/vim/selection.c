@@ -3,6 +3,10 @@
 
 #include "vim/access.h"
 
+enum {
+	SCRATCH_MAX = 1 << 20
+};
+
 /* An object still to be walked from. */
 struct walk_item {
 	struct object *o;
@@ -40,6 +44,7 @@ static void walk_to(struct walk *w, uint16_t t, const struct value *ref)
 	}
 	if (tr->next.n > 0 && bitmap_add(&w->visited[t], o->index)) {
 		vec_push(&w->todo, (struct walk_item){ o, tr->next });
+		w->sel->cost += 3; /* memory, above all */
 	}
 }
 
@@ -55,6 +60,7 @@ static void walk_along(struct walk *w, struct object *o, uint16_t t)
 		return;
 	}
 	bitmap_add(&w->sel->walked, o->index);
+	w->sel->cost++;
 	const struct value *v = path_eval(p, o, w->scratch);
 	if (v == NULL) {
 		return;
@@ -62,9 +68,13 @@ static void walk_along(struct walk *w, struct object *o, uint16_t t)
 	if (v->kind == KIND_REF) {
 		walk_to(w, t, v);
 	} else if (v->kind == KIND_ARRAY && v->item == KIND_REF) {
+		w->sel->cost += v->n;
 		for (size_t i = 0; i < v->n; i++) {
 			walk_to(w, t, value_item(v, i));
 		}
+	}
+	if (arena_used(w->scratch) > SCRATCH_MAX) {
+		arena_reset(w->scratch);
 	}
 }
 
@@ -83,8 +93,8 @@ static void walk_from(struct walk *w, const struct root *root)
 	}
 }
 
-void selection_run(struct selection *sel, struct spec *s, struct inventory *inv,
-		   struct session *session, struct arena *scratch)
+bool selection_run(struct selection *sel, struct spec *s, struct inventory *inv,
+		   struct session *session, struct arena *scratch, uint64_t max_cost)
 {
 	struct walk w = { .sel = sel, .s = s, .inv = inv, .session = session, .scratch = scratch };
 
@@ -94,8 +104,10 @@ void selection_run(struct selection *sel, struct spec *s, struct inventory *inv,
 	for (uint32_t i = 0; i < s->n_roots; i++) {
 		walk_from(&w, &s->roots[i]);
 	}
-	for (size_t at = 0; at < w.todo.n; at++) {
+	sel->cost += s->n_roots;
+	for (size_t at = 0; at < w.todo.n && sel->cost <= max_cost; at++) {
 		struct walk_item item = w.todo.items[at];
+		sel->cost += item.next.n / 4; /* looking at its type is cheap */
 		for (uint32_t i = 0; i < item.next.n; i++) {
 			walk_along(&w, item.o, s->choices[item.next.first + i]);
 		}
@@ -105,6 +117,8 @@ void selection_run(struct selection *sel, struct spec *s, struct inventory *inv,
 	}
 	free(w.visited);
 	vec_free(&w.todo);
+	arena_reset(scratch);
+	return sel->cost <= max_cost;
 }
 
 void selection_free(struct selection *sel)

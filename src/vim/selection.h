@@ -18,11 +18,16 @@ struct selection {
 	VEC(struct object *) objects; /* found, in order of discovery */
 	struct bitmap members;	      /* the same, by index */
 	struct bitmap walked;	      /* objects on whose properties the outcome depends */
+	uint64_t cost;		      /* references looked at, about */
 };
 
-/* Fills an empty selection ({0}). `scratch` takes computed values; the caller resets it after. */
-void selection_run(struct selection *sel, struct spec *s, struct inventory *inv,
-		   struct session *session, struct arena *scratch);
+/* What a client may have looked at for one request, or together for its filters. */
+#define SELECTION_COST_MAX UINT64_C(20000000)
+
+/* Fills an empty selection ({0}), or a part of it and returns false when the cost exceeds
+ * `max_cost`. `scratch` takes computed values; it is reset, also in between. */
+bool selection_run(struct selection *sel, struct spec *s, struct inventory *inv,
+		   struct session *session, struct arena *scratch, uint64_t max_cost);
 void selection_free(struct selection *sel);
 
 #endif

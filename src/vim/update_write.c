@@ -13,7 +13,8 @@
 enum {
 	STREAM_FROM = 256,
 	STREAM_CHUNK = 64 << 10,
-	PARTIAL_MAX = 16 /* more nested changes than this: the whole property */
+	STREAM_WORK = 8192, /* properties read before others have their turn */
+	PARTIAL_MAX = 16    /* more nested changes than this: the whole property */
 };
 
 /* Takes the changes of one object: as XML (b) or as PropertyChange[] (array). */
@@ -277,14 +278,18 @@ static void write_item(struct buf *b, const struct update_set *set, size_t i, st
 static bool stream_next(void *arg, struct buf *out)
 {
 	struct stream *s = arg;
-	size_t until = out->len + STREAM_CHUNK;
+	size_t until = out->len + STREAM_CHUNK, work = 0;
 	struct session *old = service_act_as(s->service, s->reader.session);
 
 	if (!s->has_begun) {
 		s->has_begun = true;
 		write_begin(out, &s->set);
 	}
-	while (s->at < s->set.items.n && out->len < until && s->reader.session != NULL) {
+	while (s->at < s->set.items.n && out->len < until && work < STREAM_WORK &&
+	       s->reader.session != NULL) {
+		const struct update *u = &s->set.items.items[s->at];
+		work += u->kind == UPDATE_MISSING ? 1
+						  : spec_plan(u->spec, value_type(u->ref))->n_paths;
 		write_item(out, &s->set, s->at++, s->inventory, &s->reader);
 		arena_reset(s->reader.scratch);
 	}
