@@ -107,13 +107,17 @@ static void bury(void *arg)
 	}
 }
 
-static void settlers_run(struct link_remote *r)
+/* Runs the first n; what they bring waits for the next time. */
+static void settlers_run(struct link_remote *r, size_t n)
 {
 	struct settler *items = r->settlers.items;
-	size_t n = r->settlers.n;
+	size_t all = r->settlers.n;
 
 	r->settlers.items = NULL;
 	r->settlers.n = r->settlers.cap = 0;
+	for (size_t i = n; i < all; i++) {
+		vec_push(&r->settlers, items[i]);
+	}
 	for (size_t i = 0; i < n; i++) {
 		items[i].fn(items[i].arg);
 	}
@@ -143,7 +147,7 @@ static void connection_end(struct link_remote *r, const char *why)
 	timer_stop(r->settle);
 	r->base.state = LINK_CLOSED;
 	calls_lose(r, why);
-	settlers_run(r);
+	settlers_run(r, r->settlers.n);
 }
 
 static void remote_lost(struct connection *conn, enum link_trouble trouble, const char *text)
@@ -387,11 +391,15 @@ static void updates_apply(struct connection *conn, const struct value *set)
 		account_complete(conn);
 		return;
 	}
+	size_t n_settlers = r->settlers.n;
 	inventory_publish(r->base.inventory);
-	if (r->conn == conn && latest_event(r) != before) {
+	if (r->conn != conn) {
+		return; /* and all settlers have run */
+	}
+	if (latest_event(r) != before) {
 		events_read(conn);
 	}
-	settlers_run(r);
+	settlers_run(r, n_settlers);
 }
 
 static void on_updates(void *arg, const struct client_answer *answer)
@@ -609,7 +617,9 @@ static void remote_unwatch_task(struct link *l, const struct value *task)
 
 static void settle_timeout(void *arg)
 {
-	settlers_run(arg);
+	struct link_remote *r = arg;
+
+	settlers_run(r, r->settlers.n);
 }
 
 static void remote_settle(struct link *l, void (*fn)(void *arg), void *arg)

@@ -463,13 +463,23 @@ static void wait_begin(struct call *c, struct collector *p, const char *version,
 
 /* ---- methods ---- */
 
+/* The collector of a call that asks for updates. Changes of this turn are published first: what
+ * came is in its views, so that one update has both it and what else changed. */
+static struct collector *collector_to_wait(struct call *c)
+{
+	struct collector_manager *m = call_arg(c);
+
+	inventory_publish(m->inventory);
+	return collector_of(c);
+}
+
 static void wait_for_updates_ex(struct call *c)
 {
 	const struct value *options =
 		value_get_value(c->args, A_PropertyCollector_WaitForUpdatesEx_options);
 	int64_t wait_s = value_get_num(options, F_WaitOptions_maxWaitSeconds, -1);
 	int64_t max = value_get_num(options, F_WaitOptions_maxObjectUpdates, INT64_MAX);
-	struct collector *p = collector_of(c);
+	struct collector *p = collector_to_wait(c);
 
 	if (p == NULL) {
 		return;
@@ -490,7 +500,7 @@ static void wait_for_updates_ex(struct call *c)
 
 static void wait_for_updates(struct call *c)
 {
-	struct collector *p = collector_of(c);
+	struct collector *p = collector_to_wait(c);
 
 	if (p != NULL) {
 		wait_begin(c, p, value_get_str(c->args, A_PropertyCollector_WaitForUpdates_version),
@@ -500,7 +510,7 @@ static void wait_for_updates(struct call *c)
 
 static void check_for_updates(struct call *c)
 {
-	struct collector *p = collector_of(c);
+	struct collector *p = collector_to_wait(c);
 
 	if (p != NULL) {
 		wait_begin(c, p,

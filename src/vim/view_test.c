@@ -333,6 +333,15 @@ static void what_comes_is_told_with_the_rest(void **state)
 	inventory_publish(r->inventory);
 	assert_true(a.is_done && a.fault == NULL);
 	assert_int_equal(value_count(value_get_value(a.result, F_UpdateSet_filterSet)), 2);
+	value_set_str(r->arena, args, A_PropertyCollector_WaitForUpdates_version,
+		      value_get_str(a.result, F_UpdateSet_version));
+	answer_clear(&a);
+	/* The same for who asks before the turn is over. */
+	inventory_set_str(r->host, P_ManagedEntity_name, "another");
+	rig_add_vm(r, "vm-10", "ten");
+	rig_start(r, &a, r->collector, M_PropertyCollector_WaitForUpdates, args);
+	assert_true(a.is_done && a.fault == NULL);
+	assert_int_equal(value_count(value_get_value(a.result, F_UpdateSet_filterSet)), 2);
 	answer_clear(&a);
 }
 
