@@ -101,6 +101,9 @@ static void task_on_settled(void *arg)
 {
 	struct forward *f = arg;
 
+	if (f->done != NULL) {
+		f->done(f);
+	}
 	task_done(f->task, mirror_import(f->mirror, f->result, task_arena(f->task)));
 	forward_end(f);
 }
@@ -168,6 +171,9 @@ static void call_on_settled(void *arg)
 {
 	struct forward *f = arg;
 
+	if (f->done != NULL) {
+		f->done(f);
+	}
 	call_return(f->call, mirror_import(f->mirror, f->result, f->call->arena));
 	forward_end(f);
 }

@@ -26,6 +26,8 @@ struct forward {
 	uint16_t method;
 	const struct value *args;	/* the manager's; translated by forward_call() */
 	void (*end)(struct forward *f); /* frees what embeds it; NULL: plain free() */
+	/* It went well over there; before the client hears of it. May be NULL. */
+	void (*done)(struct forward *f);
 	/* Of forward.c */
 	struct call *call;
 	struct task *task;

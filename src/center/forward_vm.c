@@ -2,11 +2,12 @@
 /*
  * Methods of VMs and datastores of which a part is the manager's: names are unique here, folders
  * and pools are not known over there (vSphere API ManagedEntity.Rename_Task,
- * VirtualMachine.RelocateVM_Task, MigrateVM_Task, CloneVM_Task).
+ * VirtualMachine.RelocateVM_Task, MigrateVM_Task, MarkAsVirtualMachine, CloneVM_Task).
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "center/compute.h"
 #include "center/database.h"
@@ -15,6 +16,8 @@
 #include "center/forward.h"
 #include "center/place.h"
 #include "vim/fault.h"
+
+LOG_MODULE("host");
 
 /* ---- names ---- */
 
@@ -200,6 +203,71 @@ static void migrate(struct call *c)
 	}
 }
 
+/* ---- templates ---- */
+
+struct marking {
+	struct forward f;
+	const struct value *vm, *pool; /* kept; here */
+};
+
+static void marking_end(struct forward *f)
+{
+	struct marking *x = CONTAINER_OF(f, struct marking, f);
+
+	value_drop(x->vm);
+	value_drop(x->pool);
+	free(x);
+}
+
+static void marking_done(struct forward *f)
+{
+	struct marking *x = CONTAINER_OF(f, struct marking, f);
+	struct hosts *hs = f->mirror->member->hosts;
+	struct inventory *inv = hs->center->inventory;
+	struct object *vm = inventory_find_ref(inv, x->vm);
+	struct move to = { .pool = inventory_find_ref(inv, x->pool) };
+	struct error e;
+
+	if (vm != NULL && to.pool != NULL && !move_now(hs, vm, &to, &e)) {
+		log_error("\"%s\" stays in its pool: %s", place_name(vm), e.msg);
+	}
+}
+
+/* The host knows only its root pool. */
+static void mark_as_vm(struct call *c)
+{
+	struct mirrored *of = mirrored_of(c->self);
+	struct move to = { 0 };
+	bool ok;
+
+	to.pool = call_object(c, A_VirtualMachine_MarkAsVirtualMachine_pool, T_ResourcePool, &ok);
+	if (!ok) {
+		return;
+	}
+	to.host = call_object(c, A_VirtualMachine_MarkAsVirtualMachine_host, T_HostSystem, &ok);
+	if (!ok) {
+		return;
+	}
+	if (of == NULL) {
+		forward_default(c); /* refuses */
+		return;
+	}
+	if (!move_check(c, mirrored_member(c->self), &to)) {
+		return;
+	}
+	struct mirror_source *s = mirrored_source(of);
+	struct marking *x = mem_zalloc(sizeof(*x));
+	x->vm = value_hold(c->self->ref);
+	x->pool = value_hold(to.pool->ref);
+	x->f.mirror = s->mirror;
+	x->f.self = s->remote;
+	x->f.method = c->method;
+	x->f.args = c->args;
+	x->f.end = marking_end;
+	x->f.done = marking_done;
+	forward_call(&x->f, c);
+}
+
 /* ---- cloning ---- */
 
 struct cloning {
@@ -264,5 +332,6 @@ void forward_register_vm(struct hosts *hs)
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_ReconfigVM_Task, reconfigure, hs);
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_RelocateVM_Task, relocate, hs);
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_MigrateVM_Task, migrate, hs);
+	service_handle(s, T_VirtualMachine, M_VirtualMachine_MarkAsVirtualMachine, mark_as_vm, hs);
 	service_handle(s, T_VirtualMachine, M_VirtualMachine_CloneVM_Task, clone_vm, hs);
 }

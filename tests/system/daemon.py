@@ -154,12 +154,14 @@ class Process:
 class Node(Process):
     """remora-hostd (role server or dpu) or remora-centerd (role manager)."""
 
-    def __init__(self, folder, name, role, link=None, server=None, cpus=2, memory_mib=2048):
+    def __init__(self, folder, name, role, link=None, server=None, cpus=2, memory_mib=2048,
+                 simulate=False):
         super().__init__()
         self.name = name
         self.role = role
         self.state = os.path.join(folder, name)
         self.link = link
+        self.simulate = simulate  # VMs without QEMU
         self.log = os.path.join(folder, f"{name}.log")
         self.password_file = os.path.join(folder, "password")
         self.user = ADMINISTRATOR if role == "manager" else "root"
@@ -191,6 +193,8 @@ class Node(Process):
                    "--state", self.state, "--password-file", self.password_file]
         if self.role == "server" and self.link:
             command += ["--link", self.link]
+        if self.simulate:
+            command += ["--simulate"]
         self.spawn(command)
         self.wait_ready()
         return self
