@@ -33,8 +33,9 @@ static void take_stream(struct service_reply *reply, bool (*pull)(void *arg, str
 
 static void take_cookie(struct service_reply *reply, const char *key)
 {
-	(void)reply;
-	(void)key;
+	struct rig *r = CONTAINER_OF(reply, struct rig, reply);
+
+	snprintf(r->cookie, sizeof(r->cookie), "%s", key);
 }
 
 static void make_inventory(struct rig *r)
@@ -47,7 +48,6 @@ static void make_inventory(struct rig *r)
 	r->vm_folder = inventory_add(inv, T_Folder, "group-v3", NULL, NULL);
 	r->host = inventory_add(inv, T_HostSystem, "host-9", NULL, NULL);
 	r->pool = inventory_add(inv, T_ResourcePool, "resgroup-10", NULL, NULL);
-	inventory_set_str(r->root, P_ManagedEntity_name, "Datacenters");
 	inventory_set_str(dc, P_ManagedEntity_name, "DC0");
 	inventory_set_str(r->vm_folder, P_ManagedEntity_name, "vm");
 	inventory_set_str(hosts, P_ManagedEntity_name, "host");
@@ -68,13 +68,27 @@ static void make_inventory(struct rig *r)
 	inventory_set_ref(cr, P_ComputeResource_resourcePool, r->pool);
 }
 
-struct rig *rig_new(void)
+static void make_users(struct rig *r, const char *path)
 {
-	struct rig *r = mem_zalloc(sizeof(*r));
 	struct error e = { 0 };
 
+	r->users = user_store_open(path, &e);
+	assert_non_null(r->users);
+	if (path == NULL) {
+		user_store_set_cheap(r->users);
+		assert_true(user_set(r->users, "root", "secret", "Administrator", &e));
+		assert_true(user_set(r->users, "guest", "guest", NULL, &e));
+	}
+}
+
+struct rig *rig_new_bare(const struct rig_options *options)
+{
+	static const struct rig_options none;
+	const struct rig_options *o = options == NULL ? &none : options;
+	struct rig *r = mem_zalloc(sizeof(*r));
+
 	uv_loop_init(&r->loop);
-	r->clock = clock_manual_new(INT64_C(1700000000) * 1000000);
+	r->clock = o->real_clock ? clock_real() : clock_manual_new(INT64_C(1700000000) * 1000000);
 	r->inventory = inventory_new(r->clock);
 	r->arena = arena_new(0);
 	struct service_config config = {
@@ -85,24 +99,34 @@ struct rig *rig_new(void)
 		.root_folder_id = "group-d1",
 	};
 	r->service = service_new(&config);
-	r->users = user_store_open(NULL, &e);
-	assert_true(user_set(r->users, "root", "secret", "Administrator", &e));
-	assert_true(user_set(r->users, "guest", "guest", NULL, &e));
+	make_users(r, o->users_path);
 	struct session_config sessions = {
 		.id = "SessionManager",
 		.authorization_id = "AuthorizationManager",
 		.directory_id = "UserDirectory",
 		.users = r->users,
+		.permissions_path = o->permissions_path,
 	};
 	r->sessions = session_manager_new(r->service, &sessions);
+	assert_non_null(r->sessions);
 	r->session = session_system(r->sessions);
 	r->root = inventory_add(r->inventory, T_Folder, "group-d1", NULL, NULL);
+	inventory_set_str(r->root, P_ManagedEntity_name, "Datacenters");
+	r->reply = (struct service_reply){ .send = take_answer,
+					   .stream = take_stream,
+					   .cookie = take_cookie };
+	return r;
+}
+
+struct rig *rig_new(void)
+{
+	struct rig *r = rig_new_bare(NULL);
+
 	make_inventory(r);
 	r->views = view_manager_new(r->service, "ViewManager");
 	r->collectors = collector_manager_new(r->service, r->sessions, "propertyCollector");
 	r->search = search_index_new(r->service, "SearchIndex", "group-d1");
 	r->collector = inventory_find(r->inventory, "propertyCollector");
-	r->reply = (struct service_reply){ take_answer, take_stream, take_cookie };
 	return r;
 }
 
@@ -115,7 +139,9 @@ void rig_free(struct rig *r)
 	service_free(r->service);
 	user_store_free(r->users);
 	inventory_free(r->inventory);
-	clock_manual_free(r->clock);
+	if (r->clock != clock_real()) {
+		clock_manual_free(r->clock);
+	}
 	uv_run(&r->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&r->loop), 0);
 	arena_free(r->arena);
@@ -230,6 +256,24 @@ struct call *rig_post(struct rig *r, const char *key, const char *content)
 	struct call *c = service_request(r->service, &in);
 	free(body);
 	return c;
+}
+
+void rig_wait(struct rig *r)
+{
+	for (int i = 0; i < 100000 && r->status == 0; i++) {
+		uv_run(&r->loop, UV_RUN_ONCE);
+	}
+}
+
+bool rig_answered(const struct rig *r, int status, const char *part)
+{
+	bool ok = r->status == status && strstr(r->body, part) != NULL;
+
+	if (!ok) {
+		print_error("status %d, not %d with %s: %s\n", r->status, status, part,
+			    r->body == NULL ? "" : r->body);
+	}
+	return ok;
 }
 
 struct login {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Test rig: a service with sessions, a collector and a small hand-made inventory, and calls that
- * wait for their answer. For tests of collector, views and search index only.
+ * Test rig: a service with sessions and two users, root (password "secret") and guest ("guest"),
+ * calls that wait for their answer, and a client on XML. The whole rig has a collector, views, a
+ * search index and a small hand-made inventory besides.
  */
 #ifndef VIM_RIG_H
 #define VIM_RIG_H
@@ -20,17 +21,20 @@ struct rig {
 	struct service *service;
 	struct user_store *users;
 	struct session_manager *sessions;
+	struct session *session; /* that calls are made for; at first the system's */
+	struct arena *arena;	 /* for arguments */
+	struct object *root;	 /* group-d1 "Datacenters" */
+	/* Of the whole rig only. */
 	struct collector_manager *collectors;
 	struct view_manager *views;
 	struct search_index *search;
-	struct session *session; /* that calls are made for; at first the system's */
-	struct arena *arena;	 /* for arguments */
-	struct object *collector, *root, *vm_folder, *host, *pool;
+	struct object *collector, *vm_folder, *host, *pool;
 	unsigned n_vms;
 	/* last answer on XML */
 	struct service_reply reply;
-	int status;
+	int status; /* 0: not yet */
 	char *body;
+	char cookie[64];
 };
 
 /* How a call was answered. Values are kept; reset by answer_clear(). */
@@ -40,7 +44,15 @@ struct answer {
 	bool is_done;
 };
 
+struct rig_options {
+	const char *users_path; /* NULL: in memory; with a path nobody is added */
+	const char *permissions_path;
+	bool real_clock;
+};
+
 struct rig *rig_new(void);
+/* Service, sessions and the root folder only. NULL: no options. */
+struct rig *rig_new_bare(const struct rig_options *options);
 void rig_free(struct rig *r);
 
 /* A VM below the folder, on the host, in the pool; powered off. */
@@ -60,6 +72,10 @@ void answer_clear(struct answer *a);
 
 /* Posts the content of a SOAP body; r->status and r->body are the answer. */
 struct call *rig_post(struct rig *r, const char *key, const char *content);
+/* Runs the loop until there is one. */
+void rig_wait(struct rig *r);
+/* Whether the last answer has this status and this part; says what it is where not. */
+bool rig_answered(const struct rig *r, int status, const char *part);
 
 /* Logs in; the session ends with the rig. */
 struct session *rig_login(struct rig *r, const char *user, const char *password);

@@ -18,13 +18,10 @@
 #include "vim/certificate.h"
 #include "vim/fault.h"
 #include "vim/http_text.h"
+#include "vim/rig.h"
 
 struct fixture {
-	uv_loop_t loop;
-	struct inventory *inventory;
-	struct service *service;
-	struct user_store *users;
-	struct session_manager *sessions;
+	struct rig *rig;
 	struct server *server;
 	char dir[64], cert[96], key[96];
 	struct call *kept;
@@ -141,7 +138,7 @@ static void request(struct fixture *f, struct exchange_plan *p)
 	p->method = p->method == NULL ? "GET" : p->method;
 	assert_int_equal(pthread_create(&thread, NULL, client_run, p), 0);
 	while (!__atomic_load_n(&p->is_done, __ATOMIC_ACQUIRE)) {
-		uv_run(&f->loop, UV_RUN_ONCE);
+		uv_run(&f->rig->loop, UV_RUN_ONCE);
 	}
 	pthread_join(thread, NULL);
 }
@@ -275,30 +272,10 @@ static int setup(void **state)
 	struct fixture *f = mem_zalloc(sizeof(*f));
 	struct error e = { 0 };
 
-	uv_loop_init(&f->loop);
-	uv_async_init(&f->loop, &f->wake, woken);
-	f->inventory = inventory_new(clock_real());
-	struct service_config config = {
-		.loop = &f->loop,
-		.clock = clock_real(),
-		.inventory = f->inventory,
-		.instance_id = "ServiceInstance",
-		.root_folder_id = "group-d1",
-	};
-	f->service = service_new(&config);
-	f->users = user_store_open(NULL, &e);
-	assert_true(user_set(f->users, "root", "secret", NULL, &e));
-	struct session_config sessions = {
-		.id = "SessionManager",
-		.authorization_id = "AuthorizationManager",
-		.directory_id = "UserDirectory",
-		.users = f->users,
-	};
-	f->sessions = session_manager_new(f->service, &sessions);
-	struct object *folder = inventory_add(f->inventory, T_Folder, "group-d1", NULL, NULL);
-	inventory_set_str(folder, P_ManagedEntity_name, "Datacenters");
-	service_handle(f->service, T_ManagedEntity, M_ManagedEntity_Destroy_Task, keep, f);
-	service_handle(f->service, T_ManagedEntity, M_ManagedEntity_Reload, stream_pieces, f);
+	f->rig = rig_new_bare(&(struct rig_options){ .real_clock = true });
+	uv_async_init(&f->rig->loop, &f->wake, woken);
+	service_handle(f->rig->service, T_ManagedEntity, M_ManagedEntity_Destroy_Task, keep, f);
+	service_handle(f->rig->service, T_ManagedEntity, M_ManagedEntity_Reload, stream_pieces, f);
 	snprintf(f->dir, sizeof(f->dir), "/tmp/server_test.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->cert, sizeof(f->cert), "%s/cert.pem", f->dir);
@@ -309,12 +286,12 @@ static int setup(void **state)
 	assert_true(certificate_ensure(&certificate, &e));
 	assert_true(certificate_ensure(&certificate, &e));
 	struct server_config server = {
-		.loop = &f->loop,
+		.loop = &f->rig->loop,
 		.address = "127.0.0.1",
 		.cert_path = f->cert,
 		.key_path = f->key,
-		.service = f->service,
-		.sessions = f->sessions,
+		.service = f->rig->service,
+		.sessions = f->rig->sessions,
 	};
 	f->server = server_new(&server, &e);
 	assert_non_null(f->server);
@@ -346,13 +323,8 @@ static int teardown(void **state)
 	char path[96];
 
 	server_free(f->server);
-	session_manager_free(f->sessions);
-	service_free(f->service);
-	user_store_free(f->users);
-	inventory_free(f->inventory);
 	uv_close((uv_handle_t *)&f->wake, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	rig_free(f->rig);
 	snprintf(path, sizeof(path), "%s/file", f->dir);
 	unlink(path);
 	unlink(f->cert);
@@ -483,7 +455,7 @@ static void uploads_come_in_parts(void **state)
 	assert_int_equal(f->uploaded.len, n);
 	assert_memory_equal(f->uploaded.data, body, n);
 	assert_int_equal(f->n_finished, 1);
-	assert_int_equal(session_count(f->sessions), 0); /* Basic's ends with the request */
+	assert_int_equal(session_count(f->rig->sessions), 0); /* Basic's ends with the request */
 	plan_free(&put);
 	struct exchange_plan get = { .path = "/store/a", .user = "root:secret" };
 	request(f, &get);
@@ -554,7 +526,7 @@ static void vanished_clients_are_noticed(void **state)
 	request(f, &p);
 	assert_int_equal(p.result, CURLE_OPERATION_TIMEDOUT);
 	for (int i = 0; i < 1000 && !f->is_aborted; i++) {
-		uv_run(&f->loop, UV_RUN_ONCE);
+		uv_run(&f->rig->loop, UV_RUN_ONCE);
 	}
 	assert_true(f->is_aborted);
 	plan_free(&p);
@@ -578,7 +550,7 @@ static void late_answers_arrive(void **state)
 	uv_timer_t timer;
 
 	login(f, cookie);
-	uv_timer_init(&f->loop, &timer);
+	uv_timer_init(&f->rig->loop, &timer);
 	timer.data = f;
 	uv_timer_start(&timer, late_timer, 300, 100);
 	struct exchange_plan p = {

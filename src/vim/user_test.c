@@ -16,15 +16,11 @@
 #include "base/mem.h"
 #include "vim/account.h"
 #include "vim/authorization.h"
+#include "vim/rig.h"
 #include "vim/session_state.h"
 
 struct fixture {
-	uv_loop_t loop;
-	struct clock *clock;
-	struct inventory *inventory;
-	struct service *service;
-	struct user_store *users;
-	struct session_manager *sessions;
+	struct rig *rig;
 	struct account_manager *accounts;
 	char dir[64], users_path[96], permissions_path[96];
 	/* of the last call */
@@ -36,50 +32,22 @@ struct fixture {
 
 static void start(struct fixture *f)
 {
-	struct error e = { 0 };
-
-	f->clock = clock_manual_new(INT64_C(1700000000) * 1000000);
-	f->inventory = inventory_new(f->clock);
-	struct service_config config = {
-		.loop = &f->loop,
-		.clock = f->clock,
-		.inventory = f->inventory,
-		.instance_id = "ServiceInstance",
-		.root_folder_id = "ha-folder-root",
-	};
-	f->service = service_new(&config);
-	f->users = user_store_open(f->users_path, &e);
-	assert_non_null(f->users);
-	struct session_config sessions = {
-		.id = "ha-sessionmgr",
-		.authorization_id = "ha-authmgr",
-		.directory_id = "ha-user-directory",
-		.users = f->users,
-		.permissions_path = f->permissions_path,
-	};
-	f->sessions = session_manager_new(f->service, &sessions);
-	assert_non_null(f->sessions);
-	f->accounts = account_manager_new(f->service, f->users, "ha-localacctmgr");
-	inventory_add(f->inventory, T_Folder, "ha-folder-root", NULL, NULL);
-	inventory_publish(f->inventory);
+	f->rig = rig_new_bare(&(struct rig_options){ .users_path = f->users_path,
+						     .permissions_path = f->permissions_path });
+	f->accounts = account_manager_new(f->rig->service, f->rig->users, "ha-localacctmgr");
+	inventory_publish(f->rig->inventory);
 }
 
 static void stop(struct fixture *f)
 {
-	session_manager_free(f->sessions);
 	account_manager_free(f->accounts);
-	service_free(f->service);
-	user_store_free(f->users);
-	inventory_free(f->inventory);
-	clock_manual_free(f->clock);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
+	rig_free(f->rig);
 }
 
 static int setup(void **state)
 {
 	struct fixture *f = mem_zalloc(sizeof(*f));
 
-	uv_loop_init(&f->loop);
 	snprintf(f->dir, sizeof(f->dir), "/tmp/user_test.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->users_path, sizeof(f->users_path), "%s/users.json", f->dir);
@@ -94,7 +62,6 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	stop(f);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
 	assert_true(file_remove_tree_at(AT_FDCWD, f->dir, NULL));
 	free(f);
 	return 0;
@@ -112,8 +79,8 @@ static bool verify(struct fixture *f, const char *name, const char *password)
 {
 	int before = f->n_verified;
 
-	user_verify(f->users, &f->loop, name, password, verified, f);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
+	user_verify(f->rig->users, &f->rig->loop, name, password, verified, f);
+	uv_run(&f->rig->loop, UV_RUN_DEFAULT);
 	assert_int_equal(f->n_verified, before + 1);
 	return f->is_verified;
 }
@@ -124,29 +91,29 @@ static void users_are_kept(void **state)
 	struct error e = { 0 };
 	struct stat st;
 
-	assert_true(user_set(f->users, "root", "secret", "Administrator", &e));
-	assert_true(user_set(f->users, "ops", "one", NULL, &e));
-	assert_true(user_set(f->users, "ops", NULL, "Operations", &e));
-	assert_false(user_set(f->users, "new", NULL, NULL, &e));
-	assert_false(user_set(f->users, "", "x", NULL, &e));
+	assert_true(user_set(f->rig->users, "root", "secret", "Administrator", &e));
+	assert_true(user_set(f->rig->users, "ops", "one", NULL, &e));
+	assert_true(user_set(f->rig->users, "ops", NULL, "Operations", &e));
+	assert_false(user_set(f->rig->users, "new", NULL, NULL, &e));
+	assert_false(user_set(f->rig->users, "", "x", NULL, &e));
 	assert_int_equal(e.kind, ERROR_NAME);
-	assert_false(user_set(f->users, "a\nb", "x", NULL, &e));
+	assert_false(user_set(f->rig->users, "a\nb", "x", NULL, &e));
 	assert_int_equal(stat(f->users_path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	stop(f);
 	start(f);
-	assert_int_equal(user_count(f->users), 2);
-	assert_string_equal(user_find(f->users, "ops")->description, "Operations");
+	assert_int_equal(user_count(f->rig->users), 2);
+	assert_string_equal(user_find(f->rig->users, "ops")->description, "Operations");
 	assert_true(verify(f, "ops", "one"));
 	assert_true(verify(f, "ops", "one")); /* from memory */
 	assert_false(verify(f, "ops", "two"));
 	assert_false(verify(f, "nobody", "one"));
-	assert_true(user_set(f->users, "ops", "two", NULL, &e));
+	assert_true(user_set(f->rig->users, "ops", "two", NULL, &e));
 	assert_false(verify(f, "ops", "one"));
 	assert_true(verify(f, "ops", "two"));
-	assert_true(user_remove(f->users, "ops", &e));
+	assert_true(user_remove(f->rig->users, "ops", &e));
 	assert_false(verify(f, "ops", "two"));
-	assert_false(user_remove(f->users, "ops", &e));
+	assert_false(user_remove(f->rig->users, "ops", &e));
 	assert_int_equal(e.kind, ERROR_NOT_FOUND);
 }
 
@@ -155,22 +122,22 @@ static void many_checks_at_once_are_bounded(void **state)
 	struct fixture *f = *state;
 	struct error e = { 0 };
 
-	assert_true(user_set(f->users, "root", "secret", NULL, &e));
+	assert_true(user_set(f->rig->users, "root", "secret", NULL, &e));
 	for (int i = 0; i < 200; i++) {
-		user_verify(f->users, &f->loop, "root", "secret", verified, f);
+		user_verify(f->rig->users, &f->rig->loop, "root", "secret", verified, f);
 	}
 	assert_int_equal(f->n_verified, 200 - 66); /* refused: two run, 64 wait */
-	uv_run(&f->loop, UV_RUN_DEFAULT);
+	uv_run(&f->rig->loop, UV_RUN_DEFAULT);
 	assert_int_equal(f->n_verified, 200);
 	assert_true(f->is_verified);
-	user_verify(f->users, &f->loop, "root", "wrong", verified, f);
-	user_verify(f->users, &f->loop, "root", "wrong", verified, f);
-	user_verify(f->users, &f->loop, "root", "wrong", verified, f);
-	user_store_free(f->users);
+	user_verify(f->rig->users, &f->rig->loop, "root", "wrong", verified, f);
+	user_verify(f->rig->users, &f->rig->loop, "root", "wrong", verified, f);
+	user_verify(f->rig->users, &f->rig->loop, "root", "wrong", verified, f);
+	user_store_free(f->rig->users);
 	assert_int_equal(f->n_verified, 201);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
+	uv_run(&f->rig->loop, UV_RUN_DEFAULT);
 	assert_int_equal(f->n_verified, 203);
-	f->users = NULL;
+	f->rig->users = NULL;
 }
 
 static void broken_files_are_refused(void **state)
@@ -192,9 +159,9 @@ static void broken_files_are_refused(void **state)
 		assert_null(user_store_open(path, &e));
 		assert_non_null(strstr(e.msg, "broken.json"));
 		struct authorization_config config = {
-			.id = "x", .path = path, .admin = "root", .users = f->users
+			.id = "x", .path = path, .admin = "root", .users = f->rig->users
 		};
-		assert_null(authorization_new(f->service, &config, &e));
+		assert_null(authorization_new(f->rig->service, &config, &e));
 	}
 }
 
@@ -202,7 +169,7 @@ static void permissions_are_kept(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
-	struct authorization *a = session_authorization(f->sessions);
+	struct authorization *a = session_authorization(f->rig->sessions);
 	struct privilege_set set = { 0 };
 
 	privilege_set_add(&set, (unsigned)privilege_find("System.Read"));
@@ -211,22 +178,22 @@ static void permissions_are_kept(void **state)
 	assert_int_equal(authorization_set_role(a, 0, "Reader", &set, &e), 0);
 	assert_int_equal(e.kind, ERROR_EXISTS);
 	struct permission_vec v = authorization_copy(a);
-	char entity[] = "ha-folder-root", ops[] = "ops";
+	char entity[] = "group-d1", ops[] = "ops";
 	struct permission p = { .entity = entity, .principal = ops, .role = id };
 	permission_add(&v, &p);
 	assert_true(authorization_replace(a, &v, &e));
 	stop(f);
 	start(f);
-	a = session_authorization(f->sessions);
+	a = session_authorization(f->rig->sessions);
 	assert_string_equal(authorization_role(a, id)->name, "reader");
 	assert_int_equal(a->permissions.n, 2);
 	struct principal who = { .name = "ops" };
-	struct object *root = service_root(f->service);
+	struct object *root = service_root(f->rig->service);
 	assert_true(authorization_may(a, &who, root, "System.Read"));
 	assert_false(authorization_may(a, &who, root, "Host.Local.CreateVM"));
 	assert_int_equal(value_count(object_get(root, P_ManagedEntity_permission, NULL)), 2);
 	/* It does not propagate. */
-	struct object *vm = inventory_add(f->inventory, T_VirtualMachine, "vm-1", NULL, NULL);
+	struct object *vm = inventory_add(f->rig->inventory, T_VirtualMachine, "vm-1", NULL, NULL);
 	inventory_set_ref(vm, P_ManagedEntity_parent, root);
 	assert_false(authorization_may(a, &who, vm, "System.Read"));
 	who.name = "root";
@@ -245,7 +212,7 @@ static void permissions_are_kept(void **state)
 
 static void turn(struct fixture *f)
 {
-	inventory_publish(f->inventory);
+	inventory_publish(f->rig->inventory);
 }
 
 /* They do not come to be another's when an id does; and what is not there yet may still come. */
@@ -253,12 +220,12 @@ static void permissions_go_with_their_entity(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
-	struct authorization *a = session_authorization(f->sessions);
+	struct authorization *a = session_authorization(f->rig->sessions);
 	struct permission_vec v = authorization_copy(a);
 	char now[] = "vm-1", later[] = "vm-2", ops[] = "ops";
 	struct permission p = { .entity = now, .principal = ops, .role = ROLE_READ_ONLY };
 
-	struct object *vm = inventory_add(f->inventory, T_VirtualMachine, "vm-1", NULL, NULL);
+	struct object *vm = inventory_add(f->rig->inventory, T_VirtualMachine, "vm-1", NULL, NULL);
 	permission_add(&v, &p);
 	p.entity = later;
 	permission_add(&v, &p);
@@ -269,7 +236,7 @@ static void permissions_go_with_their_entity(void **state)
 	turn(f);
 	assert_int_equal(a->permissions.n, 2);
 	assert_string_equal(a->permissions.items[1].entity, "vm-2");
-	vm = inventory_add(f->inventory, T_VirtualMachine, "vm-2", NULL, NULL);
+	vm = inventory_add(f->rig->inventory, T_VirtualMachine, "vm-2", NULL, NULL);
 	turn(f);
 	assert_int_equal(value_count(object_get(vm, P_ManagedEntity_permission, NULL)), 1);
 	inventory_remove(vm);
@@ -281,13 +248,13 @@ static void permissions_go_with_their_entity(void **state)
 	assert_true(authorization_replace(a, &v, &e));
 	stop(f);
 	start(f);
-	a = session_authorization(f->sessions);
+	a = session_authorization(f->rig->sessions);
 	assert_int_equal(a->permissions.n, 2);
 	authorization_prune(a);
 	assert_int_equal(a->permissions.n, 1);
 	stop(f);
 	start(f);
-	assert_int_equal(session_authorization(f->sessions)->permissions.n, 1);
+	assert_int_equal(session_authorization(f->rig->sessions)->permissions.n, 1);
 }
 
 static void call_done(void *arg, const struct value *result, const struct value *fault,
@@ -318,8 +285,8 @@ static const char *account_call(struct fixture *f, uint16_t method, const char *
 		value_set(a, args, A_HostLocalAccountManager_CreateUser_user, spec);
 	}
 	f->is_done = false;
-	service_call(session_system(f->sessions), account_manager_object(f->accounts), method, args,
-		     call_done, f);
+	service_call(session_system(f->rig->sessions), account_manager_object(f->accounts), method,
+		     args, call_done, f);
 	assert_true(f->is_done);
 	arena_free(a);
 	return f->fault;
@@ -328,12 +295,12 @@ static const char *account_call(struct fixture *f, uint16_t method, const char *
 static void what_is_about_an_entity_counts_as_that(void **state)
 {
 	struct fixture *f = *state;
-	struct authorization *a = session_authorization(f->sessions);
-	struct object *root = inventory_find(f->inventory, "ha-folder-root");
-	struct object *host = inventory_add(f->inventory, T_HostSystem, "ha-host", NULL, NULL);
-	struct object *vm = inventory_add(f->inventory, T_VirtualMachine, "1", NULL, NULL);
+	struct authorization *a = session_authorization(f->rig->sessions);
+	struct object *root = inventory_find(f->rig->inventory, "group-d1");
+	struct object *host = inventory_add(f->rig->inventory, T_HostSystem, "ha-host", NULL, NULL);
+	struct object *vm = inventory_add(f->rig->inventory, T_VirtualMachine, "1", NULL, NULL);
 	struct object *network =
-		inventory_add(f->inventory, T_HostNetworkSystem, "networkSystem", NULL, NULL);
+		inventory_add(f->rig->inventory, T_HostNetworkSystem, "networkSystem", NULL, NULL);
 	struct error e = { 0 };
 
 	inventory_set_ref(host, P_ManagedEntity_parent, root);
@@ -344,7 +311,7 @@ static void what_is_about_an_entity_counts_as_that(void **state)
 						 .role = ROLE_ADMIN,
 						 .is_propagating = true });
 	assert_true(authorization_replace(a, &v, &e));
-	struct session *s = session_begin(f->sessions, "guest", "1", &e);
+	struct session *s = session_begin(f->rig->sessions, "guest", "1", &e);
 	assert_true(session_may_read(s, network, P_HostNetworkSystem_networkInfo));
 	inventory_set_subject(network, host);
 	assert_false(session_may_read(s, network, P_HostNetworkSystem_networkInfo));
@@ -372,13 +339,13 @@ static void accounts_change(void **state)
 	assert_string_equal(account_call(f, update, "nobody", "x"), "UserNotFound");
 	assert_string_equal(account_call(f, update, "ops", "two"), "");
 	assert_true(verify(f, "ops", "two"));
-	struct session *s = session_begin(f->sessions, "ops", "127.0.0.1", &e);
+	struct session *s = session_begin(f->rig->sessions, "ops", "127.0.0.1", &e);
 	assert_non_null(s);
 	assert_string_equal(account_call(f, drop, "ops", NULL), "");
-	assert_int_equal(session_count(f->sessions), 0); /* the user's ended with it */
+	assert_int_equal(session_count(f->rig->sessions), 0); /* the user's ended with it */
 	assert_string_equal(account_call(f, drop, "ops", NULL), "UserNotFound");
 	assert_string_equal(account_call(f, drop, "root", NULL), "AuthMinimumAdminPermission");
-	assert_non_null(user_find(f->users, "root"));
+	assert_non_null(user_find(f->rig->users, "root"));
 }
 
 static void sessions_are_bounded(void **state)
@@ -387,21 +354,22 @@ static void sessions_are_bounded(void **state)
 	struct error e = { 0 };
 	char first[SESSION_KEY_SIZE], second[SESSION_KEY_SIZE];
 
-	struct session *s = session_begin(f->sessions, "a", "1", &e);
+	struct session *s = session_begin(f->rig->sessions, "a", "1", &e);
 	memcpy(first, session_key(s), sizeof(first));
 	session_busy(s);
 	for (int i = 1; i < 2000; i++) {
-		struct session *next = session_begin(f->sessions, i % 2 == 1 ? "b" : "d", "2", &e);
+		struct session *next =
+			session_begin(f->rig->sessions, i % 2 == 1 ? "b" : "d", "2", &e);
 		assert_non_null(next);
 		if (i == 1) {
 			memcpy(second, session_key(next), sizeof(second));
 		}
 	}
-	assert_int_equal(session_count(f->sessions), 2000);
-	assert_non_null(session_begin(f->sessions, "c", "3", &e));
-	assert_int_equal(session_count(f->sessions), 2000);
-	assert_null(session_find(f->sessions, second)); /* the oldest that was idle */
-	assert_non_null(session_find(f->sessions, first));
+	assert_int_equal(session_count(f->rig->sessions), 2000);
+	assert_non_null(session_begin(f->rig->sessions, "c", "3", &e));
+	assert_int_equal(session_count(f->rig->sessions), 2000);
+	assert_null(session_find(f->rig->sessions, second)); /* the oldest that was idle */
+	assert_non_null(session_find(f->rig->sessions, first));
 	session_idle(s);
 }
 
@@ -410,17 +378,17 @@ static void an_open_store_lets_everybody_in(void **state)
 	struct fixture *f = *state;
 	struct error e = { 0 };
 
-	assert_true(user_set(f->users, "root", "secret", NULL, &e));
-	user_store_set_open(f->users, "root");
+	assert_true(user_set(f->rig->users, "root", "secret", NULL, &e));
+	user_store_set_open(f->rig->users, "root");
 	assert_true(verify(f, "root", "secret"));
 	assert_true(verify(f, "root", "other"));
 	assert_true(verify(f, "anybody@anywhere", "x"));
 	assert_false(verify(f, "anybody", ""));
 	assert_false(verify(f, "", "x"));
 	assert_false(verify(f, "a\nb", "x"));
-	assert_string_equal(user_behind(f->users, "anybody")->name, "root");
-	assert_null(user_find(f->users, "anybody"));
-	struct session *s = session_begin(f->sessions, "anybody", "1", &e);
+	assert_string_equal(user_behind(f->rig->users, "anybody")->name, "root");
+	assert_null(user_find(f->rig->users, "anybody"));
+	struct session *s = session_begin(f->rig->sessions, "anybody", "1", &e);
 	assert_true(session_may_all(s));
 	assert_string_equal(session_user(s), "anybody");
 }
@@ -431,20 +399,20 @@ static void sessions_of_one_user_are_bounded(void **state)
 	struct error e = { 0 };
 	char other[SESSION_KEY_SIZE], first[SESSION_KEY_SIZE];
 
-	struct session *s = session_begin(f->sessions, "a", "1", &e);
+	struct session *s = session_begin(f->rig->sessions, "a", "1", &e);
 	memcpy(other, session_key(s), sizeof(other));
-	struct session *oldest = session_begin(f->sessions, "b", "2", &e);
+	struct session *oldest = session_begin(f->rig->sessions, "b", "2", &e);
 	s = oldest;
 	memcpy(first, session_key(s), sizeof(first));
 	for (int i = 1; i < 1000; i++) {
-		assert_non_null(session_begin(f->sessions, "b", "2", &e));
+		assert_non_null(session_begin(f->rig->sessions, "b", "2", &e));
 	}
 	/* As a clone of the one that gives way to it. */
-	s = session_begin(f->sessions, session_user(oldest), "2", &e);
+	s = session_begin(f->rig->sessions, session_user(oldest), "2", &e);
 	assert_string_equal(session_user(s), "b");
-	assert_int_equal(session_count(f->sessions), 1001);
-	assert_null(session_find(f->sessions, first));
-	assert_non_null(session_find(f->sessions, other));
+	assert_int_equal(session_count(f->rig->sessions), 1001);
+	assert_null(session_find(f->rig->sessions, first));
+	assert_non_null(session_find(f->rig->sessions, other));
 }
 
 int main(void)
