@@ -225,7 +225,7 @@ static void transfer_done(void *arg, const struct error *e);
 static void transfer_work(struct transfer *t, enum transfer_step step)
 {
 	struct job_handler handler = { .loop = t->host->loop, .done = transfer_done, .arg = t };
-	struct job_work work = { .run = transfer_run, .data = t };
+	struct job_work work = { .run = transfer_run, .data = t, .is_brief = true };
 
 	t->step = step;
 	t->is_working = true;

@@ -4,11 +4,24 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "base/macro.h"
 #include "base/mem.h"
+#include "base/number.h"
+
+#define POOL_SIZE 4 /* libuv's own, unless UV_THREADPOOL_SIZE says another */
+
+/*
+ *   waiting -start_next(), job_cancel()-> queued in libuv -on_work()-> on_done() -> freed
+ *
+ * Long jobs wait here, not in libuv, so that brief ones find a thread.
+ */
+static struct list waiting = LIST_INIT(waiting);
+static unsigned n_long; /* queued or at work */
 
 /* Owner: itself, freed when its async handle has closed. */
 struct job {
+	struct list_node link; /* while it waits */
 	uv_work_t request;
 	uv_async_t async; /* progress from the worker; several calls may become one */
 	struct progress progress;
@@ -70,9 +83,15 @@ static void on_closed(uv_handle_t *handle)
 	free(CONTAINER_OF(handle, struct job, async));
 }
 
+static void start_next(void);
+
 static void on_done(uv_work_t *request, int status)
 {
 	struct job *j = CONTAINER_OF(request, struct job, request);
+	if (!j->work.is_brief) {
+		n_long--;
+		start_next();
+	}
 	if (status != 0) {
 		j->ok = error_set(&j->error, ERROR_CANCELED, "canceled");
 	}
@@ -85,6 +104,34 @@ static void on_done(uv_work_t *request, int status)
 	uv_close((uv_handle_t *)&j->async, on_closed);
 }
 
+static void queue(struct job *j)
+{
+	n_long += !j->work.is_brief;
+	int rc = uv_queue_work(j->handler.loop, &j->request, on_work, on_done);
+	assert(rc == 0);
+}
+
+static unsigned long_max(void)
+{
+	static unsigned max; /* found out once, as libuv does */
+	uint32_t size;
+	if (max == 0) {
+		const char *text = getenv("UV_THREADPOOL_SIZE");
+		bool ok = text != NULL && number_u32(text, &size) && size > 0;
+		max = (ok ? size : POOL_SIZE) / 2;
+		max = MAX(max, 1U);
+	}
+	return max;
+}
+
+static void start_next(void)
+{
+	struct list_node *n;
+	while (n_long < long_max() && (n = list_pop_front(&waiting)) != NULL) {
+		queue(CONTAINER_OF(n, struct job, link));
+	}
+}
+
 struct job *job_start(const struct job_handler *h, const struct job_work *w)
 {
 	struct job *j = mem_zalloc(sizeof(*j));
@@ -93,13 +140,22 @@ struct job *job_start(const struct job_handler *h, const struct job_work *w)
 	j->progress.changed = on_changed;
 	int rc = uv_async_init(h->loop, &j->async, on_async);
 	assert(rc == 0);
-	rc = uv_queue_work(h->loop, &j->request, on_work, on_done);
-	assert(rc == 0);
+	if (w->is_brief) {
+		queue(j);
+	} else {
+		list_push_back(&waiting, &j->link);
+		start_next();
+	}
 	return j;
 }
 
 void job_cancel(struct job *j)
 {
 	progress_cancel(&j->progress);
+	if (list_is_linked(&j->link)) { /* its turn is now: there is nothing left to do */
+		list_remove(&j->link);
+		queue(j);
+		return;
+	}
 	uv_cancel((uv_req_t *)&j->request); /* fails when it runs already: then the flag does it */
 }

@@ -53,9 +53,11 @@ struct job_work {
 	bool (*run)(void *data, struct progress *p, struct error *e);
 	void (*release)(void *data);
 	void *data;
+	bool is_brief; /* over in moments, as writing a small file: not held up by long work */
 };
 
-/* Queues the work. `done` is always called, exactly once, and never from within job_start(). */
+/* Queues the work; of long work half of the pool's threads is taken at most. `done` is always
+ * called, exactly once, and never from within job_start(). */
 struct job *job_start(const struct job_handler *h, const struct job_work *w);
 
 /* Asks the job to stop; it ends soon with ERROR_CANCELED, or with success if it was just done.

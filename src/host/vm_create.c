@@ -299,7 +299,7 @@ static void create_saved(void *arg, const struct error *e)
 		create_publish(x);
 		return;
 	}
-	struct job_work work = { .run = undo_run, .data = &x->work };
+	struct job_work work = { .run = undo_run, .data = &x->work, .is_brief = true };
 	struct job_handler h = { .loop = x->op.layer->host->loop, .done = create_undone, .arg = x };
 	x->e = *e;
 	x->op.vm->leaving = true;
@@ -346,7 +346,7 @@ static void create_files(void *arg, const struct error *e)
 		create_failed(x, e, x->path);
 		return;
 	}
-	struct job_work work = { .run = vm_file_work_run, .data = &x->work };
+	struct job_work work = { .run = vm_file_work_run, .data = &x->work, .is_brief = true };
 	struct job_handler h = { .loop = x->op.layer->host->loop,
 				 .progress = create_progress,
 				 .done = create_files_made,

@@ -351,7 +351,7 @@ static void reconfigure_publish(struct reconfigure *x)
 		reconfigure_finish(x);
 		return;
 	}
-	struct job_work work = { .run = vm_removal_run, .data = &x->removal };
+	struct job_work work = { .run = vm_removal_run, .data = &x->removal, .is_brief = true };
 	struct job_handler h = { .loop = x->op.layer->host->loop,
 				 .done = reconfigure_deleted,
 				 .arg = x };
@@ -395,7 +395,7 @@ static void reconfigure_files(struct reconfigure *x)
 		reconfigure_publish(x);
 		return;
 	}
-	struct job_work work = { .run = vm_file_work_run, .data = &x->work };
+	struct job_work work = { .run = vm_file_work_run, .data = &x->work, .is_brief = true };
 	struct job_handler h = { .loop = x->op.layer->host->loop,
 				 .progress = reconfigure_progress,
 				 .done = reconfigure_written,

@@ -99,7 +99,7 @@ static void register_go(struct registration *x, const char *name)
 		return;
 	}
 	vm_op_hold(&x->op, d);
-	struct job_work work = { .run = vm_file_work_run, .data = &x->work };
+	struct job_work work = { .run = vm_file_work_run, .data = &x->work, .is_brief = true };
 	struct job_handler h = { .loop = l->host->loop, .done = register_file_written, .arg = x };
 	job_start(&h, &work);
 }
@@ -285,7 +285,7 @@ static void mark(struct call *c, bool as_template, const char *description, stru
 	vm_op_hold(&x->op, d);
 	x->work.vmx_path = arena_strdup(x->op.arena, at.path);
 	vm_config_text(config, &x->work.vmx);
-	struct job_work work = { .run = vm_file_work_run, .data = &x->work };
+	struct job_work work = { .run = vm_file_work_run, .data = &x->work, .is_brief = true };
 	struct job_handler h = { .loop = vm->layer->host->loop, .done = mark_done, .arg = x };
 	job_start(&h, &work);
 }

@@ -142,7 +142,7 @@ static void destroy_saved(void *arg, const struct error *e)
 		vm_op_fail(&x->op, e);
 		return;
 	}
-	struct job_work work = { .run = vm_removal_run, .data = &x->work };
+	struct job_work work = { .run = vm_removal_run, .data = &x->work, .is_brief = true };
 	struct job_handler h = { .loop = x->op.layer->host->loop, .done = destroy_done, .arg = x };
 	job_start(&h, &work);
 }

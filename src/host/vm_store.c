@@ -178,7 +178,9 @@ static void write_done(void *arg, const struct error *e)
 static void write_start(struct vm_layer *l)
 {
 	struct store_write *w = mem_zalloc(sizeof(*w));
-	struct job_work work = { .run = write_run, .release = write_release, .data = w };
+	struct job_work work = {
+		.run = write_run, .release = write_release, .data = w, .is_brief = true
+	};
 	struct job_handler handler = { .loop = l->host->loop, .done = write_done, .arg = w };
 
 	w->layer = l;
