@@ -281,6 +281,13 @@ bool machine_set_link(struct machine *m, int32_t key, bool connected, const stru
 	return began(m, m->driver->ops->set_link(m, key, connected, e), MACHINE_RUNNING);
 }
 
+void machine_tidy(struct machine *m)
+{
+	if (m->driver->ops->tidy && m->state == MACHINE_RUNNING) {
+		m->driver->ops->tidy(m);
+	}
+}
+
 bool machine_usage(const struct machine *m, struct machine_usage *out, struct error *e)
 {
 	if (m->state == MACHINE_OFF || m->state == MACHINE_ADOPTING) {

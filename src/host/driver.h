@@ -115,5 +115,9 @@ bool machine_set_medium(struct machine *m, int32_t key, const char *path,
 bool machine_set_link(struct machine *m, int32_t key, bool connected, const struct machine_reply *r,
 		      struct error *e);
 
+/* Keeps logs that its guest can fill short; to be called now and then while it runs. Of a serial
+ * port's log that has more than 8 MiB the last MiB stays, as LOG.1. */
+void machine_tidy(struct machine *m);
+
 /* At once, without asking the VM. ERROR_STATE where nothing runs. */
 bool machine_usage(const struct machine *m, struct machine_usage *out, struct error *e);

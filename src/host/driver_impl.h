@@ -38,6 +38,7 @@ struct driver_ops {
 	bool (*powerdown)(struct machine *m, struct error *e);
 	bool (*set_medium)(struct machine *m, int32_t key, const char *path, struct error *e);
 	bool (*set_link)(struct machine *m, int32_t key, bool connected, struct error *e);
+	void (*tidy)(struct machine *m); /* NULL: nothing to do */
 	bool (*usage)(const struct machine *m, struct machine_usage *out, struct error *e);
 };
 

@@ -326,6 +326,45 @@ static void goes_on_when_there_is_room(void **state)
 	assert_int_equal(machine_state(f->machine), MACHINE_RUNNING);
 }
 
+#define MIB (1 << 20)
+
+static void put(const char *path, off_t at, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && pwrite(fd, text, strlen(text), at) > 0);
+	close(fd);
+}
+
+static void logs_stay_small(void **state)
+{
+	struct fixture *f = *state;
+	struct buf old = BUF_INIT;
+	char *log = mem_printf("%s/serial0.log", f->folder);
+	char *before = mem_printf("%s/serial0.log.1", f->folder);
+	char *own = mem_printf("%s/vm-" UUID ".log", f->folder);
+	char *port = mem_printf("%s/serial0.sock", f->folder);
+	struct machine_serial serial = { MACHINE_SERIAL_SOCKET, port, log };
+	struct error e;
+	f->spec.serials = &serial;
+	f->spec.n_serials = 1;
+	start(f, "talks");
+	machine_tidy(f->machine);
+	assert_int_not_equal(access(before, F_OK), 0);
+	put(log, 9 * MIB, "the end");
+	put(own, 3 * MIB, "x");
+	machine_tidy(f->machine);
+	assert_true(file_read(before, MIB, &old, &e));
+	assert_int_equal(old.len, MIB);
+	assert_string_equal(old.data + MIB - 7, "the end");
+	buf_clear(&old);
+	assert_true(file_read(log, 0, &old, &e) && file_read(own, 0, &old, &e));
+	buf_free(&old);
+	free(log);
+	free(before);
+	free(own);
+	free(port);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "-nodefaults") == 0) {
@@ -336,6 +375,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(lost_while_it_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(lost_between_two_questions, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(goes_on_when_there_is_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(logs_stay_small, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

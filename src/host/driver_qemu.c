@@ -42,13 +42,16 @@
 
 LOG_MODULE("qemu");
 
-#define STOP_GRACE_MS  5000
-#define RECONNECT_MS   1000
-#define RESET_QUIET_MS 2000
-#define REVIVE_MS      1000
-#define STALL_QUIET_MS 60000
-#define NVRAM_MAX      (64 << 20)
-#define FIRST_FD       3 /* of those handed to QEMU */
+#define STOP_GRACE_MS	5000
+#define RECONNECT_MS	1000
+#define RESET_QUIET_MS	2000
+#define REVIVE_MS	1000
+#define STALL_QUIET_MS	60000
+#define NVRAM_MAX	(64 << 20)
+#define SERIAL_LOG_MAX	(8 << 20)
+#define SERIAL_LOG_KEPT (1 << 20)
+#define OWN_LOG_MAX	(1 << 20) /* what QEMU says, perhaps made to by its guest */
+#define FIRST_FD	3	  /* of those handed to QEMU */
 
 struct qemu_machine *qemu_machine(struct machine *m)
 {
@@ -85,6 +88,10 @@ static void forget(struct qemu_machine *m)
 		free(*path);
 	}
 	vec_clear(&m->sockets);
+	vec_each (&m->logs, path) {
+		free(*path);
+	}
+	vec_clear(&m->logs);
 	m->after = NULL;
 	m->is_up = m->is_ending = m->is_saved = m->is_guest_off = m->is_stalled = false;
 	m->reset_us = m->stalled_us = 0;
@@ -597,6 +604,9 @@ static void remember(struct qemu_machine *m, const struct machine_spec *s)
 		if (s->serials[i].kind == MACHINE_SERIAL_SOCKET) {
 			vec_push(&m->sockets, mem_strdup(s->serials[i].path));
 		}
+		if (s->serials[i].log && s->serials[i].log[0]) {
+			vec_push(&m->logs, mem_strdup(s->serials[i].log));
+		}
 	}
 }
 
@@ -649,7 +659,17 @@ static void free_machine(struct machine *base)
 	vec_free(&m->steps);
 	vec_free(&m->cut_nics);
 	vec_free(&m->sockets);
+	vec_free(&m->logs);
 	free(m);
+}
+
+static void tidy(struct machine *base)
+{
+	struct qemu_machine *m = qemu_machine(base);
+	vec_each (&m->logs, log) {
+		qemu_run_trim(*log, SERIAL_LOG_MAX, SERIAL_LOG_KEPT);
+	}
+	qemu_run_trim(m->run.log, OWN_LOG_MAX, 0);
 }
 
 /* Fields of /proc/PID/stat, proc(5), counted from the state, which is the third. */
@@ -720,6 +740,7 @@ static const struct driver_ops qemu_ops = {
 	.powerdown = qemu_steps_powerdown,
 	.set_medium = qemu_steps_set_medium,
 	.set_link = qemu_steps_set_link,
+	.tidy = tidy,
 	.usage = usage,
 };
 

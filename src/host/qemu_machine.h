@@ -39,6 +39,7 @@ struct qemu_machine {
 	struct qemu_run run;
 	VEC(int32_t) cut_nics; /* without a link at power-on */
 	VEC(char *) sockets;   /* of serial ports, to be removed when it ends */
+	VEC(char *) logs;      /* of serial ports */
 
 	struct process *process;
 	struct qmp *qmp;

@@ -198,6 +198,39 @@ bool qemu_run_last_words(const struct qemu_run *r, char *out, size_t size)
 	return true;
 }
 
+/* The last n bytes of the open file, as another file. */
+static void keep_tail(int fd, off_t size, size_t n, const char *path)
+{
+	char *tail = mem_alloc(n);
+	ssize_t got = pread(fd, tail, n, size - (off_t)n);
+	int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (to >= 0) {
+		if (got > 0 && write(to, tail, (size_t)got) != got) {
+			unlink(path); /* no room: rather no old log than half of one */
+		}
+		close(to);
+	}
+	free(tail);
+}
+
+void qemu_run_trim(const char *path, size_t max, size_t keep)
+{
+	struct stat st;
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0) {
+		return;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > (off_t)max) {
+		char *old = mem_printf("%s.1", path);
+		if (keep > 0) {
+			keep_tail(fd, st.st_size, keep, old);
+		}
+		(void)!ftruncate(fd, 0); /* it is tried again */
+		free(old);
+	}
+	close(fd);
+}
+
 void qemu_run_clean(const struct qemu_run *r, bool with_log)
 {
 	unlink(r->qmp);

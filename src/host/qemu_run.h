@@ -45,5 +45,9 @@ int qemu_run_open_log(const struct qemu_run *r, struct error *e);
 /* The log's last line that is no warning into out (cut to fit); false: there is none. */
 bool qemu_run_last_words(const struct qemu_run *r, char *out, size_t size);
 
+/* Empties the file once it has more than `max` bytes; the last `keep` of them go to PATH.1. For
+ * files that others append to: what they write meanwhile may be lost. */
+void qemu_run_trim(const char *path, size_t max, size_t keep);
+
 /* Removes the traces of a process that is gone; the log only where `with_log`. */
 void qemu_run_clean(const struct qemu_run *r, bool with_log);

@@ -248,7 +248,8 @@ static bool is_own_file(const char *name, const char *base, bool ran)
 		return true;
 	}
 	return ran && strncmp(name, "serial", 6) == 0 && name[6] >= '0' && name[6] <= '9' &&
-	       (strcmp(name + 7, ".log") == 0 || strcmp(name + 7, ".sock") == 0);
+	       (strcmp(name + 7, ".log") == 0 || strcmp(name + 7, ".log.1") == 0 ||
+		strcmp(name + 7, ".sock") == 0);
 }
 
 /* The .vmx goes last: until then the folder still says what it is. */

@@ -54,6 +54,7 @@ static void stats_tick(void *arg)
 		    vm->power == E_VirtualMachinePowerState_poweredOn &&
 		    machine_usage(vm->machine, &u, NULL)) {
 			stats_tick_vm(vm, &u);
+			machine_tidy(vm->machine);
 		}
 	}
 }
