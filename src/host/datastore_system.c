@@ -53,6 +53,24 @@ static bool answer_in_use(struct call *c, const struct host_datastore *d)
 
 /* ---- coming ---- */
 
+/* Both as realpath(3) gives them. */
+static bool lies_in(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strcmp(folder, "/") == 0 ||
+	       (strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/'));
+}
+
+/* What the host keeps for itself, keys and users among it, is in no datastore. */
+static bool is_own_folder(const char *folder, const char *path)
+{
+	char own[PATH_MAX];
+
+	return folder != NULL && realpath(folder, own) != NULL &&
+	       (lies_in(path, own) || lies_in(own, path));
+}
+
 /* The folder is on this machine's file system, and no other datastore lies in it or around it. */
 static bool folder_check(struct host *h, const char *path, char out[PATH_MAX], struct error *e)
 {
@@ -63,14 +81,18 @@ static bool folder_check(struct host *h, const char *path, char out[PATH_MAX], s
 		return error_set(e, ERROR_NOT_FOUND, "there is no folder \"%.150s\" on this host",
 				 path);
 	}
+	if (is_own_folder(h->state, out) || is_own_folder(h->run, out)) {
+		return error_set(
+			e, ERROR_EXISTS,
+			"the folder \"%.150s\" belongs to the host itself, or holds what does",
+			path);
+	}
 	list_each (struct host_datastore, d, &h->datastores, link) {
 		char other[PATH_MAX];
 		if (d->folder == NULL || realpath(d->folder, other) == NULL) {
 			continue;
 		}
-		size_t n = MIN(strlen(out), strlen(other));
-		if (strncmp(out, other, n) == 0 && (out[n] == '\0' || out[n] == '/') &&
-		    (other[n] == '\0' || other[n] == '/')) {
+		if (lies_in(out, other) || lies_in(other, out)) {
 			return error_set(e, ERROR_EXISTS,
 					 "the folder \"%.100s\" belongs to datastore \"%s\"", path,
 					 d->name);
@@ -193,7 +215,10 @@ static void rename_task(struct call *c)
 
 static void refresh_datastore(struct call *c)
 {
-	host_datastore_refresh(host_datastore_by_object(call_arg(c), c->self));
+	struct host_datastore *d = host_datastore_by_object(call_arg(c), c->self);
+
+	host_datastore_glance(d);
+	host_datastore_refresh(d);
 	call_return(c, NULL);
 }
 
