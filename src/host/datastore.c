@@ -24,8 +24,8 @@
 
 static const char identity[] = DATASTORE_OWN_PREFIX "uuid";
 
-/* Reads the identity, or makes one. */
-static bool read_uuid(struct datastore *ds, struct error *e)
+/* Reads the identity, or makes one where none is wanted. */
+static bool read_uuid(struct datastore *ds, const char *wanted, struct error *e)
 {
 	struct buf b = BUF_INIT;
 	struct error why = { 0 };
@@ -37,6 +37,8 @@ static bool read_uuid(struct datastore *ds, struct error *e)
 		}
 		ok = uuid_parse(b.data, &u) ||
 		     error_set(e, ERROR_CORRUPT, "\"%s\" holds no uuid", identity);
+	} else if (why.kind == ERROR_NOT_FOUND && wanted != NULL) {
+		error_set(e, ERROR_NOT_FOUND, "its folder holds no datastore");
 	} else if (why.kind == ERROR_NOT_FOUND) {
 		u = uuid_random();
 		uuid_format(&u, ds->uuid);
@@ -50,6 +52,9 @@ static bool read_uuid(struct datastore *ds, struct error *e)
 	if (ok) {
 		uuid_format(&u, ds->uuid);
 		snprintf(ds->url, sizeof(ds->url), "ds:///vmfs/volumes/%s/", ds->uuid);
+		ok = wanted == NULL || strcmp(wanted, ds->uuid) == 0 ||
+		     error_set(e, ERROR_NOT_FOUND, "its folder holds another datastore, %s",
+			       ds->uuid);
 	}
 	buf_free(&b);
 	return ok;
@@ -79,7 +84,7 @@ struct datastore *datastore_open(const struct datastore_config *c, struct error 
 	if (!check_name(c->name, e)) {
 		return NULL;
 	}
-	if (mkdir(c->folder, 0750) != 0 && errno != EEXIST) {
+	if (c->uuid == NULL && mkdir(c->folder, 0750) != 0 && errno != EEXIST) {
 		error_set_sys(e, errno, "datastore \"%s\": folder \"%.120s\"", c->name, c->folder);
 		return NULL;
 	}
@@ -94,7 +99,7 @@ struct datastore *datastore_open(const struct datastore_config *c, struct error 
 	ds->name = mem_strdup(c->name);
 	ds->folder = mem_strdup(c->folder);
 	pthread_mutex_init(&ds->usage_lock, NULL);
-	if (!read_uuid(ds, e)) {
+	if (!read_uuid(ds, c->uuid, e)) {
 		error_prefix(e, "datastore \"%s\": ", c->name);
 		datastore_close(ds);
 		return NULL;

@@ -57,6 +57,7 @@ struct datastore_config {
 	const char *name;
 	const char *folder; /* absolute; made (one level) when missing */
 	uint64_t quota;	    /* bytes it may hold; 0: what the file system has */
+	const char *uuid;   /* what it must be: nothing is made; NULL: any, or a new one */
 };
 
 struct datastore;

@@ -80,9 +80,12 @@ struct host_datastore {
 	char *url;		/* as the API shows it */
 	struct object *object;	/* Datastore */
 	struct object *browser; /* HostDatastoreBrowser */
-	struct datastore *ds;	/* NULL: simulated and never looked at, see host_datastore_open() */
+	struct datastore *ds;	/* NULL: missing, or simulated and never looked at, see
+				 * host_datastore_open() */
 	char *folder;		/* NULL: not yet */
 	bool is_temporary;	/* its folder goes with the host */
+	bool is_missing;	/* not there, perhaps not mounted yet; ds is NULL then */
+	char uuid[37];
 	struct datastore_space shown;
 	unsigned n_users; /* jobs and transfers under way */
 };
@@ -103,6 +106,8 @@ struct host_vm_ops {
 	void (*unload)(struct host *h); /* lets go of all; machines run on */
 	/* A simulated datastore is about to be looked at: write what its VMs' files are. */
 	void (*materialise)(struct host *h, struct host_datastore *d);
+	/* A datastore that was missing is there: so are its VMs. */
+	void (*found)(struct host *h, struct host_datastore *d);
 };
 
 struct host {

@@ -148,6 +148,10 @@ struct datastore *host_datastore_open(struct host_datastore *d, struct error *e)
 	if (d->folder == NULL && !folder_make(d, e)) {
 		return NULL;
 	}
+	if (d->is_missing) {
+		error_set(e, ERROR_UNREACHABLE, "datastore \"%s\" is not accessible", d->name);
+		return NULL;
+	}
 	struct datastore_config c = { .name = d->name, .folder = d->folder };
 	d->ds = datastore_open(&c, e);
 	if (d->ds != NULL && h->vm_ops != NULL && h->vm_ops->materialise != NULL) {
@@ -159,6 +163,33 @@ struct datastore *host_datastore_open(struct host_datastore *d, struct error *e)
 	return d->ds;
 }
 
+static bool recover(struct datastore *ds, struct error *e)
+{
+	size_t n = 0;
+
+	if (!datastore_recover(ds, &n, e)) {
+		return false;
+	}
+	if (n > 0) {
+		log_info("datastore \"%s\": %zu unfinished file(s) removed", datastore_name(ds), n);
+	}
+	return true;
+}
+
+/* What was listed with that uuid is in its folder, and nothing else. */
+static bool open_listed(struct host_datastore *d, struct error *e)
+{
+	struct datastore_config c = { .name = d->name, .folder = d->folder, .uuid = d->uuid };
+
+	d->ds = datastore_open(&c, e);
+	if (d->ds != NULL && !recover(d->ds, e)) {
+		datastore_close(d->ds);
+		d->ds = NULL;
+	}
+	d->is_missing = d->ds == NULL;
+	return !d->is_missing;
+}
+
 /* ---- what the API shows ---- */
 
 static struct value *mount_info(const struct host_datastore *d, struct arena *a)
@@ -167,8 +198,8 @@ static struct value *mount_info(const struct host_datastore *d, struct arena *a)
 
 	value_set_strf(a, v, F_HostMountInfo_path, "/vmfs/volumes/%s", object_id(d->object));
 	value_set_str(a, v, F_HostMountInfo_accessMode, "readWrite");
-	value_set_bool(a, v, F_HostMountInfo_mounted, true);
-	value_set_bool(a, v, F_HostMountInfo_accessible, true);
+	value_set_bool(a, v, F_HostMountInfo_mounted, !d->is_missing);
+	value_set_bool(a, v, F_HostMountInfo_accessible, !d->is_missing);
 	return v;
 }
 
@@ -195,7 +226,7 @@ static struct value *datastore_summary(const struct host_datastore *d,
 	value_set_str(a, v, F_DatastoreSummary_url, d->url);
 	value_set_num(a, v, F_DatastoreSummary_capacity, (int64_t)space->capacity);
 	value_set_num(a, v, F_DatastoreSummary_freeSpace, (int64_t)space->free);
-	value_set_bool(a, v, F_DatastoreSummary_accessible, true);
+	value_set_bool(a, v, F_DatastoreSummary_accessible, !d->is_missing);
 	value_set_bool(a, v, F_DatastoreSummary_multipleHostAccess, d->host->storage != NULL);
 	value_set_str(a, v, F_DatastoreSummary_type, "OTHER");
 	value_set_str(a, v, F_DatastoreSummary_maintenanceMode, "normal");
@@ -221,6 +252,10 @@ static bool space_of(struct host_datastore *d, struct datastore_space *out)
 {
 	struct error e;
 
+	if (d->is_missing) {
+		*out = (struct datastore_space){ 0 };
+		return true;
+	}
 	if (d->ds == NULL) {
 		*out = (struct datastore_space){ .capacity = UINT64_C(1) << 40,
 						 .free = UINT64_C(1) << 40 };
@@ -243,6 +278,39 @@ static void show_space(struct host_datastore *d, const struct datastore_space *s
 	arena_free(a);
 }
 
+static void show_mounts(struct host *h);
+
+static void show_host(struct host_datastore *d)
+{
+	struct arena *a = arena_new(0);
+	struct value *mounts = value_new_array(a, T_DatastoreHostMount);
+	struct value *mount = value_new(a, T_DatastoreHostMount);
+
+	draft_set_object(a, mount, F_DatastoreHostMount_key, d->host->system);
+	value_set(a, mount, F_DatastoreHostMount_mountInfo, mount_info(d, a));
+	value_push(a, mounts, mount);
+	inventory_set(d->object, P_Datastore_host, mounts);
+	arena_free(a);
+}
+
+/* Looks whether a datastore that was missing is there now. */
+static bool found_again(struct host_datastore *d)
+{
+	struct host *h = d->host;
+
+	if (!open_listed(d, NULL)) {
+		return false;
+	}
+	log_info("datastore \"%s\" is accessible again", d->name);
+	host_datastore_refresh(d);
+	show_host(d);
+	show_mounts(h);
+	if (h->vm_ops != NULL && h->vm_ops->found != NULL) {
+		h->vm_ops->found(h, d);
+	}
+	return true;
+}
+
 void host_datastore_refresh(struct host_datastore *d)
 {
 	struct datastore_space space;
@@ -256,6 +324,9 @@ void host_datastore_glance(struct host_datastore *d)
 {
 	struct datastore_space space;
 
+	if (d->is_missing && !found_again(d)) {
+		return;
+	}
 	if (space_of(d, &space) &&
 	    (space.capacity != d->shown.capacity || space.free > d->shown.free + FREE_STEP ||
 	     space.free + FREE_STEP < d->shown.free)) {
@@ -267,7 +338,6 @@ void host_datastore_glance(struct host_datastore *d)
 static void show_list(struct host *h)
 {
 	struct object *all[DATASTORES_MAX];
-	struct arena *a = arena_new(0);
 	size_t n = 0;
 
 	list_each (struct host_datastore, d, &h->datastores, link) {
@@ -281,8 +351,14 @@ static void show_list(struct host *h)
 	inventory_set_refs(h->datacenter, P_Datacenter_datastore, all, n);
 	struct object *browser = inventory_find(h->inventory, HOST_BROWSER_ID);
 	inventory_set_refs(browser, P_HostDatastoreBrowser_datastore, all, n);
+	show_mounts(h);
+}
 
+static void show_mounts(struct host *h)
+{
+	struct arena *a = arena_new(0);
 	struct value *mounts = host_datastore_mounts(h, a);
+
 	host_system_set_config(h, F_HostConfigInfo_fileSystemVolume, mounts);
 	struct object *storage = inventory_find(h->inventory, "storageSystem");
 	if (storage != NULL) {
@@ -334,8 +410,6 @@ static void datastore_show(struct host_datastore *d, const char *uuid)
 	struct host *h = d->host;
 	struct arena *a = arena_new(0);
 	char *browser_id = mem_printf("%s-datastorebrowser", uuid);
-	struct value *mounts = value_new_array(a, T_DatastoreHostMount);
-	struct value *mount = value_new(a, T_DatastoreHostMount);
 
 	d->url = mem_printf("ds:///vmfs/volumes/%s/", uuid);
 	d->object = host_entity_new(h, T_Datastore, uuid, d->name, h->datastore_folder);
@@ -345,44 +419,34 @@ static void datastore_show(struct host_datastore *d, const char *uuid)
 	supported_types(d->browser, a);
 	inventory_set_ref(d->object, P_Datastore_browser, d->browser);
 	inventory_set(d->object, P_Datastore_capability, datastore_capability(a));
-	draft_set_object(a, mount, F_DatastoreHostMount_key, h->system);
-	value_set(a, mount, F_DatastoreHostMount_mountInfo, mount_info(d, a));
-	value_push(a, mounts, mount);
-	inventory_set(d->object, P_Datastore_host, mounts);
+	show_host(d);
 	host_datastore_refresh(d);
 	free(browser_id);
 	arena_free(a);
 }
 
-static bool recover(struct datastore *ds, struct error *e)
-{
-	size_t n = 0;
-
-	if (!datastore_recover(ds, &n, e)) {
-		return false;
-	}
-	if (n > 0) {
-		log_info("datastore \"%s\": %zu unfinished file(s) removed", datastore_name(ds), n);
-	}
-	return true;
-}
-
 /* folder NULL: in a temporary place, when somebody looks. */
-static struct host_datastore *datastore_add(struct host *h, const char *name, const char *folder,
-					    struct error *e)
+static struct host_datastore *datastore_new(struct host *h, const char *name, const char *folder)
 {
 	struct host_datastore *d = mem_zalloc(sizeof(*d));
-	char uuid[UUID_TEXT_SIZE];
 
 	d->host = h;
 	d->name = mem_strdup(name);
 	d->folder = folder == NULL ? NULL : mem_strdup(folder);
+	return d;
+}
+
+static struct host_datastore *datastore_add(struct host *h, const char *name, const char *folder,
+					    struct error *e)
+{
+	struct host_datastore *d = datastore_new(h, name, folder);
+
 	if (h->simulated) {
 		const char *whose =
 			h->storage == NULL ? h->node.uuid : simulated_storage_identity(h->storage);
 		char *seed = mem_printf("%s/%s", whose, name);
 		struct uuid u = uuid_from_name(seed);
-		uuid_format(&u, uuid);
+		uuid_format(&u, d->uuid);
 		free(seed);
 	} else {
 		if (host_datastore_open(d, e) == NULL || !recover(d->ds, e)) {
@@ -392,11 +456,35 @@ static struct host_datastore *datastore_add(struct host *h, const char *name, co
 			free(d);
 			return NULL;
 		}
-		snprintf(uuid, sizeof(uuid), "%s", datastore_uuid(d->ds));
+		snprintf(d->uuid, sizeof(d->uuid), "%s", datastore_uuid(d->ds));
 	}
 	list_push_back(&h->datastores, &d->link);
-	datastore_show(d, uuid);
+	datastore_show(d, d->uuid);
 	return d;
+}
+
+/* One of datastores.json. That it is missing keeps the host from nothing else. */
+static bool datastore_add_listed(struct host *h, const struct json_at *at, struct error *e)
+{
+	const char *name, *folder, *uuid = NULL;
+	struct error why;
+	struct uuid u;
+
+	if (!json_get_str(at, "name", &name, e) || !json_get_str(at, "folder", &folder, e) ||
+	    (json_has(at, "uuid") && !json_get_str(at, "uuid", &uuid, e))) {
+		return error_prefix(e, "datastores.json: ");
+	}
+	if (uuid == NULL || !uuid_parse(uuid, &u) || h->simulated) {
+		return datastore_add(h, name, folder[0] == '\0' ? NULL : folder, e) != NULL;
+	}
+	struct host_datastore *d = datastore_new(h, name, folder);
+	uuid_format(&u, d->uuid);
+	if (!open_listed(d, &why)) {
+		log_warn("datastore \"%s\" is not accessible: %s", name, why.msg);
+	}
+	list_push_back(&h->datastores, &d->link);
+	datastore_show(d, d->uuid);
+	return true;
 }
 
 static void temporary_remove(const struct host_datastore *d)
@@ -438,6 +526,7 @@ static bool list_save(struct host *h, struct error *e)
 		struct json_object *o = json_object_new_object();
 		json_put_str(o, "name", d->name);
 		json_put_str(o, "folder", d->folder == NULL ? "" : d->folder);
+		json_put_str(o, "uuid", d->uuid);
 		json_object_array_add(list, o);
 	}
 	json_put(doc, "datastores", list);
@@ -449,22 +538,19 @@ static bool list_save(struct host *h, struct error *e)
 static bool list_load(struct host *h, struct json_object *doc, struct error *e)
 {
 	struct json_at root = json_root(doc), list;
+	bool is_old = false;
 
 	if (!json_get_array(&root, "datastores", &list, e)) {
 		return error_prefix(e, "datastores.json: ");
 	}
 	for (size_t i = 0; i < json_array_n(&list); i++) {
 		struct json_at at = json_item(&list, i);
-		const char *name, *folder;
-		if (!json_get_str(&at, "name", &name, e) ||
-		    !json_get_str(&at, "folder", &folder, e)) {
-			return error_prefix(e, "datastores.json: ");
-		}
-		if (datastore_add(h, name, folder[0] == '\0' ? NULL : folder, e) == NULL) {
+		if (!datastore_add_listed(h, &at, e)) {
 			return false;
 		}
+		is_old = is_old || !json_has(&at, "uuid");
 	}
-	return true;
+	return !is_old || list_save(h, e); /* as earlier versions wrote it: without uuids */
 }
 
 static bool list_make(struct host *h, const struct host_config *c, struct error *e)

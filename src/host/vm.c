@@ -43,12 +43,31 @@ static void layer_unload(struct host *h)
 	h->vm_layer = NULL;
 }
 
+/* Its VMs can be read again. */
+static void datastore_found(struct host *h, struct host_datastore *d)
+{
+	struct vm_layer *l = h->vm_layer;
+	struct arena *a = arena_new(0);
+	struct vm_refusal r = { 0 };
+
+	list_each (struct vm, vm, &l->vms, link) {
+		size_t n = strlen(d->name);
+		const char *path = vm->path;
+		if (vm->object != NULL && vm->op == NULL && vm_config(vm) == NULL && path != NULL &&
+		    strncmp(path + 1, d->name, n) == 0 && path[1 + n] == ']') {
+			vm_reload(vm, a, &r);
+		}
+	}
+	arena_free(a);
+}
+
 void vm_layer_attach(struct host *h)
 {
 	static const struct host_vm_ops ops = {
 		.load = vm_layer_load,
 		.unload = layer_unload,
 		.materialise = vm_materialise_all,
+		.found = datastore_found,
 	};
 	struct vm_layer *l = mem_zalloc(sizeof(*l));
 

@@ -314,6 +314,9 @@ int64_t vm_suspended_at(const struct vm *vm);
 /* Where the .vmx of a VM cannot be read: is it the datastore, or the file? */
 uint8_t vm_connection_without_config(struct vm_layer *l, const char *path);
 
+/* vm_register.c: reads the .vmx of a VM that is off anew; false with the refusal. */
+bool vm_reload(struct vm *vm, struct arena *a, struct vm_refusal *r);
+
 /* vm_simulated.c */
 void vm_materialise_all(struct host *h, struct host_datastore *d);
 void vm_materialise(struct vm *vm);

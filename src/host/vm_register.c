@@ -310,21 +310,12 @@ static void mark_as_vm(struct call *c)
 
 /* ---- VirtualMachine.Reload, RefreshStorageInfo ---- */
 
-static void reload(struct call *c)
+bool vm_reload(struct vm *vm, struct arena *a, struct vm_refusal *r)
 {
-	struct vm *vm = vm_of_call(c);
-	struct vm_refusal r = { 0 };
 	struct vm_change change;
 	bool was_hidden = vm_config(vm) == NULL;
+	const struct value *config = vm_read_config(vm->layer, vm_path(vm), VM_RELOAD, a, r, NULL);
 
-	if (vm->layer->host->simulated || vm->op != NULL ||
-	    vm->connection == E_VirtualMachineConnectionState_disconnected ||
-	    vm->power != E_VirtualMachinePowerState_poweredOff) {
-		call_return(c, NULL); /* what runs is what is shown */
-		return;
-	}
-	const struct value *config =
-		vm_read_config(vm->layer, vm_path(vm), VM_RELOAD, c->arena, &r, NULL);
 	vm_change_begin(vm, &change);
 	vm_files_forget(vm);
 	if (config == NULL) {
@@ -338,12 +329,26 @@ static void reload(struct call *c)
 	}
 	vm_set_runtime(vm);
 	vm_change_end(&change);
-	if (config == NULL) {
-		call_fault(c, r.fault, "%s", r.text);
+	if (config != NULL && was_hidden) {
+		vm_look_for(vm);
+	}
+	return config != NULL;
+}
+
+static void reload(struct call *c)
+{
+	struct vm *vm = vm_of_call(c);
+	struct vm_refusal r = { 0 };
+
+	if (vm->layer->host->simulated || vm->op != NULL ||
+	    vm->connection == E_VirtualMachineConnectionState_disconnected ||
+	    vm->power != E_VirtualMachinePowerState_poweredOff) {
+		call_return(c, NULL); /* what runs is what is shown */
 		return;
 	}
-	if (was_hidden) {
-		vm_look_for(vm);
+	if (!vm_reload(vm, c->arena, &r)) {
+		call_fault(c, r.fault, "%s", r.text);
+		return;
 	}
 	call_return(c, NULL);
 }

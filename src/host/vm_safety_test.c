@@ -339,6 +339,94 @@ static void a_folder_stays_while_something_in_it_is_worked_on(void **state)
 	host_file_unclaim(w.host, "[ds1] web2");
 }
 
+static bool make_store(const char *name, const char *path)
+{
+	struct value *args =
+		value_new(w.arena, schema_method(M_HostDatastoreSystem_CreateLocalDatastore)->args);
+
+	value_set_str(w.arena, args, A_HostDatastoreSystem_CreateLocalDatastore_name, name);
+	value_set_str(w.arena, args, A_HostDatastoreSystem_CreateLocalDatastore_path, path);
+	return world_call(&w, w.host->datastore_system, M_HostDatastoreSystem_CreateLocalDatastore,
+			  args);
+}
+
+static bool is_accessible(void *name)
+{
+	struct host_datastore *d = host_datastore_find(w.host, name);
+	const struct value *s = object_get(d->object, P_Datastore_summary, w.arena);
+
+	return value_get_bool(s, F_DatastoreSummary_accessible, false);
+}
+
+/* The host serves what it has, and nothing else takes the place of what is missing. */
+static void a_datastore_may_be_missing(void **state)
+{
+	(void)state;
+	static char name[] = "ds2";
+	char *path = state_path("extra"), *away = state_path("away");
+	struct value *spec = world_spec(&w, "far", 64), *files;
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_true(make_store(name, path));
+	files = value_new(w.arena, T_VirtualMachineFileInfo);
+	value_set_str(w.arena, files, F_VirtualMachineFileInfo_vmPathName, "[ds2]");
+	value_set(w.arena, spec, SPEC(files), files);
+	assert_non_null(world_create(&w, spec));
+	create("near", 64);
+	world_down(&w);
+	assert_int_equal(rename(path, away), 0);
+	world_up(&w, folder, false);
+	power(world_find(&w, "near"), M_VirtualMachine_PowerOnVM_Task);
+	assert_int_equal(connection_of(world_find(&w, "far")),
+			 E_VirtualMachineConnectionState_inaccessible);
+	assert_false(is_accessible(name));
+	assert_int_not_equal(access(path, F_OK), 0);
+	/* The empty folder that it will be mounted on. */
+	assert_int_equal(mkdir(path, 0700), 0);
+	clock_advance(w.clock, INT64_C(25000000));
+	assert_false(is_accessible(name));
+	world_down(&w);
+	world_up(&w, folder, false);
+	assert_false(is_accessible(name));
+	assert_int_equal(rmdir(path), 0); /* nothing was put there */
+	assert_int_equal(rename(away, path), 0);
+	clock_advance(w.clock, INT64_C(25000000));
+	assert_true(is_accessible(name));
+	for (int i = 0; i < 100 && connection_of(world_find(&w, "far")) !=
+					   E_VirtualMachineConnectionState_connected;
+	     i++) {
+		world_turn(&w);
+	}
+	power(world_find(&w, "far"), M_VirtualMachine_PowerOnVM_Task);
+	free(path);
+	free(away);
+}
+
+static void the_hosts_own_folders_are_no_datastores(void **state)
+{
+	(void)state;
+	char *own[] = { mem_strdup("/"),
+			state_path(""),
+			state_path("state"),
+			state_path("run"),
+			state_path("state/datastores"),
+			state_path("state/other"),
+			state_path("state/datastores/ds1/web") };
+	char *good = state_path("elsewhere");
+
+	create("web", 64);
+	assert_int_equal(mkdir(good, 0700), 0);
+	assert_int_equal(mkdir(own[5], 0700), 0);
+	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+		if (make_store("ds2", own[i])) {
+			fail_msg("\"%s\" became a datastore", own[i]);
+		}
+		free(own[i]);
+	}
+	assert_true(make_store("ds2", good));
+	free(good);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +437,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_vm_is_looked_for_whatever_its_disks_are, up,
 						down),
 		cmocka_unit_test_setup_teardown(leftovers_wait_for_what_cannot_be_read, up, down),
+		cmocka_unit_test_setup_teardown(a_datastore_may_be_missing, up, down),
+		cmocka_unit_test_setup_teardown(the_hosts_own_folders_are_no_datastores, up, down),
 		cmocka_unit_test_setup_teardown(a_folder_stays_while_something_in_it_is_worked_on,
 						up, down),
 	};
