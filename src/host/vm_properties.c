@@ -127,6 +127,59 @@ static struct value *runtime_draft(const struct vm *vm, struct arena *a)
 
 /* ---- guest ---- */
 
+/* Where nothing runs, clients say what a guest would, as in the simulator that people know:
+ * `extraConfig["SET.guest.ipAddress"]`. Texts only. */
+static void guest_says(const struct vm *vm, struct arena *a, struct value *guest)
+{
+	static const char prefix[] = "SET.guest.";
+	const struct value *extra = value_get_value(vm_config(vm), CONFIG(extraConfig));
+	size_t n = vm->layer->host->simulated ? value_count(extra) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct value *item = value_item(extra, i);
+		const char *key = value_get_str(item, F_OptionValue_key);
+		const struct value *text = value_get_value(item, F_OptionValue_value);
+		if (key == NULL || strncmp(key, prefix, strlen(prefix)) != 0 || text == NULL ||
+		    text->kind != KIND_STRING) {
+			continue;
+		}
+		key += strlen(prefix);
+		int field = schema_field_find(guest->type, key, strlen(key), 0);
+		const struct schema_field *f =
+			field < 0 ? NULL : schema_field(guest->type, (unsigned)field);
+		if (f != NULL && f->kind == KIND_STRING && !(f->flags & FIELD_ARRAY)) {
+			value_set(a, guest, (unsigned)field, text);
+		}
+	}
+}
+
+/* The first card with the guest's address, once there is one. */
+static void guest_add_net(const struct vm *vm, struct arena *a, struct value *guest)
+{
+	const struct value *devices = vm_devices(vm_config(vm));
+	const char *address = value_get_str(guest, F_GuestInfo_ipAddress);
+
+	for (size_t i = 0; address != NULL && i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		if (!value_is_a(d, T_VirtualEthernetCard)) {
+			continue;
+		}
+		struct value *net = value_new(a, T_GuestNicInfo);
+		struct value *list = value_new_array(a, T_GuestNicInfo);
+		struct value *addresses = value_new_array(a, T_string);
+		value_push_str(a, addresses, address);
+		value_set(a, net, F_GuestNicInfo_ipAddress, addresses);
+		value_set_str(a, net, F_GuestNicInfo_macAddress,
+			      value_get_str(d, F_VirtualEthernetCard_macAddress));
+		value_set_bool(a, net, F_GuestNicInfo_connected, true);
+		value_set_num(a, net, F_GuestNicInfo_deviceConfigId,
+			      value_get_num(d, F_VirtualDevice_key, 0));
+		value_push(a, list, net);
+		value_set(a, guest, F_GuestInfo_net, list);
+		return;
+	}
+}
+
 static struct value *guest_draft(const struct vm *vm, struct arena *a)
 {
 	struct value *g = value_new(a, T_GuestInfo);
@@ -144,6 +197,8 @@ static struct value *guest_draft(const struct vm *vm, struct arena *a)
 	value_set_bool(a, g, F_GuestInfo_interactiveGuestOperationsReady, false);
 	value_set_bool(a, g, F_GuestInfo_guestStateChangeSupported, false);
 	value_set_str(a, g, F_GuestInfo_hwVersion, value_get_str(vm_config(vm), CONFIG(version)));
+	guest_says(vm, a, g);
+	guest_add_net(vm, a, g);
 	return g;
 }
 
@@ -260,6 +315,7 @@ static struct value *summary_guest(const struct vm *vm, struct arena *a)
 		      "guestToolsNotRunning");
 	value_set(a, s, F_VirtualMachineGuestSummary_hwVersion,
 		  value_get_value(vm_config(vm), CONFIG(version)));
+	guest_says(vm, a, s);
 	return s;
 }
 

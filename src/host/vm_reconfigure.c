@@ -486,11 +486,14 @@ static bool plan_change(struct vm *vm, struct arena *a, const struct value *spec
 	if (!vm_config_apply(a, vm_config(vm), spec, &env, plan, r)) {
 		return false;
 	}
+	/* What pretends to run can be rebuilt while it does; scripts for simulators do so. */
+	bool is_fixed =
+		vm->power != E_VirtualMachinePowerState_poweredOff && !vm->layer->host->simulated;
 	struct vm *other = vm_by_name(vm->layer, value_get_str(plan->config, CONFIG(name)));
 	if (other != NULL && other != vm) {
 		vm_refuse(r, fault_duplicate_name(a, vm_name(other), other->object),
 			  "there is a virtual machine \"%s\" already", vm_name(other));
-	} else if (plan->needs_power_off && vm->power != E_VirtualMachinePowerState_poweredOff) {
+	} else if (plan->needs_power_off && is_fixed) {
 		vm_refuse(r,
 			  fault_invalid_power_state(a, E_VirtualMachinePowerState_poweredOff,
 						    vm->power),

@@ -571,6 +571,42 @@ static void thousands_are_small_and_quick(void **state)
 	assert_null(world_find(&w, "DC0_H0_VM4711"));
 }
 
+static void simulated_guests_say_what_they_are_told(void **state)
+{
+	(void)state;
+	const char *names[] = { "a" };
+	struct vm_simulated what = { .names = names, .n = 1, .on = true };
+	struct vm_refusal r = { 0 };
+	struct value *spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	struct value *extra = value_new_array(w.arena, T_OptionValue);
+	static const char *const said[][2] = {
+		{ "SET.guest.ipAddress", "10.0.0.1" },
+		{ "SET.guest.hostName", "a.example" },
+		{ "SET.guest.net", "no text" },
+		{ "SET.guest.nonsense", "x" },
+	};
+
+	assert_true(vm_add_simulated(w.host, &what, &r));
+	struct vm *vm = world_find(&w, "a");
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		struct value *o = value_new(w.arena, T_OptionValue);
+		value_set_str(w.arena, o, F_OptionValue_key, said[i][0]);
+		value_set(w.arena, o, F_OptionValue_value, value_new_str(w.arena, said[i][1]));
+		value_push(w.arena, extra, o);
+	}
+	value_set(w.arena, spec, SPEC(extraConfig), extra);
+	assert_true(world_reconfigure(&w, vm, spec));
+	const struct value *guest = object_get(vm_object(vm), P_VirtualMachine_guest, w.arena);
+	const struct value *summary = object_get(vm_object(vm), P_VirtualMachine_summary, w.arena);
+	summary = value_get_value(summary, F_VirtualMachineSummary_guest);
+	assert_string_equal(value_get_str(guest, F_GuestInfo_ipAddress), "10.0.0.1");
+	assert_int_equal(value_count(value_get_value(guest, F_GuestInfo_net)), 1);
+	assert_string_equal(value_get_str(summary, F_VirtualMachineGuestSummary_ipAddress),
+			    "10.0.0.1");
+	assert_string_equal(value_get_str(summary, F_VirtualMachineGuestSummary_hostName),
+			    "a.example");
+}
+
 static void simulated_files_are_there_when_looked_at(void **state)
 {
 	(void)state;
@@ -612,6 +648,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_vms_do_not_share_a_disk_at_once, up, down),
 		cmocka_unit_test_setup_teardown(templates_do_not_run, up, down),
 		cmocka_unit_test_setup_teardown(thousands_are_small_and_quick, up_simulated, down),
+		cmocka_unit_test_setup_teardown(simulated_guests_say_what_they_are_told,
+						up_simulated, down),
 		cmocka_unit_test_setup_teardown(simulated_files_are_there_when_looked_at,
 						up_simulated, down),
 	};

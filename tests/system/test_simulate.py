@@ -288,6 +288,33 @@ def test_life_of_a_machine(place):
     assert place("find", "/", "-type", "m", "-name", "new") == ""
 
 
+def test_machines_that_run_can_be_changed(place):
+    """As scripts for simulators do; a real host refuses most of it."""
+    vm = place.lines("find", "/", "-type", "m")[0]
+    name = vm.rsplit("/", 1)[1]
+    place("vm.change", "-vm", vm, "-c", "2", "-m", "64")
+    place("vm.disk.create", "-vm", vm, "-name", f"{name}/second", "-size", "10M")
+    place("vm.network.add", "-vm", vm, "-net", place.env["GOVC_NETWORK"])
+    place("device.cdrom.add", "-vm", vm)
+    kinds = [line.split()[1] for line in place.lines("device.ls", "-vm", vm)]
+    assert [kinds.count(kind) for kind in ("VirtualDisk", "VirtualE1000", "VirtualCdrom")] == [2] * 3
+    place("device.remove", "-vm", vm, "disk-1000-1")
+    info = table(place("vm.info", "-e", vm))
+    assert (info["CPU"], info["Memory"], info["Power state"]) == ("2 vCPU(s)", "64MB", "poweredOn")
+    assert f"{name}.vmdk" in place.lines("datastore.ls", name)
+    assert "second.vmdk" not in place.lines("datastore.ls", name)
+
+
+def test_guests_have_the_address_they_are_given(place):
+    vm = place.lines("find", "/", "-type", "m")[1]
+    place("vm.change", "-vm", vm, "-e", "SET.guest.ipAddress=10.9.8.7",
+          "-e", "SET.guest.hostName=guest.example")
+    assert place("vm.ip", "-wait", "10s", vm).strip() == "10.9.8.7"
+    for by in (("-vm.ip", "10.9.8.7"), ("-vm.dns", "guest.example")):
+        assert table(place("vm.info", *by))["Path"] == vm
+    assert place.get(vm, "summary.guest.ipAddress") == "10.9.8.7"
+
+
 def test_power_of_what_was_there(place):
     for path in place.lines("find", "/", "-type", "m"):
         place("vm.power", "-off", path)
