@@ -313,7 +313,8 @@ static bool copy_table(struct copier *k, uint32_t sector, uint64_t first, struct
 	unsigned char table[TABLE_MAX * 4];
 	uint64_t n_grains = divide_up(s->capacity, s->grain_size);
 	uint64_t n = MIN(n_grains - first, (uint64_t)s->n_per_table);
-	if (!read_at(s, (uint64_t)sector * VMDK_SECTOR, table, n * 4, "a grain table", e)) {
+	if (!progress_go_on(k->p, e) ||
+	    !read_at(s, (uint64_t)sector * VMDK_SECTOR, table, n * 4, "a grain table", e)) {
 		return false;
 	}
 	for (uint64_t i = 0; i < n; i++) {

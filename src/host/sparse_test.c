@@ -272,9 +272,37 @@ static void test_imports_into_a_datastore(void **state)
 	buf_free(&b);
 }
 
+/* Tables without grains take their time, too, when there are millions. */
+static void test_cancels_between_tables(void **state)
+{
+	(void)state;
+	struct buf b = make_image(false);
+	struct sparse_image s;
+	struct error e;
+	struct progress p = { 0 };
+	uint64_t where;
+	memcpy(&where, b.data + 56, sizeof(where));
+	size_t directory = (size_t)le64toh(where) * 512;
+	for (uint32_t t = 0; t < 2; t++) {
+		uint32_t table;
+		memcpy(&table, b.data + directory + t * 4, sizeof(table));
+		memset(b.data + (size_t)le32toh(table) * 512, 0, 2048);
+	}
+	int from = temp_file(b.data, b.len), to = temp_file("", 0);
+	assert_true(sparse_open(from, &s, &e));
+	assert_true(sparse_copy(&s, to, NULL, &p, &e));
+	progress_cancel(&p);
+	assert_false(sparse_copy(&s, to, NULL, &p, &e));
+	assert_int_equal(e.kind, ERROR_CANCELED);
+	close(from);
+	close(to);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cancels_between_tables),
 		cmocka_unit_test(test_reads_both_kinds),
 		cmocka_unit_test(test_refuses_damaged_images),
 		cmocka_unit_test(test_refuses_overlapping_grains),
