@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The files of a VM with their sizes: layout, layoutEx, storage. They are looked at when somebody
- * reads one of these, and then remembered until something about them has changed. Files of a
- * simulated VM that nobody has looked at have the sizes they would have.
+ * reads one of these, and then remembered until something about them has changed, of a VM that runs
+ * for five minutes. Files of a simulated VM that nobody has looked at have the sizes they would
+ * have.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -427,6 +427,33 @@ static void the_hosts_own_folders_are_no_datastores(void **state)
 	free(good);
 }
 
+static int64_t committed(struct vm *vm)
+{
+	const struct value *s = object_get(vm_object(vm), P_VirtualMachine_summary, w.arena);
+
+	return value_get_num(value_get_value(s, F_VirtualMachineSummary_storage),
+			     F_VirtualMachineStorageSummary_committed, -1);
+}
+
+/* A thin disk grows while its VM runs. */
+static void what_a_disk_takes_is_looked_at_again(void **state)
+{
+	(void)state;
+	struct vm *vm = create("web", 8192);
+	char *path = state_path("state/datastores/ds1/web/web-flat.vmdk");
+	static char data[1 << 20];
+
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	int64_t before = committed(vm);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	memset(data, 'x', sizeof(data));
+	assert_int_equal(write(fd, data, sizeof(data)), sizeof(data));
+	close(fd);
+	clock_advance(w.clock, INT64_C(340000000));
+	assert_true(committed(vm) >= before + (1 << 20));
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +466,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(leftovers_wait_for_what_cannot_be_read, up, down),
 		cmocka_unit_test_setup_teardown(a_datastore_may_be_missing, up, down),
 		cmocka_unit_test_setup_teardown(the_hosts_own_folders_are_no_datastores, up, down),
+		cmocka_unit_test_setup_teardown(what_a_disk_takes_is_looked_at_again, up, down),
 		cmocka_unit_test_setup_teardown(a_folder_stays_while_something_in_it_is_worked_on,
 						up, down),
 	};

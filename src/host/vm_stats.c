@@ -11,6 +11,7 @@ enum {
 	PERIOD_MS = 20000,
 	CPU_STEP_MHZ = 20,
 	MEMORY_STEP = 4 << 20,
+	FILES_AGE_S = 300, /* after which sizes of files are looked at again */
 };
 
 static uint64_t rounded(uint64_t n, uint64_t step)
@@ -26,6 +27,8 @@ static void stats_tick_vm(struct vm *vm, const struct machine_usage *u)
 				 .at_us = now,
 				 .resident = rounded(u->resident, MEMORY_STEP) };
 	struct vm_change change;
+	bool is_old = vm->files != NULL &&
+		      clock_wall_us(h->clock) - vm->files->seen_us > FILES_AGE_S * INT64_C(1000000);
 
 	if (vm->stats == NULL) {
 		vm->stats = mem_zalloc(sizeof(*vm->stats));
@@ -35,12 +38,15 @@ static void stats_tick_vm(struct vm *vm, const struct machine_usage *u)
 		next.cpu_mhz = (uint32_t)rounded(mhz, CPU_STEP_MHZ);
 	}
 	/* An idle VM wakes nobody. */
-	if (next.cpu_mhz == vm->stats->cpu_mhz && next.resident == vm->stats->resident) {
+	if (!is_old && next.cpu_mhz == vm->stats->cpu_mhz && next.resident == vm->stats->resident) {
 		*vm->stats = next;
 		return;
 	}
 	vm_change_begin(vm, &change);
 	*vm->stats = next;
+	if (is_old) {
+		vm_files_forget(vm);
+	}
 	vm_change_end(&change);
 }
 
