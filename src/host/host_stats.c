@@ -10,8 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "host/draft.h"
 #include "host/host_datastore.h"
 #include "host/host_impl.h"
@@ -73,6 +76,22 @@ static void vm_figures(struct host *h, struct figures *f)
 	arena_free(a);
 }
 
+/* Of this process, now: the second number of /proc/self/statm, proc(5). */
+static uint64_t resident_bytes(void)
+{
+	struct buf text = BUF_INIT;
+	uint64_t pages = 0;
+
+	if (file_read("/proc/self/statm", 256, &text, NULL)) {
+		const char *at = strchr(text.data, ' ');
+		if (at != NULL) {
+			number_u64_n(at + 1, strcspn(at + 1, " "), &pages);
+		}
+	}
+	buf_free(&text);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void self_figures(struct host *h, struct figures *f)
 {
 	struct rusage r;
@@ -89,7 +108,7 @@ static void self_figures(struct host *h, struct figures *f)
 	}
 	h->stats->self_cpu_us = cpu;
 	h->stats->self_wall_us = now;
-	f->memory_mb += r.ru_maxrss >> 10;
+	f->memory_mb += (int64_t)(resident_bytes() >> 20);
 }
 
 static void stats_refresh(void *arg)
