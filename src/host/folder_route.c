@@ -29,6 +29,7 @@ enum transfer_step {
 	STEP_COMMIT,
 	STEP_LIST,
 	STEP_DELETE,
+	STEP_ABORT,
 };
 
 /* What a request works on. Freed by transfer_end(). */
@@ -76,10 +77,14 @@ static void respond_error(struct http_request *r, const struct error *e)
 	http_respond_text(r, status_of(e), "%s\n", e->msg);
 }
 
+static void transfer_work(struct transfer *t, enum transfer_step step);
+
+/* An upload that was broken off may be large, and removing it take its time. */
 static void transfer_end(struct transfer *t)
 {
 	if (t->upload != NULL) {
-		datastore_upload_abort(t->upload);
+		transfer_work(t, STEP_ABORT);
+		return;
 	}
 	if (t->is_claimed) {
 		host_file_unclaim(t->host, t->ds_path);
@@ -212,6 +217,10 @@ static bool transfer_run(void *data, struct progress *p, struct error *e)
 		t->upload = NULL;
 		return datastore_upload_commit(u, e);
 	}
+	case STEP_ABORT:
+		datastore_upload_abort(t->upload);
+		t->upload = NULL;
+		return true;
 	case STEP_LIST:
 		return datastore_search(t->ds, t->path, &all, &t->results, p, e);
 	case STEP_DELETE:
