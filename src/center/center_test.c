@@ -817,7 +817,7 @@ static void many_power_on(void **state)
 	value_set(t.a, args, A_Datacenter_PowerOnMultiVM_Task_vm, vms);
 	call(dc, M_Datacenter_PowerOnMultiVM_Task, args);
 	succeeded();
-	assert_int_equal(t.result->type, T_ClusterPowerOnVmResult);
+	assert_true(value_is_a(t.result, T_ClusterPowerOnVmResult));
 	const struct value *left = value_get_value(t.result, F_ClusterPowerOnVmResult_notAttempted);
 	assert_int_equal(value_count(left), 2);
 	static const uint16_t why[] = { T_NotSupported, T_ManagedObjectNotFound };

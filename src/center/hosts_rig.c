@@ -67,6 +67,7 @@ void start(void)
 			 &e);
 	if (t.c == NULL) {
 		fail_msg("%s", e.msg);
+		return;
 	}
 	make_datacenter();
 	assert_true(center_start(t.c, &e));

@@ -114,7 +114,7 @@ static void queue(struct job *j)
 static unsigned long_max(void)
 {
 	static unsigned max; /* found out once, as libuv does */
-	uint32_t size;
+	uint32_t size = 0;
 	if (max == 0) {
 		const char *text = getenv("UV_THREADPOOL_SIZE");
 		bool ok = text != NULL && number_u32(text, &size) && size > 0;

@@ -102,10 +102,10 @@ static void call_end(struct call *c)
 	state_of(c)->ended = true;
 }
 
-void call_return(struct call *c, const struct value *v)
+void call_return(struct call *pub, const struct value *v)
 {
-	call_end(c);
-	state_of(c)->fake->result = value_keep(v);
+	call_end(pub);
+	state_of(pub)->fake->result = value_keep(v);
 }
 
 void call_fault(struct call *c, const struct value *fault, const char *fmt, ...)

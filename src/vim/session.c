@@ -444,6 +444,8 @@ static void logins_release(struct session_manager *m)
 	while (!is_done) {
 		m->is_releasing = is_done = true;
 		list_each (struct login, l, &m->held, link) {
+			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): who was refused left the
+			 * list. */
 			enum login_verdict verdict = login_guard_enter(m->guard, l->user, l->peer);
 			if (verdict == LOGIN_WAIT) {
 				continue;

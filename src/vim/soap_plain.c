@@ -194,11 +194,10 @@ static bool bind_namespace(struct plain *p, struct span prefix, struct span uri)
 
 static bool read_value(struct plain *p, struct span *out)
 {
-	char quote = p->at < p->end ? *p->at : '\0';
-
-	if (quote != '"' && quote != '\'') {
+	if (p->at >= p->end || (*p->at != '"' && *p->at != '\'')) {
 		return false;
 	}
+	char quote = *p->at;
 	const char *from = ++p->at;
 	while (p->at < p->end && *p->at != quote && is_class(*p->at, IS_VALUE)) {
 		p->at++;

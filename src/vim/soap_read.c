@@ -616,13 +616,13 @@ void reader_allow_plain(bool allow)
 /* False: not that way. */
 static bool reader_run_plain(struct reader *r, const char *data, size_t len)
 {
-	struct error *error = r->error, ignored;
+	struct error *error = r->error;
 
 	if (!is_plain_allowed || len > PLAIN_MAX_BYTES) {
 		return false;
 	}
 	reader_reset(r);
-	r->error = &ignored;
+	r->error = NULL; /* what this way cannot read is no error yet */
 	r->is_plain = true;
 	bool is_read = plain_read(r, data, len);
 	r->is_plain = false;
@@ -646,15 +646,13 @@ static void reader_aim(struct arena *a, struct error *e, unsigned max_elements)
 bool soap_read_request(struct soap_request *req, const char *data, size_t len, struct arena *a,
 		       struct error *e)
 {
-	struct error ignored;
-
 	*req = (struct soap_request){ .method = M_none };
 	if (len > SOAP_MAX_BYTES) {
 		return error_set(e, ERROR_LIMIT,
 				 "the request has %zu bytes, more than the limit of %d", len,
 				 SOAP_MAX_BYTES);
 	}
-	reader_aim(a, e == NULL ? &ignored : e, SOAP_MAX_ELEMENTS);
+	reader_aim(a, e, SOAP_MAX_ELEMENTS);
 	reader.request = req;
 	if (!reader_run_plain(&reader, data, len)) {
 		*req = (struct soap_request){ .method = M_none };
@@ -671,15 +669,13 @@ bool soap_read_request(struct soap_request *req, const char *data, size_t len, s
 bool soap_read_response(struct soap_response *resp, uint16_t method, const char *data, size_t len,
 			struct arena *a, struct error *e)
 {
-	struct error ignored;
-
 	*resp = (struct soap_response){ 0 };
 	if (len > RESPONSE_MAX_BYTES) {
 		return error_set(e, ERROR_LIMIT,
 				 "the response has %zu bytes, more than the limit of %d", len,
 				 RESPONSE_MAX_BYTES);
 	}
-	reader_aim(a, e == NULL ? &ignored : e, RESPONSE_MAX_ELEMENTS);
+	reader_aim(a, e, RESPONSE_MAX_ELEMENTS);
 	reader.lenient = true;
 	reader.response = resp;
 	reader.method = method;
@@ -695,14 +691,12 @@ bool soap_read_response(struct soap_response *resp, uint16_t method, const char 
 bool soap_read_value(const struct value **out, uint16_t type, const char *data, size_t len,
 		     struct arena *a, struct error *e)
 {
-	struct error ignored;
-
 	if (len > SOAP_MAX_BYTES) {
 		return error_set(e, ERROR_LIMIT,
 				 "the document has %zu bytes, more than the limit of %d", len,
 				 SOAP_MAX_BYTES);
 	}
-	reader_aim(a, e == NULL ? &ignored : e, SOAP_MAX_ELEMENTS);
+	reader_aim(a, e, SOAP_MAX_ELEMENTS);
 	reader.root_type = type;
 	if (!reader_run(&reader, data, len)) {
 		return false;
