@@ -6,7 +6,8 @@
  * Invariants:
  *  1. A child's pid stays ours until uv reaps it, which happens in the loop just before
  *     on_child_exit(); so while is_running a signal cannot hit another process.
- *  2. An adopted process is only signalled through its pidfd.
+ *  2. An adopted or taken process is only signalled through its pidfd; a taken one is a child that
+ *     is reaped by ourselves, when its pidfd says that it has ended.
  *  3. on_exit is called at most once, and never while closing.
  */
 #include "base/process.h"
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -28,7 +30,8 @@ struct process {
 		uv_process_t child;
 		uv_poll_t pidfd_poll;
 	};
-	bool is_child;
+	bool is_child; /* of uv */
+	bool is_taken; /* ours to reap */
 	bool is_detached;
 	bool is_running;
 	bool is_closing;
@@ -58,13 +61,30 @@ static void on_child_exit(uv_process_t *child, int64_t status, int signal)
 	process_exited(p, &how);
 }
 
+/* What a child of ours left; unknown where it is none or somebody else has reaped it. */
+static struct process_exit reap(const struct process *p)
+{
+	siginfo_t info = { 0 };
+	int rc;
+	do {
+		rc = p->is_taken ? waitid(P_PID, (id_t)p->who.pid, &info, WEXITED | WNOHANG) : -1;
+	} while (p->is_taken && rc < 0 && errno == EINTR);
+	if (rc != 0 || info.si_pid != p->who.pid) {
+		return (struct process_exit){ 0 };
+	}
+	bool by_itself = info.si_code == CLD_EXITED;
+	return (struct process_exit){ .is_known = true,
+				      .status = by_itself ? info.si_status : 0,
+				      .signal = by_itself ? 0 : info.si_status };
+}
+
 static void on_pidfd(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
 	struct process *p = CONTAINER_OF(poll, struct process, pidfd_poll);
 	uv_poll_stop(poll);
-	const struct process_exit how = { 0 };
+	const struct process_exit how = reap(p);
 	process_exited(p, &how);
 }
 
@@ -187,6 +207,27 @@ struct process *process_spawn(uv_loop_t *loop, const struct process_options *opt
 	return p;
 }
 
+/* Takes over pidfd, also on failure. */
+static struct process *watch_pidfd(uv_loop_t *loop, const struct process_identity *who, int pidfd,
+				   void (*on_exit)(void *arg, const struct process_exit *how),
+				   void *arg, struct error *e)
+{
+	struct process *p = new_process(loop, on_exit, arg);
+	p->pidfd = pidfd;
+	p->who = *who;
+	p->is_running = true;
+	int failed = uv_poll_init(loop, &p->pidfd_poll, pidfd);
+	if (failed) {
+		error_set_sys(e, -failed, "process %d", (int)who->pid);
+		timer_free(p->kill_timer);
+		close(pidfd);
+		free(p);
+		return NULL;
+	}
+	uv_poll_start(&p->pidfd_poll, UV_READABLE, on_pidfd);
+	return p;
+}
+
 struct process *process_adopt(uv_loop_t *loop, const struct process_identity *who,
 			      void (*on_exit)(void *arg, const struct process_exit *how), void *arg,
 			      struct error *e)
@@ -203,19 +244,25 @@ struct process *process_adopt(uv_loop_t *loop, const struct process_identity *wh
 		close(pidfd);
 		return NULL;
 	}
-	struct process *p = new_process(loop, on_exit, arg);
-	p->pidfd = pidfd;
-	p->who = *who;
-	p->is_running = true;
-	int failed = uv_poll_init(loop, &p->pidfd_poll, pidfd);
-	if (failed) {
-		error_set_sys(e, -failed, "process %d", (int)who->pid);
-		timer_free(p->kill_timer);
-		close(pidfd);
-		free(p);
+	return watch_pidfd(loop, who, pidfd, on_exit, arg, e);
+}
+
+struct process *process_take(uv_loop_t *loop, pid_t pid,
+			     void (*on_exit)(void *arg, const struct process_exit *how), void *arg,
+			     struct error *e)
+{
+	struct process_identity who = { .pid = pid };
+	/* A child that nobody waited for keeps its pid. */
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0) {
+		error_set_sys(e, errno, "process %d", (int)pid);
 		return NULL;
 	}
-	uv_poll_start(&p->pidfd_poll, UV_READABLE, on_pidfd);
+	process_identity_of(pid, &who, NULL);
+	struct process *p = watch_pidfd(loop, &who, pidfd, on_exit, arg, e);
+	if (p) {
+		p->is_taken = true;
+	}
 	return p;
 }
 

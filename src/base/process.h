@@ -61,6 +61,12 @@ struct process *process_adopt(uv_loop_t *loop, const struct process_identity *wh
 			      void (*on_exit)(void *arg, const struct process_exit *how), void *arg,
 			      struct error *e);
 
+/* Takes over a child of ours that was not started here: it is waited for, and how it ended is
+ * known. On failure it is still the caller's to wait for. Needs pidfd_open(2): Linux 5.3. */
+struct process *process_take(uv_loop_t *loop, pid_t pid,
+			     void (*on_exit)(void *arg, const struct process_exit *how), void *arg,
+			     struct error *e);
+
 pid_t process_pid(const struct process *p);
 bool process_is_running(const struct process *p);
 const struct process_identity *process_identity(const struct process *p);

@@ -212,6 +212,34 @@ static void test_adopt(void **state)
 	process_free(p);
 }
 
+/* A child that we made ourselves: how it ends is known, and it is waited for. */
+static void test_take(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 2; how++) {
+		struct result r = { 0 };
+		struct error e;
+		pid_t pid = fork();
+		if (pid == 0) {
+			how == 0 ? _exit(9) : (void)pause();
+			_exit(0);
+		}
+		struct process *p = process_take(&loop, pid, on_exit_seen, &r, &e);
+		assert_non_null(p);
+		assert_int_equal(process_pid(p), pid);
+		if (how == 1) {
+			process_stop(p, 60000);
+		}
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_true(r.n == 1 && r.how.is_known);
+		assert_int_equal(r.how.status, how == 0 ? 9 : 0);
+		assert_int_equal(r.how.signal, how == 0 ? 0 : SIGTERM);
+		assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
+		process_free(p);
+		uv_run(&loop, UV_RUN_DEFAULT);
+	}
+}
+
 /* A process that has the pid but is another. */
 static void test_reused_pid(void **state)
 {
@@ -259,6 +287,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_free_leaves_it_running, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_at_once_and_free, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_take, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reused_pid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_identity_text, setup, teardown),
 	};
