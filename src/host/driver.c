@@ -295,3 +295,15 @@ bool machine_usage(const struct machine *m, struct machine_usage *out, struct er
 	}
 	return m->driver->ops->usage(m, out, e);
 }
+
+const char *driver_confinement(const struct driver *d)
+{
+	return d->ops->driver_confinement ? d->ops->driver_confinement(d) : "";
+}
+
+const char *machine_confinement(const struct machine *m)
+{
+	const struct driver_ops *ops = m->driver->ops;
+	return m->state != MACHINE_OFF && ops->machine_confinement ? ops->machine_confinement(m)
+								   : NULL;
+}

@@ -75,6 +75,10 @@ struct machine_usage {
 void driver_free(struct driver *d);
 const char *driver_name(const struct driver *d); /* "qemu", "sim" */
 
+/* What confines the machines that are started here, for people: "own user, mount namespace, …;
+ * without …". "" with the simulating driver. */
+const char *driver_confinement(const struct driver *d);
+
 /* `l` outlives the machine. */
 struct machine *machine_new(struct driver *d, const struct machine_listener *l, void *arg);
 /* What is under way ends with ERROR_CANCELED; a running VM runs on. NULL is fine. */
@@ -121,3 +125,6 @@ void machine_tidy(struct machine *m);
 
 /* At once, without asking the VM. ERROR_STATE where nothing runs. */
 bool machine_usage(const struct machine *m, struct machine_usage *out, struct error *e);
+
+/* What confines this one; NULL where it does not run, or nothing is known. */
+const char *machine_confinement(const struct machine *m);

@@ -40,6 +40,8 @@ struct driver_ops {
 	bool (*set_link)(struct machine *m, int32_t key, bool connected, struct error *e);
 	void (*tidy)(struct machine *m); /* NULL: nothing to do */
 	bool (*usage)(const struct machine *m, struct machine_usage *out, struct error *e);
+	const char *(*driver_confinement)(const struct driver *d);   /* NULL: none */
+	const char *(*machine_confinement)(const struct machine *m); /* NULL: none */
 };
 
 struct driver {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The real driver with a QEMU that only pretends: this very program, started by the driver. What
- * it does wrong follows from the machine's name; what it is asked is written to a file beside its
- * process id.
+ * it does wrong follows from the machine's name; what it is asked it says on its standard output,
+ * which is the log beside its process id.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,9 +29,8 @@
 /* ---- the QEMU ---- */
 
 struct fake {
-	const char *name, *pid_file;
+	const char *name;
 	int qmp, client;
-	FILE *asked;
 	int n_migrate_queries, n_conts;
 };
 
@@ -64,8 +63,8 @@ static bool obey(struct fake *f, const char *command)
 	if (execute) {
 		sscanf(execute + 10, " \"%63[^\"]", word);
 	}
-	fprintf(f->asked, "%s\n", word);
-	fflush(f->asked);
+	printf("%s\n", word);
+	fflush(stdout);
 	if (strcmp(word, "query-migrate") == 0) {
 		if (strcmp(f->name, "drops") == 0 && f->n_migrate_queries++ == 0) {
 			return false;
@@ -107,27 +106,16 @@ static void on_term(int number)
 
 static int fake_main(int argc, char **argv)
 {
-	struct fake f = { .name = "", .pid_file = "" };
-	char path[4096];
+	struct fake f = { .name = "" };
 	for (int i = 1; i + 1 < argc; i++) {
 		if (strcmp(argv[i], "-name") == 0) {
 			f.name = argv[i + 1] + strlen("guest=");
-		} else if (strcmp(argv[i], "-pidfile") == 0) {
-			f.pid_file = argv[i + 1];
 		} else if (strncmp(argv[i + 1], "socket,id=qmp,fd=", 17) == 0) {
 			f.qmp = (int)strtol(argv[i + 1] + 17, NULL, 10);
 		}
 	}
 	signal(SIGTERM, on_term);
 	signal(SIGPIPE, SIG_IGN);
-	snprintf(path, sizeof(path), "%s.asked", f.pid_file);
-	f.asked = fopen(path, "a");
-	FILE *pid = fopen(f.pid_file, "w");
-	if (!f.asked || !pid) {
-		return 1;
-	}
-	fprintf(pid, "%d\n", (int)getpid());
-	fclose(pid);
 	alarm(PATIENCE_MS / 1000); /* nobody waits longer */
 	while ((f.client = accept(f.qmp, NULL, NULL)) >= 0) {
 		serve(&f);
@@ -250,7 +238,7 @@ static int set_up(void **state)
 	snprintf(f->folder, sizeof(f->folder), "/tmp/remora-lost-XXXXXX");
 	assert_non_null(mkdtemp(f->folder));
 	f->state_file = mem_printf("%s/x.vmss", f->folder);
-	f->asked = mem_printf("%s/vm-" UUID ".pid.asked", f->folder);
+	f->asked = mem_printf("%s/vm-" UUID ".log", f->folder);
 	f->spec = (struct machine_spec){
 		.uuid = UUID,
 		.folder = f->folder,

@@ -2,7 +2,7 @@
 /*
  * The life of a machine that is a QEMU process.
  *
- *     OFF -power_on(): spawn()-> greeting -qemu_state_power_on()-> qemu_machine_up()
+ *     OFF -power_on(): qemu_start()-> greeting -qemu_state_power_on()-> qemu_machine_up()
  *     OFF -power_on(): qemu_state_adopt()-> greeting -qemu_state_power_on()-> qemu_machine_up()
  *     up -on_closed()-> no connection -on_reconnect()-> up
  *     up -qemu_machine_stall()-> stalled -on_revive()-> up
@@ -12,8 +12,8 @@
  * 1. The lock in the run folder is taken before QEMU is started and handed to it: no moment at
  *    which a started QEMU could be missed. It listens on sockets that were made before it, so
  *    that they can be connected to from the start.
- * 2. From spawn() or qemu_machine_watch() until end() `process` watches QEMU, and only its exit
- *    ends the machine; losing the connection does not.
+ * 2. From qemu_start() or qemu_machine_watch() until end() `process` watches QEMU; only its exit
+ *    ends the machine, losing the connection does not.
  * 3. A guest's processors run only after `cont`, which is the last thing of a power-on.
  * 4. An adopted QEMU is never killed for what we do not understand, only let go.
  * 5. `timer` belongs to the operation under way; reconnecting and reviving have timers of their
@@ -21,16 +21,9 @@
  */
 #include "host/driver_qemu.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/capability.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -38,7 +31,8 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "host/qemu_argv.h"
-#include "host/qemu_machine.h"
+#include "host/qemu_sandbox.h"
+#include "host/qemu_start.h"
 
 LOG_MODULE("qemu");
 
@@ -47,11 +41,9 @@ LOG_MODULE("qemu");
 #define RESET_QUIET_MS	2000
 #define REVIVE_MS	1000
 #define STALL_QUIET_MS	60000
-#define NVRAM_MAX	(64 << 20)
 #define SERIAL_LOG_MAX	(8 << 20)
 #define SERIAL_LOG_KEPT (1 << 20)
 #define OWN_LOG_MAX	(1 << 20) /* what QEMU says, perhaps made to by its guest */
-#define FIRST_FD	3	  /* of those handed to QEMU */
 
 struct qemu_machine *qemu_machine(struct machine *m)
 {
@@ -92,6 +84,14 @@ static void forget(struct qemu_machine *m)
 		free(*path);
 	}
 	vec_clear(&m->logs);
+	vec_each (&m->names, n) {
+		free(n->path);
+	}
+	vec_clear(&m->names);
+	free(m->confinement);
+	m->confinement = NULL;
+	m->layers = 0;
+	m->uid = 0;
 	m->after = NULL;
 	m->is_up = m->is_ending = m->is_saved = m->is_guest_off = m->is_stalled = false;
 	m->reset_us = m->stalled_us = 0;
@@ -110,9 +110,9 @@ void qemu_machine_tick(struct qemu_machine *m, int64_t ms, void (*tick)(struct q
 	timer_start(m->timer, ms, 0);
 }
 
-/* Nothing of it is left on this host but its disks and perhaps its state file. */
-static void clean(struct qemu_machine *m, bool with_log)
+void qemu_machine_clean(struct qemu_machine *m, bool with_log)
 {
+	qemu_sandbox_end(m);
 	qemu_run_clean(&m->run, with_log);
 	vec_each (&m->sockets, path) {
 		unlink(*path);
@@ -132,7 +132,7 @@ static void on_none(struct qemu_machine *m)
 void qemu_machine_none(struct qemu_machine *m)
 {
 	error_set(&m->failure, ERROR_NOT_FOUND, "\"%s\": not running", m->name);
-	clean(m, true);
+	qemu_machine_clean(m, true);
 	qemu_machine_tick(m, 0, on_none);
 }
 
@@ -157,8 +157,39 @@ void qemu_machine_up(struct qemu_machine *m)
 	if (m->is_stalled) {
 		timer_start(m->revive, REVIVE_MS, 0);
 	}
-	log_info("\"%s\": runs as process %d", m->name, (int)process_pid(m->process));
+	log_info("\"%s\": runs as process %d, confined by %s", m->name,
+		 (int)process_pid(m->process),
+		 m->confinement ? m->confinement : "what an earlier version gave it");
 	machine_done(&m->base, NULL);
+}
+
+void qemu_machine_name(struct qemu_machine *m, int32_t set, const char *path)
+{
+	vec_each (&m->names, n) {
+		if (n->set == set) {
+			free(n->path);
+			n->path = mem_strdup(path);
+			return;
+		}
+	}
+	vec_push(&m->names, (struct qemu_name){ .set = set, .path = mem_strdup(path) });
+}
+
+void qemu_machine_translate(const struct qemu_machine *m, char *text, size_t size)
+{
+	for (size_t i = 0; i < m->names.n; i++) {
+		const struct qemu_name *n = &m->names.items[i];
+		char name[32];
+		qemu_argv_file_name(n->set, name);
+		char *at = strstr(text, name);
+		char *rest = at ? at + strlen(name) : NULL;
+		if (!at || (*rest >= '0' && *rest <= '9')) {
+			continue;
+		}
+		char *whole = mem_printf("%.*s%s%s", (int)(at - text), text, n->path, rest);
+		snprintf(text, size, "%s", whole);
+		free(whole);
+	}
 }
 
 /* What is known about an end nobody ordered. */
@@ -170,6 +201,7 @@ static void explain_exit(const struct qemu_machine *m, const struct process_exit
 		error_set(e, ERROR_INTERNAL, "\"%s\": QEMU was ended by signal %d (%s)", m->name,
 			  how->signal, strsignal(how->signal));
 	} else if (qemu_run_last_words(&m->run, words, sizeof(words))) {
+		qemu_machine_translate(m, words, sizeof(words));
 		error_set(e, qmp_error_kind(words), "\"%s\": QEMU ended: %s", m->name, words);
 	} else {
 		error_set(e, ERROR_INTERNAL, "\"%s\": QEMU ended", m->name);
@@ -204,7 +236,7 @@ static void end(struct qemu_machine *m, const struct process_exit *how)
 	} else {
 		log_info("\"%s\": off", m->name);
 	}
-	clean(m, !failed);
+	qemu_machine_clean(m, !failed);
 	forget(m);
 	machine_gone(&m->base, why, why == MACHINE_EXIT_FAILED ? &e : NULL);
 }
@@ -384,206 +416,14 @@ bool qemu_machine_watch(struct qemu_machine *m, pid_t pid, struct error *e)
 
 /* Starting. */
 
-/* What a new QEMU inherits, in the order of its descriptors from FIRST_FD. */
-struct inheritance {
-	int fds[2 + MACHINE_SERIALS_MAX]; /* the lock, the QMP socket, serial sockets */
-	size_t n;
-	int log;
-};
-
-static void inheritance_fini(struct inheritance *h)
+static void remember_files(struct qemu_machine *m, const struct machine_spec *s)
 {
-	for (size_t i = 0; i < h->n; i++) {
-		close(h->fds[i]);
+	const struct qemu_argv_options o = { .firmware = "EFI firmware" };
+	struct qemu_files files = qemu_argv_files(s, &o);
+	vec_each (&files.all, f) {
+		qemu_machine_name(m, f->set, f->path);
 	}
-	if (h->log >= 0) {
-		close(h->log);
-	}
-}
-
-static bool inherit(struct inheritance *h, int fd)
-{
-	if (fd < 0) {
-		return false;
-	}
-	h->fds[h->n++] = fd;
-	return true;
-}
-
-/* The file is there from the start, readable by nobody else whatever the umask. */
-static bool touch(const char *path, struct error *e)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-	if (fd < 0) {
-		return error_set_sys(e, errno, "\"%s\"", path);
-	}
-	close(fd);
-	return true;
-}
-
-static bool prepare_serials(const struct machine_spec *s, struct inheritance *h,
-			    struct qemu_argv_options *o, struct error *e)
-{
-	for (size_t i = 0; i < s->n_serials; i++) {
-		const struct machine_serial *p = &s->serials[i];
-		if (p->log && p->log[0] && !touch(p->log, e)) {
-			return false;
-		}
-		if (p->kind == MACHINE_SERIAL_FILE && !touch(p->path, e)) {
-			return false;
-		}
-		if (p->kind == MACHINE_SERIAL_SOCKET) {
-			o->serial_fds[i] = FIRST_FD + (int)h->n;
-			if (!inherit(h, qemu_run_listen(p->path, e))) {
-				return false;
-			}
-		}
-	}
-	return true;
-}
-
-/* The EFI variables: the file of the spec or, where that holds those of other firmware (a VM that
- * came from ESXi), one beside it; made from the template when missing. */
-static char *prepare_nvram(const char *nvram, const char *template, struct error *e)
-{
-	struct stat want, have;
-	struct buf variables = BUF_INIT;
-	if (stat(template, &want) != 0) {
-		error_set_sys(e, errno, "EFI firmware \"%s\"", template);
-		return NULL;
-	}
-	char *path = mem_strdup(nvram);
-	if (stat(path, &have) == 0 && have.st_size != want.st_size) {
-		free(path);
-		path = mem_printf("%s.efivars", nvram);
-	}
-	if (access(path, F_OK) == 0) {
-		return path;
-	}
-	bool ok = file_read(template, NVRAM_MAX, &variables, e) &&
-		  file_write_atomic(path, variables.data, variables.len, 0600, e);
-	buf_free(&variables);
-	if (!ok) {
-		free(path);
-		path = NULL;
-	}
-	return path;
-}
-
-static struct process *spawn_words(struct qemu_machine *m, const struct qemu_argv *argv,
-				   const struct inheritance *h, struct error *e)
-{
-	/* As root QEMU gets root's files, and none of root's powers. */
-	static const char *const drop[] = { "setpriv", "--no-new-privs", "--inh-caps=-all",
-					    "--bounding-set=-all", "--" };
-	const char *path = getenv("PATH");
-	char *env_path = mem_printf("PATH=%s", path ? path : "/usr/bin:/bin");
-	const char *env[] = { env_path, "LC_ALL=C", NULL };
-	const char **words = mem_calloc(ARRAY_LEN(drop) + argv->n + 1, sizeof(*words));
-	bool may_drop = geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_SETPCAP) == 1;
-	size_t n = 0;
-	for (size_t i = 0; may_drop && i < ARRAY_LEN(drop); i++) {
-		words[n++] = drop[i];
-	}
-	for (size_t i = 0; i < argv->n; i++) {
-		words[n++] = argv->words[i];
-	}
-	const struct process_options options = {
-		.argv = words,
-		.env = env,
-		.cwd = "/",
-		.stdout_fd = h->log,
-		.stderr_fd = h->log,
-		.extra_fds = h->fds,
-		.n_extra_fds = h->n,
-		.is_detached = true,
-	};
-	struct process *p = process_spawn(qemu_driver_of(m)->loop, &options, on_exit_seen, m, e);
-	free(words);
-	free(env_path);
-	if (p) { /* its core would hold the guest's memory */
-		const struct rlimit none = { 0, 0 };
-		prlimit(process_pid(p), RLIMIT_CORE, &none, NULL);
-	}
-	return p;
-}
-
-static void firmware_paths(const struct qemu_driver *d, enum machine_arch arch, char **code,
-			   char **variables)
-{
-	const char *dir = d->firmware_dir ? d->firmware_dir : "/usr/share";
-	bool arm = arch == MACHINE_AARCH64;
-	*code = mem_printf("%s/%s", dir, arm ? "AAVMF/AAVMF_CODE.fd" : "OVMF/OVMF_CODE_4M.fd");
-	*variables = mem_printf("%s/%s", dir, arm ? "AAVMF/AAVMF_VARS.fd" : "OVMF/OVMF_VARS_4M.fd");
-}
-
-static bool spawn_with(struct qemu_machine *m, const struct machine_spec *s, struct inheritance *h,
-		       struct error *e)
-{
-	struct qemu_driver *d = qemu_driver_of(m);
-	struct qemu_argv_options o = { .pid_file = m->run.pid, .incoming = m->state_fd >= 0 };
-	if (!inherit(h, qemu_run_lock(&m->run, e))) {
-		return false;
-	}
-	unlink(m->run.pid); /* of one that is gone: we hold its lock */
-	o.qmp_fd = FIRST_FD + (int)h->n;
-	h->log = qemu_run_open_log(&m->run, e);
-	/* Connected before it runs: were there no descriptor left, it would run unseen. */
-	if (h->log < 0 || !inherit(h, qemu_run_listen(m->run.qmp, e)) ||
-	    !prepare_serials(s, h, &o, e) || !qemu_machine_connect(m, e)) {
-		return false;
-	}
-	char *program = d->program ? mem_strdup(d->program)
-				   : mem_printf("qemu-system-%s", machine_arch_name(s->arch));
-	char *code, *variables, *nvram = NULL;
-	firmware_paths(d, s->arch, &code, &variables);
-	struct machine_spec real = *s;
-	if (s->firmware == MACHINE_EFI) {
-		nvram = prepare_nvram(s->nvram, variables, e);
-		real.nvram = nvram;
-	}
-	if (s->firmware != MACHINE_EFI || nvram) {
-		struct qemu_argv argv;
-		o.program = program;
-		o.firmware = code;
-		qemu_argv_init(&argv, &real, &o);
-		m->process = spawn_words(m, &argv, h, e);
-		qemu_argv_fini(&argv);
-	}
-	free(program);
-	free(code);
-	free(variables);
-	free(nvram);
-	return m->process != NULL;
-}
-
-static bool open_state(struct qemu_machine *m, enum machine_op how, struct error *e)
-{
-	if (how == MACHINE_OP_RESUME) {
-		m->state_fd = open(m->state_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		return m->state_fd >= 0 || error_set_sys(e, errno, "\"%s\"", m->state_file);
-	}
-	if (m->state_file && access(m->state_file, F_OK) == 0) {
-		return error_set(e, ERROR_STATE, "\"%s\": is suspended in \"%s\"", m->name,
-				 m->state_file);
-	}
-	return true;
-}
-
-static bool spawn(struct qemu_machine *m, enum machine_op how, const struct machine_spec *s,
-		  struct error *e)
-{
-	struct inheritance h = { .log = -1 };
-	if (!open_state(m, how, e)) {
-		return false;
-	}
-	bool ok = spawn_with(m, s, &h, e);
-	bool has_lock = h.n > 0;
-	inheritance_fini(&h);
-	if (!ok && has_lock) {
-		clean(m, true);
-	}
-	return ok;
+	vec_free(&files.all);
 }
 
 static void remember(struct qemu_machine *m, const struct machine_spec *s)
@@ -595,6 +435,7 @@ static void remember(struct qemu_machine *m, const struct machine_spec *s)
 		m->part_file = mem_printf("%s.part", s->state_file);
 	}
 	qemu_run_init(&m->run, s->run, s->uuid);
+	remember_files(m, s);
 	for (size_t i = 0; i < s->n_nics; i++) {
 		if (!s->nics[i].connected) {
 			vec_push(&m->cut_nics, s->nics[i].key);
@@ -619,10 +460,11 @@ static bool power_on(struct machine *base, enum machine_op how, const struct mac
 	}
 	remember(m, s);
 	if (how == MACHINE_OP_ADOPT) {
+		qemu_sandbox_recall(m);
 		qemu_state_adopt(m);
 		return true;
 	}
-	if (!spawn(m, how, s, e)) {
+	if (!qemu_start(m, how, s, on_exit_seen, e)) {
 		forget(m);
 		return false;
 	}
@@ -660,6 +502,7 @@ static void free_machine(struct machine *base)
 	vec_free(&m->cut_nics);
 	vec_free(&m->sockets);
 	vec_free(&m->logs);
+	vec_free(&m->names);
 	free(m);
 }
 
@@ -725,7 +568,19 @@ static void free_driver(struct driver *base)
 	struct qemu_driver *d = CONTAINER_OF(base, struct qemu_driver, base);
 	free(d->program);
 	free(d->firmware_dir);
+	free(d->confinement);
+	free(d->lease_dir);
 	free(d);
+}
+
+static const char *driver_words(const struct driver *base)
+{
+	return ((const struct qemu_driver *)(const void *)base)->confinement;
+}
+
+static const char *machine_words(const struct machine *base)
+{
+	return ((const struct qemu_machine *)(const void *)base)->confinement;
 }
 
 static const struct driver_ops qemu_ops = {
@@ -742,6 +597,8 @@ static const struct driver_ops qemu_ops = {
 	.set_link = qemu_steps_set_link,
 	.tidy = tidy,
 	.usage = usage,
+	.driver_confinement = driver_words,
+	.machine_confinement = machine_words,
 };
 
 struct driver *driver_qemu_new(uv_loop_t *loop, const struct driver_qemu_options *o)
@@ -752,5 +609,7 @@ struct driver *driver_qemu_new(uv_loop_t *loop, const struct driver_qemu_options
 	d->clock = clock_real();
 	d->program = o && o->program ? mem_strdup(o->program) : NULL;
 	d->firmware_dir = o && o->firmware_dir ? mem_strdup(o->firmware_dir) : NULL;
+	d->uids = o && o->uids.n ? o->uids : (struct uid_range){ UID_RANGE_FIRST, UID_RANGE_N };
+	qemu_sandbox_probe(d, o && o->run ? o->run : "/tmp");
 	return &d->base;
 }

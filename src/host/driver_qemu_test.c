@@ -500,11 +500,14 @@ static void test_failures(void **state)
 	struct machine_reply r = reply_to(f);
 	struct error e = { 0 };
 	f->disks[0].path = "/nowhere/disk-flat.vmdk";
-	assert_true(machine_start(f->machine, &f->spec, &r, &e));
-	wait_reply(f);
-	print_message("%s\n", f->error.msg);
-	assert_int_equal(f->error.kind, ERROR_NOT_FOUND);
+	assert_false(machine_start(f->machine, &f->spec, &r, &e));
+	print_message("%s\n", e.msg);
+	assert_int_equal(e.kind, ERROR_NOT_FOUND);
 	assert_int_equal(machine_state(f->machine), MACHINE_OFF);
+	assert_no_traces(f);
+	f->disks[0].path = "/tmp"; /* no file */
+	assert_false(machine_start(f->machine, &f->spec, &r, &e));
+	assert_int_equal(e.kind, ERROR_INVALID);
 	f->disks[0].path = f->disk;
 
 	/* the same disk in another VM */
@@ -518,6 +521,7 @@ static void test_failures(void **state)
 	wait_reply(f);
 	print_message("%s\n", f->error.msg);
 	assert_int_equal(f->error.kind, ERROR_BUSY);
+	assert_non_null(strstr(f->error.msg, f->disk)); /* not as QEMU calls it */
 	machine_free(second);
 	do_stop(f);
 

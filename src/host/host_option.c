@@ -47,6 +47,14 @@ bool host_options_build(struct host *h, struct error *e)
 			.text = h->accel.why,
 		},
 		{
+			.key = "Remora.confinement",
+			.label = "What confines VMs",
+			.summary = "Layers around the process of each VM, and those missing here",
+			.kind = OPTION_STRING,
+			.readonly = true,
+			.text = driver_confinement(h->driver),
+		},
+		{
 			.key = "Remora.role",
 			.label = "What this node is",
 			.summary = "A server, or a card (DPU) in a server",

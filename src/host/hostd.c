@@ -16,6 +16,7 @@
 #include "host/driver_sim.h"
 #include "host/folder_route.h"
 #include "host/host.h"
+#include "host/uid_lease.h"
 #include "host/vm.h"
 #include "vim/account.h"
 #include "vim/api.h"
@@ -29,7 +30,7 @@ LOG_MODULE("hostd");
 
 struct hostd {
 	struct daemon daemon;
-	const char *link;
+	const char *link, *vm_uids;
 	bool simulate;
 	struct node node;
 	struct hardware hardware;
@@ -62,10 +63,29 @@ static bool listen_take(struct node *n, const char *text, struct error *e)
 	return true;
 }
 
+static bool driver_begin(struct hostd *d, struct error *e)
+{
+	struct driver_qemu_options q = { .run = d->run };
+	uv_loop_t *loop = &d->daemon.mainloop.loop;
+
+	if (d->simulate) {
+		d->accel.kind = MACHINE_TCG;
+		snprintf(d->accel.why, sizeof(d->accel.why),
+			 "VMs only pretend to run: started with --simulate.");
+		d->driver = driver_sim_new(loop, clock_real(), 0);
+		return true;
+	}
+	if (d->vm_uids != NULL && !uid_range_parse(d->vm_uids, &q.uids, e)) {
+		return error_prefix(e, "--vm-uids: ");
+	}
+	accel_probe("", &d->accel);
+	d->driver = driver_qemu_new(loop, &q);
+	return true;
+}
+
 static bool node_begin(struct hostd *d, struct error *e)
 {
 	const struct daemon_options *o = &d->daemon.options;
-	uv_loop_t *loop = &d->daemon.mainloop.loop;
 
 	d->run = daemon_path(&d->daemon, "run");
 	if (!file_make_dirs(d->run, 0700, e) || !node_load_or_make(o->state, "", &d->node, e)) {
@@ -79,14 +99,8 @@ static bool node_begin(struct hostd *d, struct error *e)
 		return false;
 	}
 	hardware_read(&d->hardware, "");
-	if (d->simulate) {
-		d->accel.kind = MACHINE_TCG;
-		snprintf(d->accel.why, sizeof(d->accel.why),
-			 "VMs only pretend to run: started with --simulate.");
-		d->driver = driver_sim_new(loop, clock_real(), 0);
-	} else {
-		accel_probe("", &d->accel);
-		d->driver = driver_qemu_new(loop, &(struct driver_qemu_options){ 0 });
+	if (!driver_begin(d, e)) {
+		return false;
 	}
 	log_info("node \"%s\" (%s): %u CPU(s), %llu MiB. %s", d->node.name,
 		 node_role_name(d->node.role), d->node.cpus, (unsigned long long)d->node.memory_mib,
@@ -214,9 +228,26 @@ static bool hostd_begin(void *arg, struct error *e)
 	       server_begin(d, e);
 }
 
+static void put_machine(void *arg, const char *name, const struct machine *m)
+{
+	struct json_object *o;
+	struct machine_usage u;
+	const char *confinement = machine_confinement(m);
+
+	if (confinement == NULL || !machine_usage(m, &u, NULL)) {
+		return;
+	}
+	o = json_object_new_object();
+	json_put_str(o, "name", name);
+	json_put_i64(o, "pid", u.pid);
+	json_put_str(o, "confinement", confinement);
+	json_object_array_add(arg, o);
+}
+
 static void hostd_status(void *arg, struct json_object *o)
 {
 	struct hostd *d = arg;
+	struct json_object *machines = json_object_new_array();
 
 	json_put_str(o, "node", d->node.name);
 	json_put_str(o, "uuid", d->node.uuid);
@@ -226,9 +257,12 @@ static void hostd_status(void *arg, struct json_object *o)
 	json_put_str(o, "driver", driver_name(d->driver));
 	json_put_str(o, "accel", machine_accel_name(d->accel.kind));
 	json_put_str(o, "accel_why", d->accel.why);
+	json_put_str(o, "confinement", driver_confinement(d->driver));
 	json_put_bool(o, "maintenance", d->host->in_maintenance);
 	json_put_u64(o, "vms", d->host->n_vms);
 	json_put_u64(o, "vms_running", host_n_running(d->host));
+	vm_each_machine(d->host, put_machine, machines);
+	json_put(o, "machines", machines);
 }
 
 /* New requests stop at once; what copies that are broken off left is cleaned at the next start. */
@@ -272,9 +306,11 @@ int main(int argc, char **argv)
 		.usage = "usage: remora-hostd --state DIR [--listen ADDRESS[:PORT]] [--link DIR]\n"
 			 "                    [--password-file FILE] [--log-level SPEC] "
 			 "[--log-file FILE]\n"
-			 "                    [--simulate] [--version] [--help]\n",
+			 "                    [--vm-uids FIRST-LAST] [--simulate] [--version] "
+			 "[--help]\n",
 		.status_help = "Who this node is and what it does",
 		.options = { { .name = "link", .text = &d.link },
+			     { .name = "vm-uids", .text = &d.vm_uids },
 			     { .name = "simulate", .flag = &d.simulate } },
 		.begin = hostd_begin,
 		.status = hostd_status,

@@ -130,6 +130,10 @@ static bool check_disk_place(const struct machine_disk *d, struct error *e)
 		[MACHINE_AHCI] = { MACHINE_BUSES_MAX, 6 },
 		[MACHINE_NVME] = { MACHINE_BUSES_MAX, 64 },
 	};
+	if (d->key < MACHINE_DISK_KEY_MIN) {
+		return error_set(e, ERROR_INVALID, "disk \"%d\": keys begin at %d", d->key,
+				 MACHINE_DISK_KEY_MIN);
+	}
 	if ((size_t)d->controller >= ARRAY_LEN(limits)) {
 		return error_set(e, ERROR_INVALID, "disk \"%d\": unknown controller %d", d->key,
 				 (int)d->controller);

@@ -15,14 +15,15 @@
 
 #include "base/error.h"
 
-#define MACHINE_VCPUS_MAX   255	    /* APIC ids without an interrupt-remapping unit */
-#define MACHINE_MEMORY_MIN  4	    /* MiB */
-#define MACHINE_MEMORY_MAX  6291456 /* MiB: 6 TiB, as much as a vSphere VM may have */
-#define MACHINE_NAME_MAX    255	    /* bytes */
-#define MACHINE_BUSES_MAX   4	    /* SCSI, SATA, NVMe controllers each */
-#define MACHINE_NICS_MAX    10
-#define MACHINE_SERIALS_MAX 4
-#define MACHINE_DISKS_MAX   256
+#define MACHINE_VCPUS_MAX    255     /* APIC ids without an interrupt-remapping unit */
+#define MACHINE_MEMORY_MIN   4	     /* MiB */
+#define MACHINE_MEMORY_MAX   6291456 /* MiB: 6 TiB, as much as a vSphere VM may have */
+#define MACHINE_NAME_MAX     255     /* bytes */
+#define MACHINE_BUSES_MAX    4	     /* SCSI, SATA, NVMe controllers each */
+#define MACHINE_NICS_MAX     10
+#define MACHINE_SERIALS_MAX  4
+#define MACHINE_DISKS_MAX    256
+#define MACHINE_DISK_KEY_MIN 16 /* smaller numbers name files of other kinds */
 
 enum machine_arch {
 	MACHINE_X86_64,

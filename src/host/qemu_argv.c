@@ -7,6 +7,7 @@
  */
 #include "host/qemu_argv.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,73 @@ void qemu_argv_medium_name(int32_t key, char out[24])
 void qemu_argv_nic_name(int32_t key, char out[24])
 {
 	snprintf(out, 24, "nic-%d", key);
+}
+
+void qemu_argv_file_name(int32_t set, char out[32])
+{
+	snprintf(out, 32, "/dev/fdset/%d", set);
+}
+
+/* ---- files ---- */
+
+static void add_file(struct qemu_files *f, int32_t set, const char *path, int flags)
+{
+	vec_push(&f->all, (struct qemu_file){ .set = set, .path = path, .flags = flags });
+}
+
+static bool has_medium(const struct machine_disk *d)
+{
+	return has(d->path) && (!d->cdrom || d->connected);
+}
+
+static bool is_read_only(const struct machine_disk *d)
+{
+	return d->read_only || d->cdrom;
+}
+
+static const char *serial_file(const struct machine_serial *p)
+{
+	if (p->kind == MACHINE_SERIAL_SOCKET) {
+		return has(p->log) ? p->log : NULL;
+	}
+	return p->kind == MACHINE_SERIAL_FILE ? p->path : NULL;
+}
+
+struct qemu_files qemu_argv_files(const struct machine_spec *s, const struct qemu_argv_options *o)
+{
+	struct qemu_files f = { 0 };
+	if (s->firmware == MACHINE_EFI) {
+		add_file(&f, QEMU_FILE_FIRMWARE, o->firmware, O_RDONLY);
+		add_file(&f, QEMU_FILE_NVRAM, s->nvram, O_RDWR);
+	}
+	for (size_t i = 0; i < s->n_serials; i++) {
+		const char *path = serial_file(&s->serials[i]);
+		if (path) {
+			add_file(&f, QEMU_FILE_SERIAL + (int32_t)i, path,
+				 O_WRONLY | O_APPEND | O_CREAT);
+		}
+	}
+	for (size_t i = 0; i < s->n_disks; i++) {
+		const struct machine_disk *d = &s->disks[i];
+		if (has_medium(d)) {
+			add_file(&f, d->key, d->path, is_read_only(d) ? O_RDONLY : O_RDWR);
+		}
+	}
+	return f;
+}
+
+/* The path goes along for people who look at the command line. */
+static void add_files(struct args *a)
+{
+	struct qemu_files f = qemu_argv_files(a->spec, a->options);
+	for (size_t i = 0; i < f.all.n; i++) {
+		const struct qemu_file *x = &f.all.items[i];
+		struct buf b = BUF_INIT;
+		buf_addf(&b, "fd=%d,set=%d,opaque=", a->options->files_fd + (int)i, x->set);
+		buf_add_value(&b, x->path);
+		add_buf(a, "-add-fd", &b);
+	}
+	vec_free(&f.all);
 }
 
 static bool is_arm(const struct args *a)
@@ -210,13 +278,14 @@ static void add_platform(struct args *a)
 }
 
 /* Two nodes a file: the host's file and what format it has, never guessed. */
-static void add_blockdev(struct args *a, const char *node, const char *path, bool read_only)
+static void add_blockdev(struct args *a, const char *node, int32_t set, bool read_only)
 {
+	char path[32];
 	struct buf b = BUF_INIT;
+	qemu_argv_file_name(set, path);
 	buf_addf(&b, "driver=raw,node-name=%s,read-only=%s,discard=unmap,file.driver=file,", node,
 		 read_only ? "on" : "off");
-	buf_addf(&b, "file.locking=on,file.filename=");
-	buf_add_value(&b, path);
+	buf_addf(&b, "file.locking=on,file.filename=%s", path);
 	add_buf(a, "-blockdev", &b);
 }
 
@@ -225,8 +294,8 @@ static void add_firmware(struct args *a)
 	if (a->spec->firmware != MACHINE_EFI) {
 		return;
 	}
-	add_blockdev(a, "firmware", a->options->firmware, true);
-	add_blockdev(a, "nvram", a->spec->nvram, false);
+	add_blockdev(a, "firmware", QEMU_FILE_FIRMWARE, true);
+	add_blockdev(a, "nvram", QEMU_FILE_NVRAM, false);
 	add2(a, "-machine", "pflash0=firmware,pflash1=nvram");
 }
 
@@ -291,9 +360,8 @@ static void add_disk(struct args *a, size_t i)
 	char name[24], medium[24], controller[24];
 	qemu_argv_disk_name(d->key, name);
 	qemu_argv_medium_name(d->key, medium);
-	bool has_medium = has(d->path) && (!d->cdrom || d->connected);
-	if (has_medium) {
-		add_blockdev(a, medium, d->path, d->read_only || d->cdrom);
+	if (has_medium(d)) {
+		add_blockdev(a, medium, d->key, is_read_only(d));
 	}
 	add_controllers(a, d, h, controller);
 	if (h == HBA_NVME && d->unit == 0) {
@@ -320,7 +388,7 @@ static void add_disk(struct args *a, size_t i)
 			 name, controller, d->unit % hbas[h].width);
 		break;
 	}
-	if (has_medium) {
+	if (has_medium(d)) {
 		buf_addf(&b, ",drive=%s", medium);
 	}
 	if (a->disk_boot[i]) {
@@ -394,16 +462,16 @@ static void add_serials(struct args *a)
 	for (size_t i = 0; i < a->spec->n_serials; i++) {
 		const struct machine_serial *p = &a->spec->serials[i];
 		int fd = a->options->serial_fds[i];
+		char file[32];
 		struct buf b = BUF_INIT;
+		qemu_argv_file_name(QEMU_FILE_SERIAL + (int32_t)i, file);
 		if (p->kind == MACHINE_SERIAL_SOCKET) {
 			buf_addf(&b, "socket,id=serial%zu,fd=%d,server=on,wait=off", i, fd);
-			if (has(p->log)) {
-				buf_adds(&b, ",logappend=on,logfile=");
-				buf_add_value(&b, p->log);
+			if (serial_file(p)) {
+				buf_addf(&b, ",logappend=on,logfile=%s", file);
 			}
 		} else if (p->kind == MACHINE_SERIAL_FILE) {
-			buf_addf(&b, "file,id=serial%zu,append=on,path=", i);
-			buf_add_value(&b, p->path);
+			buf_addf(&b, "file,id=serial%zu,append=on,path=%s", i, file);
 		} else {
 			buf_addf(&b, "null,id=serial%zu", i);
 		}
@@ -424,7 +492,7 @@ static void add_process(struct args *a)
 	     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add2(a, "-display", "none");
 	add(a, "-S"); /* the guest starts when the driver says so */
-	add2(a, "-pidfile", o->pid_file);
+	add_files(a);
 	struct buf b = BUF_INIT;
 	buf_addf(&b, "socket,id=qmp,fd=%d,server=on,wait=off", o->qmp_fd);
 	add_buf(a, "-chardev", &b);

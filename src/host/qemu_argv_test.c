@@ -32,7 +32,7 @@ static void compare(const char *name, const struct machine_spec *s, bool incomin
 	const struct qemu_argv_options o = {
 		.program = "qemu",
 		.firmware = "/usr/share/OVMF/OVMF_CODE_4M.fd",
-		.pid_file = "/run/remora/vm.pid",
+		.files_fd = 10,
 		.qmp_fd = 4,
 		.serial_fds = { 5, 6, 7, 8 },
 		.incoming = incoming,

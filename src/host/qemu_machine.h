@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The insides of a machine that is a QEMU process, shared by the files that drive it:
- * driver_qemu.c (its life), qemu_steps.c (orders), qemu_state.c (saving, loading, adopting).
+ * driver_qemu.c (its life), qemu_start.c and qemu_sandbox.c (its beginning), qemu_steps.c
+ * (orders), qemu_state.c (saving, loading, adopting).
  * All on the loop's thread.
  */
 #pragma once
@@ -15,6 +16,8 @@
 #include "host/driver_qemu.h"
 #include "host/qemu_run.h"
 #include "host/qmp.h"
+#include "host/sandbox.h"
+#include "host/uid_lease.h"
 
 struct qemu_driver {
 	struct driver base;
@@ -22,13 +25,24 @@ struct qemu_driver {
 	struct clock *clock;
 	char *program;	    /* NULL: by architecture */
 	char *firmware_dir; /* NULL: Debian's */
+	struct sandbox_support support;
+	char *confinement; /* of machines to be started, for people */
+	struct uid_range uids;
+	char *lease_dir;
 };
 
 struct qemu_step {
 	const char *command;
 	struct json_object *arguments; /* owned; NULL: none */
 	bool tolerant;		       /* a refusal does not end the sequence */
-	int fd;			       /* > 0: passed along, borrowed */
+	int fd;			       /* > 0: passed along */
+	bool owned;		       /* the fd is closed with the step */
+};
+
+/* A file as it is called by people, and its set, by which QEMU knows it (host/qemu_argv.h). */
+struct qemu_name {
+	int32_t set;
+	char *path;
 };
 
 struct qemu_sync; /* an fsync() on the way, qemu_state.c */
@@ -38,8 +52,13 @@ struct qemu_machine {
 	char *name, *uuid, *state_file, *part_file; /* the last two NULL where it cannot suspend */
 	struct qemu_run run;
 	VEC(int32_t) cut_nics; /* without a link at power-on */
-	VEC(char *) sockets;   /* of serial ports, to be removed when it ends */
-	VEC(char *) logs;      /* of serial ports */
+	VEC(struct qemu_name) names;
+	VEC(char *) logs;    /* of serial ports */
+	VEC(char *) sockets; /* of serial ports, to be removed when it ends */
+
+	unsigned layers;   /* SANDBOX_BIT()s that confine it */
+	uint32_t uid;	   /* its own user number; 0: ours */
+	char *confinement; /* for people; NULL: not known */
 
 	struct process *process;
 	struct qmp *qmp;
@@ -84,6 +103,12 @@ bool qemu_machine_watch(struct qemu_machine *m, pid_t pid, struct error *e);
 /* The processors stand, because of a full disk or a suspend that failed half-way: they are set
  * going again until they run. */
 void qemu_machine_stall(struct qemu_machine *m, const char *why);
+/* Nothing of it is left on this host but its disks and perhaps its state file. */
+void qemu_machine_clean(struct qemu_machine *m, bool with_log);
+/* The files of a set are called so from now on. */
+void qemu_machine_name(struct qemu_machine *m, int32_t set, const char *path);
+/* Puts the names of files in QEMU's words where QEMU says /dev/fdset/N; cut to fit. */
+void qemu_machine_translate(const struct qemu_machine *m, char *text, size_t size);
 /* There is no process; reports so from the loop's next turn. */
 void qemu_machine_none(struct qemu_machine *m);
 
@@ -93,6 +118,8 @@ void qemu_step_add_tolerant(struct qemu_machine *m, const char *command,
 			    struct json_object *arguments);
 /* Lets `fd` be known to QEMU as `name`. */
 void qemu_step_add_fd(struct qemu_machine *m, const char *name, int fd);
+/* Gives QEMU an open file as one of a set (host/qemu_argv.h); takes over `fd`. */
+void qemu_step_add_file(struct qemu_machine *m, int32_t set, const char *path, int fd);
 /* Runs what was added, in order; `after` is called once, later, except when the machine ends. */
 void qemu_steps_run(struct qemu_machine *m,
 		    void (*after)(struct qemu_machine *m, const struct json_at *value,

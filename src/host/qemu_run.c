@@ -23,6 +23,7 @@ void qemu_run_init(struct qemu_run *r, const char *folder, const char *uuid)
 	r->pid = mem_printf("%s/vm-%s.pid", folder, uuid);
 	r->qmp = mem_printf("%s/vm-%s.qmp", folder, uuid);
 	r->log = mem_printf("%s/vm-%s.log", folder, uuid);
+	r->record = mem_printf("%s/vm-%s.json", folder, uuid);
 }
 
 void qemu_run_fini(struct qemu_run *r)
@@ -31,6 +32,7 @@ void qemu_run_fini(struct qemu_run *r)
 	free(r->pid);
 	free(r->qmp);
 	free(r->log);
+	free(r->record);
 	*r = (struct qemu_run){ 0 };
 }
 
@@ -235,6 +237,7 @@ void qemu_run_clean(const struct qemu_run *r, bool with_log)
 {
 	unlink(r->qmp);
 	unlink(r->pid);
+	unlink(r->record);
 	if (with_log) {
 		unlink(r->log);
 	}

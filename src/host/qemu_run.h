@@ -3,9 +3,10 @@
  * The traces of one running QEMU in the run folder, by which it is found again:
  *
  *     vm-UUID.lock  locked by the QEMU process (through an inherited descriptor) while it lives
- *     vm-UUID.pid   its process id, written by QEMU itself
+ *     vm-UUID.pid   its process id, written before it does anything
  *     vm-UUID.qmp   the socket its QMP monitor listens on
  *     vm-UUID.log   what it said on stderr
+ *     vm-UUID.json  how it was confined
  *
  * The lock alone says whether it lives; it cannot outlive the process, nor be inherited by another
  * since QEMU may start none. One hostd at a time works on a run folder. Paths may be longer than
@@ -19,7 +20,7 @@
 #include "base/error.h"
 
 struct qemu_run {
-	char *lock, *pid, *qmp, *log; /* paths, owned */
+	char *lock, *pid, *qmp, *log, *record; /* paths, owned */
 };
 
 /* Only makes the paths. */
@@ -32,7 +33,7 @@ int qemu_run_lock(const struct qemu_run *r, struct error *e);
 /* Whether a process holds the lock. A false answer is final while nobody starts one. */
 bool qemu_run_is_alive(const struct qemu_run *r);
 
-/* false: QEMU has not written it yet, or it is no number. */
+/* false: it is not written yet, or it is no number. */
 bool qemu_run_pid(const struct qemu_run *r, pid_t *out);
 
 /* A listening socket at path, in place of what was there; only our user may connect. -1. */

@@ -75,10 +75,22 @@ static const char *text_of(const struct json_at *value, const char *key)
 
 /* The guest goes on. */
 
+static void ask_status(struct qemu_machine *m);
+
+/* A suspend that our predecessor began may end while we look: what was found is not so any more,
+ * and is looked at again. */
+static bool may_ask_again(const struct qemu_machine *m, const struct error *e)
+{
+	return m->base.op == MACHINE_OP_ADOPT && e->kind == ERROR_IO &&
+	       clock_mono_us(qemu_driver_of(m)->clock) < m->give_up_us;
+}
+
 static void after_cont(struct qemu_machine *m, const struct json_at *value, const struct error *e)
 {
 	(void)value;
-	if (e) {
+	if (e && may_ask_again(m, e)) {
+		qemu_machine_tick(m, POLL_MS, ask_status);
+	} else if (e) {
 		qemu_machine_fail(m, e);
 	} else {
 		qemu_machine_up(m);
@@ -292,8 +304,6 @@ bool qemu_state_suspend(struct machine *base, struct error *e)
 }
 
 /* Adopting. */
-
-static void ask_status(struct qemu_machine *m);
 
 /* Nothing of the guest is in this QEMU, or all of it is in the state file. */
 static void end_useless(struct qemu_machine *m)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sequences of QMP commands, one after the other, and the operations that are no more than that. */
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "host/qemu_argv.h"
 #include "host/qemu_machine.h"
+#include "host/qemu_start.h"
 
 static void add_step(struct qemu_machine *m, const struct qemu_step *s)
 {
@@ -31,10 +31,22 @@ void qemu_step_add_fd(struct qemu_machine *m, const char *name, int fd)
 	add_step(m, &(struct qemu_step){ .command = "getfd", .arguments = arguments, .fd = fd });
 }
 
+void qemu_step_add_file(struct qemu_machine *m, int32_t set, const char *path, int fd)
+{
+	struct json_object *arguments = json_object_new_object();
+	json_put_i64(arguments, "fdset-id", set);
+	json_put_str(arguments, "opaque", path);
+	add_step(m, &(struct qemu_step){
+			    .command = "add-fd", .arguments = arguments, .fd = fd, .owned = true });
+}
+
 void qemu_steps_clear(struct qemu_machine *m)
 {
 	vec_each (&m->steps, s) {
 		json_object_put(s->arguments);
+		if (s->owned) {
+			close(s->fd);
+		}
 	}
 	vec_clear(&m->steps);
 	m->n_steps_done = 0;
@@ -60,7 +72,9 @@ static void on_step_done(void *arg, const struct json_at *value, const struct er
 	m->n_steps_done++;
 	bool lost = e && (e->kind == ERROR_UNREACHABLE || e->kind == ERROR_TIMEOUT);
 	if (e && (!tolerant || lost)) {
-		finish(m, NULL, e);
+		struct error why = *e;
+		qemu_machine_translate(m, why.msg, sizeof(why.msg));
+		finish(m, NULL, &why);
 	} else if (m->n_steps_done == m->steps.n) {
 		finish(m, e ? NULL : value, NULL);
 	} else {
@@ -150,8 +164,10 @@ static struct json_object *one_member(const char *key, const char *value)
 	return o;
 }
 
-static struct json_object *medium_node(const char *node, const char *path)
+static struct json_object *medium_node(const char *node, int32_t set)
 {
+	char path[32];
+	qemu_argv_file_name(set, path);
 	struct json_object *file = one_member("driver", "file");
 	json_put_str(file, "filename", path);
 	json_put_str(file, "locking", "on");
@@ -171,22 +187,26 @@ bool qemu_steps_set_medium(struct machine *base, int32_t key, const char *path, 
 	if (!want_connection(m, e)) {
 		return false;
 	}
-	if (path) { /* refused before the old medium is out */
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0) {
-			return error_set_sys(e, errno, "\"%s\"", path);
-		}
-		close(fd);
+	/* refused before the old medium is out */
+	int fd = path ? qemu_start_open(path, O_RDONLY, false, e) : -1;
+	if (path && fd < 0) {
+		return false;
 	}
 	struct json_object *open_tray = one_member("id", device);
 	json_put_bool(open_tray, "force", true);
 	qemu_step_add(m, "blockdev-open-tray", open_tray);
 	qemu_step_add(m, "blockdev-remove-medium", one_member("id", device));
 	qemu_step_add_tolerant(m, "blockdev-del", one_member("node-name", medium));
+	/* QEMU lets go of the old file; there is none in an empty drive */
+	struct json_object *set = json_object_new_object();
+	json_put_i64(set, "fdset-id", key);
+	qemu_step_add_tolerant(m, "remove-fd", set);
 	if (path) {
+		qemu_machine_name(m, key, path);
+		qemu_step_add_file(m, key, path, fd);
 		struct json_object *insert = one_member("id", device);
 		json_put_str(insert, "node-name", medium);
-		qemu_step_add(m, "blockdev-add", medium_node(medium, path));
+		qemu_step_add(m, "blockdev-add", medium_node(medium, key));
 		qemu_step_add(m, "blockdev-insert-medium", insert);
 		qemu_step_add(m, "blockdev-close-tray", one_member("id", device));
 	}

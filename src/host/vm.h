@@ -41,6 +41,10 @@ const struct value *vm_config(const struct vm *vm);
 /* E_VirtualMachinePowerState_… */
 int vm_power_state(const struct vm *vm);
 
+/* The machines of VMs that are not off, with the VMs' names. */
+void vm_each_machine(struct host *h,
+		     void (*fn)(void *arg, const char *name, const struct machine *m), void *arg);
+
 /* What the registered VMs are was changed from outside this layer (a VM's resource pool): it is
  * brought to disk soon. */
 void vm_layer_changed(struct host *h);

@@ -65,6 +65,18 @@ static void stats_tick(void *arg)
 	}
 }
 
+void vm_each_machine(struct host *h,
+		     void (*fn)(void *arg, const char *name, const struct machine *m), void *arg)
+{
+	struct vm_layer *l = h->vm_layer;
+
+	list_each (struct vm, vm, &l->vms, link) {
+		if (vm->machine != NULL && machine_state(vm->machine) != MACHINE_OFF) {
+			fn(arg, vm_name(vm), vm->machine);
+		}
+	}
+}
+
 void vm_stats_start(struct vm_layer *l)
 {
 	l->stats_timer = timer_new(l->host->loop, l->host->clock, stats_tick, l);

@@ -210,7 +210,7 @@ class Node(Process):
                 with open(os.path.join(run, name), encoding="ascii") as file:
                     pid = int(file.read().split()[0])
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    is_ours = self.state.encode() in file.read()
+                    is_ours = name[3:-4].encode() in file.read()
             except (OSError, ValueError, IndexError):
                 continue
             if is_ours and is_running(pid):
