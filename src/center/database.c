@@ -88,13 +88,18 @@ static bool run(struct database *db, const char *sql)
 	return sqlite3_exec(db->sql, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-static bool finish(struct database *db)
+static void transaction_over(struct database *db)
 {
 	db->is_open = false;
 	if (db->has_loop) {
 		uv_prepare_stop(&db->before_poll);
 		uv_check_stop(&db->after_poll);
 	}
+}
+
+static bool finish(struct database *db)
+{
+	transaction_over(db);
 	return run(db, "COMMIT");
 }
 
@@ -158,6 +163,10 @@ void database_rollback(struct database *db)
 		run(db, "ROLLBACK TO change");
 		run(db, "RELEASE change");
 	}
+	/* After some errors (a full disk) SQLite has rolled back everything by itself. */
+	if (db->is_open && sqlite3_get_autocommit(db->sql) != 0) {
+		transaction_over(db);
+	}
 }
 
 bool database_commit(struct database *db, struct error *e)
@@ -179,7 +188,7 @@ bool database_commit(struct database *db, struct error *e)
 	database_error(db, "commit", e);
 	log_limited_error("database \"%s\": commit: %s", db->path, sqlite3_errmsg(db->sql));
 	run(db, "ROLLBACK");
-	db->is_open = false;
+	transaction_over(db);
 	return false;
 }
 

@@ -18,7 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "center/database.h"
+#include "center/database_impl.h"
 
 struct fixture {
 	char folder[64];
@@ -88,6 +88,14 @@ static void note_entity(void *arg, const struct database_entity *entity)
 	buf_addf(arg, "%s %s %s %s %s %s;", entity->id, entity->type ? entity->type : "-",
 		 entity->parent ? entity->parent : "-", entity->name ? entity->name : "-",
 		 entity->pool ? entity->pool : "-", entity->data ? entity->data : "-");
+}
+
+static void count_entity(void *arg, const struct database_entity *entity)
+{
+	size_t *n = arg;
+
+	assert_string_not_equal(entity->id, "vm-x");
+	(*n)++;
 }
 
 static void note_ref(void *arg, const struct database_ref *ref,
@@ -189,6 +197,54 @@ static void test_failed_write(void **state)
 	put(f->db, "group-d3", NULL, "z");
 	commit(f->db);
 	expect_entities(f->db, NULL, "group-d3 Folder - z - -;");
+}
+
+static void limit_pages(struct fixture *f, int n)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "PRAGMA max_page_count = %d", n);
+	assert_int_equal(sqlite3_exec(f->db->sql, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* Nothing of what did not fit is there; all that did is, and what comes when there is room. */
+static void test_full(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	char name[2000], id[32];
+	bool ok = true;
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	limit_pages(f, 40);
+	int n = 0;
+	for (; ok && n < 200; n++) {
+		snprintf(id, sizeof(id), "vm-%d", n);
+		database_put_event(f->db, n, name); /* as between begin and commit nobody does */
+		database_begin(f->db);
+		put(f->db, id, NULL, name);
+		ok = database_commit(f->db, &e);
+	}
+	assert_false(ok);
+	assert_int_equal(e.kind, ERROR_NO_SPACE);
+	char *large = mem_zalloc(200000);
+	memset(large, 'n', 199999);
+	for (int i = 0; i < 3; i++) {
+		database_begin(f->db);
+		put(f->db, "vm-x", NULL, large);
+		assert_false(database_commit(f->db, &e));
+		assert_int_equal(e.kind, ERROR_NO_SPACE);
+	}
+	free(large);
+	limit_pages(f, 10000);
+	database_begin(f->db);
+	put(f->db, "vm-y", NULL, "y");
+	commit(f->db);
+	reopen(f);
+	size_t count = 0;
+	assert_true(database_each_entity(f->db, NULL, count_entity, &count, &e));
+	assert_int_equal(count, n); /* n - 1 that fitted, and the last */
 }
 
 static void test_refs_and_hosts(void **state)
@@ -497,6 +553,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_entities, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refs_and_hosts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_history_and_facts, setup, teardown),
 		cmocka_unit_test(test_structure),
