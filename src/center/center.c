@@ -49,16 +49,22 @@ struct center *center_of(const struct object *o)
 	return o->class == &center_entity_class ? o->owner : NULL;
 }
 
-void center_new_id(struct center *c, const char *prefix, char *out, size_t size)
+void center_keep_ids(struct center *c)
 {
 	char next[24];
+
+	snprintf(next, sizeof(next), "%" PRId64, c->next_id);
+	database_set_fact(c->db, "next_id", next);
+}
+
+void center_new_id(struct center *c, const char *prefix, char *out, size_t size)
+{
 	size_t len = strlen(prefix);
 	/* "group-v" and 3 make "group-v3", "vm" and 3 make "vm-3" */
 	const char *dash = len >= 2 && prefix[len - 2] == '-' ? "" : "-";
 
 	snprintf(out, size, "%s%s%" PRId64, prefix, dash, c->next_id++);
-	snprintf(next, sizeof(next), "%" PRId64, c->next_id);
-	database_set_fact(c->db, "next_id", next);
+	center_keep_ids(c);
 }
 
 void center_post(struct center *c, struct arena *a, struct value *event, struct object *entity,

@@ -82,6 +82,8 @@ void center_free(struct center *c);
 /* A new id, never used before and never again, e.g. "vm-17" for "vm". It writes the database: call
  * it between begin and commit, together with the writes that use the id. */
 void center_new_id(struct center *c, const char *prefix, char *out, size_t size);
+/* Writes how far ids are used, again: after a commit that failed. */
+void center_keep_ids(struct center *c);
 enum {
 	CENTER_ID_MAX = 48 /* bytes of an id, with its NUL */
 };

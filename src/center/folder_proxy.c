@@ -368,17 +368,19 @@ static bool hand_on(struct http_request *r, struct member *m)
 {
 	struct hosts *hs = m->hosts;
 	struct session *session = r->session;
+	struct http_route *route = mem_zalloc(sizeof(*route));
 
-	map64_set(&hs->handed_on, (uint64_t)(uintptr_t)r, m);
-	r->arg = m->folder.arg;
+	*route = m->folder;
+	map64_set(&hs->handed_on, (uint64_t)(uintptr_t)r, route);
+	r->arg = route->arg;
 	r->session = m->session;
-	bool wants_body = m->folder.begin(r);
+	bool wants_body = route->begin(r);
 	r->arg = hs;
 	r->session = session;
 	return wants_body;
 }
 
-static struct member *handed_on_to(const struct http_request *r)
+static const struct http_route *handed_on_to(const struct http_request *r)
 {
 	struct hosts *hs = r->arg;
 
@@ -410,11 +412,11 @@ static bool proxy_begin(struct http_request *r)
 
 static size_t proxy_body(struct http_request *r, const char *data, size_t len)
 {
-	struct member *m = handed_on_to(r);
+	const struct http_route *route = handed_on_to(r);
 	struct transfer *t = r->state;
 
-	if (m != NULL) {
-		return m->folder.body(r, data, len);
+	if (route != NULL) {
+		return route->body(r, data, len);
 	}
 	if (t == NULL || t->there == NULL) {
 		return len; /* answered already: what still comes is not wanted */
@@ -428,11 +430,11 @@ static size_t proxy_body(struct http_request *r, const char *data, size_t len)
 
 static void proxy_complete(struct http_request *r)
 {
-	struct member *m = handed_on_to(r);
+	const struct http_route *route = handed_on_to(r);
 	struct transfer *t = r->state;
 
-	if (m != NULL) {
-		m->folder.complete(r);
+	if (route != NULL) {
+		route->complete(r);
 	} else if (t != NULL) {
 		t->is_complete = true;
 		sender_wake(t);
@@ -442,11 +444,12 @@ static void proxy_complete(struct http_request *r)
 static void proxy_finish(struct http_request *r, bool ok)
 {
 	struct hosts *hs = r->arg;
-	struct member *m = map64_remove(&hs->handed_on, (uint64_t)(uintptr_t)r);
+	struct http_route *route = map64_remove(&hs->handed_on, (uint64_t)(uintptr_t)r);
 	struct transfer *t = r->state;
 
-	if (m != NULL) {
-		m->folder.finish(r, ok);
+	if (route != NULL) {
+		route->finish(r, ok);
+		free(route);
 	} else if (t != NULL) {
 		t->request = NULL;
 		peer_cancel(t->there);

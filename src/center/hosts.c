@@ -72,7 +72,7 @@ void hosts_free(struct hosts *hs)
 	uv_close((uv_handle_t *)hs->wake, on_closed);
 	hs->wake = NULL;
 	map_free(&hs->shared);
-	map64_free(&hs->handed_on);
+	map64_free_values(&hs->handed_on, free);
 	arena_free(hs->scratch);
 	translate_types_free(hs->types);
 	free(hs);

@@ -37,7 +37,10 @@ enum {
 	BEAT_MS = 2000,
 	BEAT_LIMIT_MS = 6000, /* a host that has not answered for so long is lost */
 	SETTLE_MS = 60,
-	EVENTS_AT_ONCE = 500
+	SOON_MS = 100,	/* an answer without news that comes sooner */
+	PAUSE_MS = 500, /* is asked for anew only then */
+	EVENTS_AT_ONCE = 500,
+	OLD_PAGES_MAX = 1000 /* of events known before; more is no history but a ring */
 };
 
 struct connection {
@@ -46,9 +49,11 @@ struct connection {
 	struct client *client;
 	struct client_call *waiting;
 	char *version;
+	int64_t asked_us;
 	bool has_account;	       /* the first one is complete */
 	const struct value *collector; /* of events; kept */
 	bool is_reading, read_again;
+	unsigned n_old_pages; /* since the last event that was new */
 	bool is_beating;
 	const struct value *view; /* of the host's entities; kept */
 	struct task_watch *watch; /* NULL: not there yet */
@@ -65,7 +70,7 @@ struct link_remote {
 	struct list dying; /* struct connection */
 	struct list calls; /* struct remote_call */
 	VEC(struct settler) settlers;
-	struct timer *beat, *settle, *bury;
+	struct timer *beat, *settle, *bury, *pause;
 };
 
 struct settler {
@@ -145,6 +150,7 @@ static void connection_end(struct link_remote *r, const char *why)
 	}
 	timer_stop(r->beat);
 	timer_stop(r->settle);
+	timer_stop(r->pause);
 	r->base.state = LINK_CLOSED;
 	calls_lose(r, why);
 	settlers_run(r, r->settlers.n);
@@ -177,6 +183,7 @@ static void remote_free(struct link *l)
 	timer_free(r->beat);
 	timer_free(r->settle);
 	timer_free(r->bury);
+	timer_free(r->pause);
 	replica_free(r->replica);
 	free(r->url);
 	free(r->user);
@@ -238,15 +245,18 @@ static void events_on_read(void *arg, const struct client_answer *answer)
 		return;
 	}
 	size_t n = value_count(answer->result);
+	conn->n_old_pages++;
 	for (size_t i = 0; i < n && r->conn == conn; i++) {
 		const struct value *event = value_item(answer->result, i);
 		int32_t key = (int32_t)value_get_num(event, F_Event_key, 0);
 		if (key > r->base.last_event) {
+			conn->n_old_pages = 0;
 			r->base.last_event = key;
 			r->base.listener.event(r->base.listener.arg, event);
 		}
 	}
-	if (r->conn == conn && (n == EVENTS_AT_ONCE || conn->read_again)) {
+	if (r->conn == conn && (n == EVENTS_AT_ONCE || conn->read_again) &&
+	    conn->n_old_pages < OLD_PAGES_MAX) {
 		events_read(conn);
 	}
 }
@@ -410,11 +420,29 @@ static void on_updates(void *arg, const struct client_answer *answer)
 	if (!chain_ok(conn, answer)) {
 		return;
 	}
-	if (answer->result != NULL && value_get_str(answer->result, F_UpdateSet_version) != NULL) {
+	struct link_remote *r = conn->owner;
+	bool has_news = answer->result != NULL &&
+			value_get_str(answer->result, F_UpdateSet_version) != NULL;
+	if (has_news) {
 		updates_apply(conn, answer->result);
 	}
-	if (conn->owner->conn == conn) {
+	if (r->conn != conn) {
+		return;
+	}
+	if (has_news || clock_mono_us(r->clock) - conn->asked_us > SOON_MS * INT64_C(1000)) {
 		wait_for_updates(conn);
+	} else {
+		timer_start(r->pause, PAUSE_MS, 0);
+	}
+}
+
+/* A host that does not wait is not asked without end. */
+static void pause_over(void *arg)
+{
+	struct link_remote *r = arg;
+
+	if (r->conn != NULL) {
+		wait_for_updates(r->conn);
 	}
 }
 
@@ -428,6 +456,7 @@ static void wait_for_updates(struct connection *conn)
 	value_set_num(a, options, F_WaitOptions_maxWaitSeconds, WAIT_S);
 	value_set_str(a, args, A_PropertyCollector_WaitForUpdatesEx_version, conn->version);
 	value_set(a, args, A_PropertyCollector_WaitForUpdatesEx_options, options);
+	conn->asked_us = clock_mono_us(conn->owner->clock);
 	conn->waiting = client_call(
 		conn->client, M_PropertyCollector_WaitForUpdatesEx,
 		value_get_value(client_content(conn->client), F_ServiceContent_propertyCollector),
@@ -699,5 +728,6 @@ struct link *link_remote_new(const struct link_remote_config *config,
 	r->beat = timer_new(r->loop, r->clock, beat, r);
 	r->settle = timer_new(r->loop, r->clock, settle_timeout, r);
 	r->bury = timer_new(r->loop, r->clock, bury, r);
+	r->pause = timer_new(r->loop, r->clock, pause_over, r);
 	return &r->base;
 }

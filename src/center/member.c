@@ -195,12 +195,24 @@ void member_connect(struct member *m)
 	link_open(m->link);
 }
 
+/* Nobody will hear of the link any more. */
+static void reconnect_cancel(struct member *m, const char *why)
+{
+	struct task *t = m->reconnect;
+
+	m->reconnect = NULL;
+	if (t != NULL) {
+		task_fail(t, fault_new(task_arena(t), T_RequestCanceled), "%s", why);
+	}
+}
+
 void member_disconnect(struct member *m)
 {
 	m->is_wanted = false;
 	timer_stop(m->retry);
 	link_close(m->link);
 	remote_task_lose(&m->mirror, "the host was disconnected");
+	reconnect_cancel(m, "the host was disconnected meanwhile");
 	member_set_state(m, MEMBER_DISCONNECTED);
 }
 
@@ -236,6 +248,7 @@ void member_free(struct member *m)
 		link_close(m->link);
 	}
 	remote_task_lose(&m->mirror, "the host was removed");
+	reconnect_cancel(m, "the host was removed meanwhile");
 	mirror_fini(&m->mirror);
 	link_free(m->link);
 	list_remove(&m->link_node);

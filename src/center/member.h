@@ -62,7 +62,7 @@ struct hosts {
 	struct map shared;	  /* what several hosts may have: key → struct mirrored */
 	struct list expectations; /* struct expectation, forward_create.c */
 	struct list addings;	  /* struct adding, member_add.c */
-	struct map64 handed_on;	  /* of folder_proxy.c: request → struct member in this process */
+	struct map64 handed_on;	  /* of folder_proxy.c: request → route (owned) of a host here */
 	struct object *files, *disks; /* FileManager, VirtualDiskManager */
 	uv_idle_t *wake;	      /* NULL: not there any more */
 };

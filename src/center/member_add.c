@@ -145,6 +145,16 @@ static struct member *member_by_uuid(struct hosts *hs, const char *uuid)
 	return NULL;
 }
 
+static struct member *member_by_address(struct hosts *hs, const char *address, uint16_t port)
+{
+	list_each (struct member, m, &hs->members, link_node) {
+		if (m->address != NULL && strcasecmp(m->address, address) == 0 && m->port == port) {
+			return m;
+		}
+	}
+	return NULL;
+}
+
 static struct value *already_connected(struct arena *a, const struct member *m)
 {
 	struct value *fault = fault_new(a, T_AlreadyConnected);
@@ -244,6 +254,9 @@ void adding_up(struct adding *x)
 		timer_start(x->later, 0, 0);
 		return;
 	}
+	if (same == NULL) { /* added while this one was on its way */
+		same = member_by_address(x->hs, x->m->address, x->m->port);
+	}
 	if (same != NULL) {
 		adding_fail(x, already_connected(a, same),
 			    arena_printf(a, "it is managed already, as \"%s\"", member_name(same)));
@@ -290,14 +303,12 @@ static bool spec_check(struct hosts *hs, const char *name, int64_t port, struct 
 		*text = arena_printf(a, "port %lld is not between 1 and 65535", (long long)port);
 		return false;
 	}
-	list_each (struct member, m, &hs->members, link_node) {
-		if (m->address != NULL && strcasecmp(m->address, name) == 0 && m->port == port) {
-			*fault = already_connected(a, m);
-			*text = arena_printf(a, "it is managed already, as \"%s\"", member_name(m));
-			return false;
-		}
+	struct member *same = member_by_address(hs, name, (uint16_t)port);
+	if (same != NULL) {
+		*fault = already_connected(a, same);
+		*text = arena_printf(a, "it is managed already, as \"%s\"", member_name(same));
 	}
-	return true;
+	return same == NULL;
 }
 
 static const char *or_empty(const char *s)

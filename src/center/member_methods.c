@@ -88,7 +88,7 @@ static bool readdress(struct member *m, const struct value *spec, struct error *
 		return false;
 	}
 	free(thumbprint);
-	mirror_detach(&m->mirror);
+	mirror_detach_known(&m->mirror);
 	link_free(old);
 	return true;
 }
@@ -124,6 +124,7 @@ static void reconnect(struct call *c)
 	}
 	m->is_wanted = true;
 	if (!write_now(m, &e)) {
+		m->is_wanted = m->state != MEMBER_DISCONNECTED;
 		task_fail_error(t, &e);
 		return;
 	}

@@ -171,11 +171,19 @@ static bool look_done(struct look *l, struct error *e)
 	struct mirror *m = l->m;
 	struct database *db = m->member->center->db;
 
-	if (!l->written) {
+	if (!l->written && !m->is_unsaved) {
 		database_rollback(db);
 		return true;
 	}
-	return database_commit(db, e);
+	if (m->is_unsaved) {
+		center_keep_ids(m->member->center);
+		map64_each(&m->by_remote, it)
+		{
+			mirror_save(it->value);
+		}
+	}
+	m->is_unsaved = !database_commit(db, e);
+	return !m->is_unsaved;
 }
 
 static bool update(struct mirror *m, struct error *e)
@@ -196,10 +204,11 @@ static bool update(struct mirror *m, struct error *e)
 		look_at(&l, l.changed.items[i]);
 	}
 	bool ok = look_done(&l, e);
-	if (ok && l.system_changed) {
+	if (l.system_changed) {
 		pairing_look(m->member);
 	}
-	for (size_t i = l.changed.n; ok && i-- > 0;) {
+	/* Also when nothing could be kept: the host has done what it has done. */
+	for (size_t i = l.changed.n; i-- > 0;) {
 		if (l.changed.items[i]->type == T_Task) {
 			remote_task_changed(m, l.changed.items[i]);
 		}
@@ -291,13 +300,10 @@ bool mirror_attach(struct mirror *m, struct link *l, struct error *e)
 	}
 	m->source = link_inventory(l);
 	inventory_reader_add(m->source, &m->reader);
-	if (!attach_all(m, e)) {
-		inventory_reader_remove(m->source, &m->reader);
-		return false;
-	}
+	bool ok = attach_all(m, e);
 	m->listener = inventory_subscribe(m->source, on_change, m);
 	hosts_wake(m->member->hosts);
-	return true;
+	return ok;
 }
 
 void mirror_detach(struct mirror *m)
@@ -307,11 +313,21 @@ void mirror_detach(struct mirror *m)
 		inventory_reader_remove(m->source, &m->reader);
 		m->listener = NULL;
 	}
+	m->source = NULL;
 	forget_own(m);
 	map64_each(&m->by_remote, it)
 	{
 		((struct mirror_source *)it->value)->object = NULL;
 	}
+}
+
+void mirror_detach_known(struct mirror *m)
+{
+	map64_each(&m->by_remote, it)
+	{
+		mirror_remember(it->value);
+	}
+	mirror_detach(m);
 }
 
 bool mirror_is_attached(const struct mirror *m)

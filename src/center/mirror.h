@@ -67,15 +67,19 @@ struct mirror {
 	const struct value *folders[4];	    /* vm, host, datastore, network */
 	VEC(struct mirror_source *) stores; /* datastores of the host */
 	unsigned n_renamed;		    /* of them have another name here than over there */
+	bool is_unsaved; /* rows could not be written: all are at the next look */
 };
 
 void mirror_init(struct mirror *m, struct member *member);
 void mirror_fini(struct mirror *m);
 
 /* From now on shows what the link's inventory has, and follows it. What it has not is taken out.
- * Already attached: takes in what is new. False: the database cannot be written. */
+ * Already attached: takes in what is new. False: it does, but the database cannot be written; the
+ * rows are when it can, with the next news of the host. */
 bool mirror_attach(struct mirror *m, struct link *l, struct error *e);
 void mirror_detach(struct mirror *m);
+/* The same; hosts and VMs go on to show what was seen last. */
+void mirror_detach_known(struct mirror *m);
 bool mirror_is_attached(const struct mirror *m);
 
 /* The HostSystem, made by the member before anything else; data: of its row, or NULL. */

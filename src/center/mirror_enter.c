@@ -378,6 +378,21 @@ void mirror_note(struct mirror_source *s)
 	arena_free(a);
 }
 
+void mirror_remember(struct mirror_source *s)
+{
+	struct object *o = s->of->object;
+	unsigned prop;
+	uint16_t type;
+
+	if (s->object == NULL || !summary_of(o, &prop, &type)) {
+		return;
+	}
+	struct arena *a = arena_new(0);
+	value_drop(s->of->last);
+	s->of->last = value_keep(object_get(o, prop, a));
+	arena_free(a);
+}
+
 /* From the row of an earlier run. */
 static void note_restore(struct mirrored *of, const char *text)
 {
@@ -394,6 +409,28 @@ static void note_restore(struct mirrored *of, const char *text)
 		}
 		arena_free(a);
 	}
+}
+
+void mirror_save(struct mirror_source *s)
+{
+	struct mirror *m = s->mirror;
+	struct center *c = m->member->center;
+	struct object *o = s->of->object;
+	bool is_vm = schema_is_a(o->type, T_VirtualMachine);
+
+	if (schema_is_a(o->type, T_HostSystem) || s->object == NULL) {
+		return; /* its rows came with it, or from an earlier run */
+	}
+	if (schema_is_a(o->type, T_ManagedEntity)) {
+		row_put(c, o, place_name(o), place_parent(o),
+			is_vm ? place_ref(o, P_VirtualMachine_resourcePool) : NULL);
+	} else if (schema_is_a(o->type, T_VirtualMachineSnapshot)) {
+		row_put(c, o, NULL, NULL, NULL);
+	} else {
+		return;
+	}
+	ref_put(m, s->remote, o);
+	mirror_note(s);
 }
 
 void mirror_leave(struct mirror_source *s)

@@ -22,7 +22,12 @@ void mirror_bound(struct mirror_source *s);
 /* Stores what is to be shown of a host or VM until it is heard of after a restart; of other objects
  * nothing is. Is it derived from that property? */
 void mirror_note(struct mirror_source *s);
+/* The same, in memory: the host's own account is about to go. */
+void mirror_remember(struct mirror_source *s);
 bool mirror_is_noted(const struct object *o, unsigned prop);
+
+/* Writes the rows of an object that is heard of. */
+void mirror_save(struct mirror_source *s);
 
 /* What the VM is connected to may have changed (mirror_network.c): sets VirtualMachine.network and
  * puts it into the lists of port groups, or takes it out. */
