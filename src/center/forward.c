@@ -246,6 +246,32 @@ void forward_call(struct forward *f, struct call *c)
 	}
 }
 
+/* The host that a question to an environment browser is about; NULL: the browser's own. */
+static struct member *browser_subject(const struct call *c)
+{
+	const struct value *args = c->args, *host = NULL;
+
+	switch (c->method) {
+	case M_EnvironmentBrowser_QueryConfigOption:
+		host = value_get_value(args, A_EnvironmentBrowser_QueryConfigOption_host);
+		break;
+	case M_EnvironmentBrowser_QueryConfigOptionEx:
+		args = value_get_value(args, A_EnvironmentBrowser_QueryConfigOptionEx_spec);
+		host = value_get_value(args, F_EnvironmentBrowserConfigOptionQuerySpec_host);
+		break;
+	case M_EnvironmentBrowser_QueryConfigTarget:
+		host = value_get_value(args, A_EnvironmentBrowser_QueryConfigTarget_host);
+		break;
+	case M_EnvironmentBrowser_QueryTargetCapabilities:
+		host = value_get_value(args, A_EnvironmentBrowser_QueryTargetCapabilities_host);
+		break;
+	default:
+		return NULL;
+	}
+	struct object *o = host == NULL ? NULL : inventory_find_ref(c->self->inventory, host);
+	return o == NULL || !session_may(c->session, o, "System.View") ? NULL : member_of_host(o);
+}
+
 void forward_default(struct call *c)
 {
 	struct mirrored *of = mirrored_of(c->self);
@@ -261,6 +287,12 @@ void forward_default(struct call *c)
 	struct forward *f = mem_zalloc(sizeof(*f));
 	f->mirror = s->mirror;
 	f->self = s->remote;
+	/* A cluster has one browser for all its hosts. */
+	struct member *subject = browser_subject(c);
+	if (subject != NULL && subject->mirror.browser != NULL) {
+		f->mirror = &subject->mirror;
+		f->self = subject->mirror.browser;
+	}
 	f->method = c->method;
 	f->args = c->args;
 	forward_call(f, c);

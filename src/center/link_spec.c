@@ -49,7 +49,7 @@ static struct value *prop_sets(struct arena *a)
 	};
 	static const char *const datacenter[] = { "vmFolder", "hostFolder", "datastoreFolder",
 						  "networkFolder" };
-	static const char *const compute[] = { "resourcePool" };
+	static const char *const compute[] = { "resourcePool", "environmentBrowser" };
 	static const char *const pool[] = { "name" };
 	static const char *const task[] = { "info" };
 	static const char *const events[] = { "latestEvent" };

@@ -248,6 +248,7 @@ static void find_own(struct mirror *m, struct object *o)
 	} else if (schema_is_a(o->type, T_ComputeResource) && m->compute == NULL) {
 		m->compute = value_hold(o->ref);
 		m->pool = value_keep(object_get(o, P_ComputeResource_resourcePool, NULL));
+		m->browser = value_keep(object_get(o, P_ComputeResource_environmentBrowser, NULL));
 	}
 }
 
@@ -256,7 +257,8 @@ static void forget_own(struct mirror *m)
 	value_drop(m->datacenter);
 	value_drop(m->compute);
 	value_drop(m->pool);
-	m->datacenter = m->compute = m->pool = NULL;
+	value_drop(m->browser);
+	m->datacenter = m->compute = m->pool = m->browser = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(m->folders); i++) {
 		value_drop(m->folders[i]);
 		m->folders[i] = NULL;

@@ -63,7 +63,7 @@ struct mirror {
 	struct map64 by_remote; /* address of the kept reference → struct mirror_source */
 	struct map64 tasks;	/* address of the kept reference → struct remote_task */
 	/* What stands for the manager's own objects over there; kept. */
-	const struct value *datacenter, *compute, *pool;
+	const struct value *datacenter, *compute, *pool, *browser; /* the last: of `compute` */
 	const struct value *folders[4];	    /* vm, host, datastore, network */
 	VEC(struct mirror_source *) stores; /* datastores of the host */
 	unsigned n_renamed;		    /* of them have another name here than over there */

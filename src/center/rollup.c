@@ -9,6 +9,7 @@
 #include "base/vec.h"
 #include "center/compute.h"
 #include "center/folder.h"
+#include "center/member.h"
 #include "center/place.h"
 #include "center/pool.h"
 
@@ -172,6 +173,16 @@ static void add_portgroups(struct rollup *r, struct object *compute, struct valu
 	}
 }
 
+/* What a host can run is asked of the host's own browser. */
+static const struct value *browser_of_host(const struct object *host)
+{
+	const struct member *m = member_of_host(host);
+
+	return m == NULL || m->mirror.browser == NULL
+		       ? NULL
+		       : mirror_local_ref(&m->mirror, m->mirror.browser);
+}
+
 static void compute_roll_up(struct rollup *r, struct object *compute)
 {
 	struct arena *a = arena_new(0);
@@ -180,11 +191,13 @@ static void compute_roll_up(struct rollup *r, struct object *compute)
 	struct value *stores = value_new_array(a, T_Datastore);
 	struct value *nets = value_new_array(a, T_Network);
 	uint8_t *seen = arena_alloc(a, inventory_index_limit(inv) / 8 + 1);
+	const struct value *browser = NULL;
 
 	for (size_t i = 0; i < place_count(compute, P_ComputeResource_host); i++) {
 		struct object *host = place_at(compute, P_ComputeResource_host, i);
 		if (host != NULL) {
 			total_add(&t, host, a);
+			browser = browser == NULL ? browser_of_host(host) : browser;
 			unite(a, stores, object_get(host, P_HostSystem_datastore, a), inv, seen);
 			unite(a, nets, object_get(host, P_HostSystem_network, a), inv, seen);
 		}
@@ -193,6 +206,7 @@ static void compute_roll_up(struct rollup *r, struct object *compute)
 	summary_show(compute, &t, a);
 	inventory_set(compute, P_ComputeResource_datastore, stores);
 	inventory_set(compute, P_ComputeResource_network, nets);
+	inventory_set(compute, P_ComputeResource_environmentBrowser, browser);
 	struct object *pool = compute_root_pool(compute);
 	if (pool != NULL) {
 		pool_set_capacity(pool, t.mhz_usable, t.mb_usable);

@@ -72,6 +72,14 @@ def test_dpu_runs_on_without_its_server(site):
     assert dpu.machines() == before
 
 
+def test_what_a_host_can_run_is_asked_through_the_manager(site):
+    _, _, _, si = site
+    for name in ("server", "dpu"):
+        browser = find(si, vim.HostSystem, name).parent.environmentBrowser
+        option = browser.QueryConfigOption()
+        assert "otherGuest64" in [guest.id for guest in option.guestOSDescriptor]
+
+
 def test_references_stay(site):
     center, server, _, si = site
     vm = make_vm(si, "server", "web-1")

@@ -269,6 +269,11 @@ def place(request, rig):
                    resource_pool="/DC0/host/DC0_C0/Resources", network="DC0_DVPG0")
 
 
+def test_what_can_run_is_asked(place):
+    where = ["-host", place.env["GOVC_HOST"]]
+    assert any(line.startswith("otherGuest ") for line in place.lines("vm.option.info", *where))
+
+
 def test_life_of_a_machine(place):
     place("vm.create", "-on=false", "-c", "4", "-m", "512", "-disk", "1GB", "new")
     assert table(place("vm.info", "new"))["Power state"] == "poweredOff"
