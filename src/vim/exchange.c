@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "vim/caller.h"
 #include "vim/http_text.h"
 
 enum {
@@ -42,6 +43,7 @@ void *exchange_new(void *arg, const char *uri, struct MHD_Connection *connection
 	x->pub.peer = x->caller == NULL ? "" : x->caller->name;
 	list_push_back(&s->exchanges, &x->link);
 	s->n_callbacks++;
+	s->n_running++;
 	if (x->caller != NULL && x->caller->is_silent) {
 		x->caller->is_silent = false;
 		s->n_silent--;
@@ -151,6 +153,7 @@ void exchange_suspend(struct exchange *x, enum exchange_wait wait)
 {
 	if (x->wait == WAIT_NOTHING) {
 		MHD_suspend_connection(x->connection);
+		x->server->n_running--;
 		watch_start(x);
 	}
 	x->wait = wait;
@@ -160,6 +163,7 @@ void exchange_continue(struct exchange *x)
 {
 	if (x->wait != WAIT_NOTHING) {
 		x->wait = WAIT_NOTHING;
+		x->server->n_running++;
 		watch_stop(x);
 		MHD_resume_connection(x->connection);
 		server_wake(x->server);
@@ -379,6 +383,19 @@ static void exchange_complete(struct exchange *x)
 	}
 }
 
+/*
+ * May head and body leave together? Not when libmicrohttpd will close the connection, as it would
+ * before they did: because the client wants it so, or has not been heard to the end.
+ */
+static bool exchange_may_hold(struct exchange *x)
+{
+	const char *connection = http_header(&x->pub, "Connection");
+
+	return x->caller != NULL && x->is_whole && x->phase == EXCHANGE_COMPLETE &&
+	       !x->server->is_stopping && strcmp(x->version, "HTTP/1.1") == 0 &&
+	       (connection == NULL || strcasecmp(connection, "keep-alive") == 0);
+}
+
 static enum MHD_Result exchange_queue(struct exchange *x)
 {
 	if (x->is_queued) {
@@ -391,6 +408,9 @@ static enum MHD_Result exchange_queue(struct exchange *x)
 	}
 	if (x->caller != NULL) {
 		list_remove(&x->caller->link);
+	}
+	if (exchange_may_hold(x)) {
+		caller_hold(x->caller, x->out.len);
 	}
 	enum MHD_Result result = MHD_queue_response(x->connection, x->status, x->response);
 	MHD_destroy_response(x->response);
@@ -408,12 +428,12 @@ enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, c
 
 	(void)server;
 	(void)connection;
-	(void)version;
 	if (x->is_gone || (is_head && x->server->is_stopping)) {
 		return MHD_NO;
 	}
 	x->server->n_callbacks++;
 	x->pub.method = method;
+	x->version = version;
 	if (is_body) {
 		bool ok = exchange_body(x, upload_data, upload_data_size);
 		return ok ? MHD_YES : MHD_NO;

@@ -46,19 +46,6 @@ enum exchange_wait {
 	WAIT_STREAM, /* the answer's stream has nothing now */
 };
 
-/* A client's connection. */
-struct caller {
-	struct list_node link; /* in server->young until its first request is complete */
-	struct server *server;
-	int fd;
-	bool is_silent; /* no request has begun: perhaps still in the TLS handshake */
-	int64_t since_us;
-	char name[INET6_ADDRSTRLEN];
-	/* Bytes that came with what TLS asked for: it asks for five, then for the rest. */
-	uint16_t ahead_at, ahead_n;
-	char ahead[2048];
-};
-
 /* Watches a suspended connection's socket. Freed by its close callback. */
 struct peer_watch {
 	uv_poll_t poll;
@@ -90,11 +77,13 @@ struct exchange {
 	bool is_begun;	 /* route->begin() was called */
 	bool is_resumed; /* http_resume() came while the route was running */
 	bool is_queued;
+	bool is_whole;	    /* the answer's body is `out` */
 	bool is_stranger;   /* /sdk: no cookie of a session */
 	bool is_cut;	    /* answered before all of the body was read */
 	uint64_t n_dropped; /* bytes of body that came after the answer */
 	size_t n_held;	    /* bytes of body in `in`, counted in server->n_held too */
 	char *target;
+	const char *version; /* "HTTP/1.1" */
 	struct arena *arena;
 	struct buf in, out;
 	struct service_reply reply;
@@ -126,10 +115,13 @@ struct server {
 	struct linger_list lingering;
 	unsigned n_idle;
 	unsigned n_sending;	    /* answers under way */
+	unsigned n_running;	    /* exchanges that are not suspended */
+	unsigned n_ahead;	    /* callers with bytes that TLS has not taken yet */
 	size_t n_held[2];	    /* bytes of bodies kept: of sessions, of strangers */
 	uint64_t n_callbacks;	    /* libmicrohttpd made: it gets on */
 	unsigned n_silent;	    /* connections */
 	unsigned n_stale, pause_ms; /* see server_run() */
+	struct list held;	    /* callers whose answers wait for callers_release() */
 	struct list young;	    /* connections before their first request, oldest first */
 	struct http_route routes[SERVER_ROUTES_MAX];
 	unsigned n_routes;

@@ -12,6 +12,7 @@
 
 #include "base/encoding.h"
 #include "base/mem.h"
+#include "vim/caller.h"
 #include "vim/exchange.h"
 #include "vim/http_text.h"
 
@@ -91,6 +92,7 @@ void respond_out(struct exchange *x, int status, const char *content_type)
 	if (x->response != NULL) {
 		return;
 	}
+	x->is_whole = true;
 	respond(x, status,
 		MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_PERSISTENT),
 		content_type);

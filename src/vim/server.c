@@ -7,6 +7,10 @@
  * libmicrohttpd 0.9.75 says 0 also where only the client can go on: during a TLS handshake, and for
  * ever when a request line does not fit its buffer. So without progress (a callback) server_run()
  * soon pauses, longer each time; what a client sends wakes it anyhow.
+ *
+ * Nor does it go on when all requests are answered: it would only learn from each socket that there
+ * is nothing to read. A client that sent its next request along with the last is answered REST_MS
+ * later.
  */
 #include "vim/server.h"
 
@@ -25,6 +29,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "vim/caller.h"
 #include "vim/exchange.h"
 #include "vim/http_text.h"
 #include "vim/server_metrics.h"
@@ -40,6 +45,7 @@ enum {
 	SILENT_S = 5,
 	STALE_MAX = 5, /* whole heads are read in fewer runs, see READ_STEP */
 	STALE_SENDING_MAX = 64,
+	REST_MS = 5, /* when all is answered, see server_run() */
 	PAUSE_MAX_MS = 1024,
 	STOP_MS = 1000,
 	BACKLOG = 1024,
@@ -55,17 +61,6 @@ static const char tls_priorities[] =
 
 /* ---- connections ---- */
 
-static void caller_describe(struct caller *p, const struct sockaddr *address)
-{
-	if (address->sa_family == AF_INET6) {
-		uv_ip6_name((const struct sockaddr_in6 *)(const void *)address, p->name,
-			    sizeof(p->name));
-	} else if (address->sa_family == AF_INET) {
-		uv_ip4_name((const struct sockaddr_in *)(const void *)address, p->name,
-			    sizeof(p->name));
-	}
-}
-
 /* On the listening socket: connections inherit it. */
 static void socket_keep_alive(int fd)
 {
@@ -77,78 +72,13 @@ static void socket_keep_alive(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &n, sizeof(n));
 }
 
-/* For GnuTLS. libmicrohttpd reads on until it is told EAGAIN, so nothing is forgotten here. */
-static ssize_t caller_pull(gnutls_transport_ptr_t arg, void *data, size_t n)
-{
-	struct caller *p = arg;
-
-	if (p->ahead_n == 0) {
-		bool is_large = n >= sizeof(p->ahead);
-		ssize_t got =
-			recv(p->fd, is_large ? data : p->ahead, is_large ? n : sizeof(p->ahead), 0);
-		if (got <= 0 || is_large) {
-			return got;
-		}
-		p->ahead_at = 0;
-		p->ahead_n = (uint16_t)got;
-	}
-	n = MIN(n, p->ahead_n);
-	memcpy(data, p->ahead + p->ahead_at, n);
-	p->ahead_at = (uint16_t)(p->ahead_at + n);
-	p->ahead_n = (uint16_t)(p->ahead_n - n);
-	return (ssize_t)n;
-}
-
-/* Is there anything to pull within so many milliseconds? */
-static int caller_wait(gnutls_transport_ptr_t arg, unsigned ms)
-{
-	struct caller *p = arg;
-	struct pollfd look = { .fd = p->fd, .events = POLLIN };
-
-	return p->ahead_n > 0 ? 1 : poll(&look, 1, (int)MIN(ms, 1000U));
-}
-
-static void caller_attach(struct caller *p, gnutls_session_t session)
-{
-	gnutls_transport_set_ptr2(session, p, (gnutls_transport_ptr_t)(intptr_t)p->fd);
-	gnutls_transport_set_pull_function(session, caller_pull);
-	gnutls_transport_set_pull_timeout_function(session, caller_wait);
-}
-
-static void connection_begin(struct server *s, struct MHD_Connection *connection, void **context)
-{
-	const union MHD_ConnectionInfo *info;
-	struct caller *p = mem_zalloc(sizeof(*p));
-
-	p->server = s;
-	p->since_us = clock_mono_us(clock_real());
-	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	p->fd = info->connect_fd;
-	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	caller_describe(p, info->client_addr);
-	if (s->ticket_key != NULL) {
-		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-		gnutls_session_ticket_enable_server((gnutls_session_t)info->tls_session,
-						    s->ticket_key);
-		caller_attach(p, (gnutls_session_t)info->tls_session);
-	}
-	list_push_back(&s->young, &p->link);
-	p->is_silent = true;
-	s->n_silent++;
-	*context = p;
-}
-
 static void connection_notify(void *arg, struct MHD_Connection *connection, void **context,
 			      enum MHD_ConnectionNotificationCode code)
 {
-	struct caller *p = *context;
-
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		connection_begin(arg, connection, context);
-	} else if (p != NULL) {
-		p->server->n_silent -= p->is_silent ? 1 : 0;
-		list_remove(&p->link);
-		free(p);
+		*context = caller_new(arg, connection);
+	} else {
+		caller_free(*context);
 		*context = NULL;
 	}
 }
@@ -226,6 +156,7 @@ void server_run(struct server *s)
 	for (int i = 0; i < RUNS_MAX; i++) {
 		uint64_t before = s->n_callbacks;
 		MHD_run(s->daemon);
+		callers_release(s);
 		bool has_timeout = MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES;
 		bool is_busy = has_timeout && wait_ms == 0;
 		if (s->n_callbacks != before || !is_busy) {
@@ -235,6 +166,10 @@ void server_run(struct server *s)
 			return;
 		}
 		if (!is_busy) {
+			break;
+		}
+		if (s->n_callbacks != before && s->n_running == 0 && s->n_ahead == 0) {
+			wait_ms = REST_MS;
 			break;
 		}
 		if (s->n_callbacks == before && ++s->n_stale >= server_stale_max(s)) {
@@ -427,6 +362,7 @@ struct server *server_new(const struct server_config *config, struct error *e)
 	list_init(&s->exchanges);
 	list_init(&s->idle);
 	list_init(&s->young);
+	list_init(&s->held);
 	linger_init(&s->lingering);
 	int fd = listen_open(s, e);
 	if (fd >= 0 && tls_open(s, &pem, e)) {

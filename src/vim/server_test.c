@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <curl/curl.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "base/mem.h"
@@ -130,17 +131,22 @@ static void woken(uv_async_t *async)
 	(void)async;
 }
 
-static void request(struct fixture *f, struct exchange_plan *p)
+static void request_by(struct fixture *f, struct exchange_plan *p, void *(*run)(void *arg))
 {
 	pthread_t thread;
 
 	p->f = f;
 	p->method = p->method == NULL ? "GET" : p->method;
-	assert_int_equal(pthread_create(&thread, NULL, client_run, p), 0);
+	assert_int_equal(pthread_create(&thread, NULL, run, p), 0);
 	while (!__atomic_load_n(&p->is_done, __ATOMIC_ACQUIRE)) {
 		uv_run(&f->rig->loop, UV_RUN_ONCE);
 	}
 	pthread_join(thread, NULL);
+}
+
+static void request(struct fixture *f, struct exchange_plan *p)
+{
+	request_by(f, p, client_run);
 }
 
 static void plan_free(struct exchange_plan *p)
@@ -617,6 +623,81 @@ static void tickets_open_one_request(void **state)
 	}
 }
 
+#define ANSWERS_WANTED 5
+
+/* Sends several requests in one TLS record; the last one asks for the connection's end. */
+static void *pipeline_run(void *arg)
+{
+	struct exchange_plan *p = arg;
+	CURL *curl = curl_easy_init();
+	char *url = mem_printf("https://127.0.0.1:%u", server_port(p->f->server));
+	struct buf out = BUF_INIT;
+	char data[4096];
+	size_t n;
+
+	for (int i = 0; i < ANSWERS_WANTED; i++) {
+		buf_addf(&out,
+			 "POST /sdk HTTP/1.1\r\nHost: a\r\nCookie: %s\r\n%sContent-Length: "
+			 "%zu\r\n\r\n%s",
+			 p->cookie, i == ANSWERS_WANTED - 1 ? "Connection: close\r\n" : "",
+			 strlen(FETCH), FETCH);
+	}
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_CAINFO, p->f->cert);
+	curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	p->result = curl_easy_perform(curl);
+	if (p->result == CURLE_OK) {
+		p->result = curl_easy_send(curl, out.data, out.len, &n);
+	}
+	for (int i = 0; p->result == CURLE_OK && i < 5000; i++) {
+		CURLcode code = curl_easy_recv(curl, data, sizeof(data), &n);
+		if (code == CURLE_AGAIN) {
+			curl_socket_t fd = CURL_SOCKET_BAD;
+			curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd);
+			struct pollfd look = { .fd = fd, .events = POLLIN };
+			poll(&look, 1, 1000);
+			continue;
+		}
+		if (code != CURLE_OK || n == 0) {
+			break;
+		}
+		buf_add(&p->answer, data, n);
+	}
+	buf_free(&out);
+	curl_easy_cleanup(curl);
+	free(url);
+	__atomic_store_n(&p->is_done, true, __ATOMIC_RELEASE);
+	uv_async_send(&p->f->wake);
+	return NULL;
+}
+
+static int occurrences(const char *text, const char *what)
+{
+	int n = 0;
+
+	for (const char *at = text; (at = strstr(at, what)) != NULL; at++) {
+		n++;
+	}
+	return n;
+}
+
+static void requests_sent_together_are_answered(void **state)
+{
+	struct fixture *f = *state;
+	char cookie[128];
+
+	login(f, cookie);
+	cookie[strcspn(cookie, ";")] = '\0';
+	struct exchange_plan p = { .f = f, .cookie = cookie };
+	request_by(f, &p, pipeline_run);
+	assert_int_equal(p.result, CURLE_OK);
+	assert_int_equal(occurrences(p.answer.data, "HTTP/1.1 200 OK"), ANSWERS_WANTED);
+	assert_int_equal(occurrences(p.answer.data, "<returnval>Datacenters</returnval>"),
+			 ANSWERS_WANTED);
+	plan_free(&p);
+}
+
 static void texts_are_understood(void **state)
 {
 	(void)state;
@@ -670,6 +751,8 @@ int main(void)
 		cmocka_unit_test(texts_are_understood),
 		cmocka_unit_test_setup_teardown(certificates_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(api_answers_over_tls, setup, teardown),
+		cmocka_unit_test_setup_teardown(requests_sent_together_are_answered, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(documents_and_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(strangers_send_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(uploads_come_in_parts, setup, teardown),
