@@ -214,6 +214,7 @@ static bool read_step(struct parse *p, struct error *e)
 		return refuse(p, e, "a name is missing or too long");
 	}
 	struct path_step *s = &p->steps[p->n];
+	p->is_escaped[p->n] = false;
 	*s = (struct path_step){ .name = p->text + from, .name_len = (uint8_t)(p->at - from) };
 	if (!find_field(p, s, e)) {
 		return false;
@@ -336,18 +337,33 @@ static bool parse(struct parse *p, struct error *e)
 	return false;
 }
 
+/* The steps, which take some room, are filled as they are read. */
+static void parse_begin(struct parse *p, uint16_t managed, const char *text, size_t len)
+{
+	p->text = text;
+	p->len = len;
+	p->at = 0;
+	p->n = 0;
+	p->since = 0;
+	p->type = managed;
+	p->kind = KIND_MANAGED;
+	p->is_array = false;
+}
+
 struct path *path_parse(struct arena *a, uint16_t managed, const char *text, size_t len,
 			struct error *e)
 {
-	struct parse p = { .text = text, .len = len, .type = managed, .kind = KIND_MANAGED };
+	struct parse p;
 
+	parse_begin(&p, managed, text, len);
 	return parse(&p, e) ? finish(a, &p, managed, e) : NULL;
 }
 
 bool path_is_possible(uint16_t managed, const char *text, size_t len, struct error *e)
 {
-	struct parse p = { .text = text, .len = len, .type = managed, .kind = KIND_MANAGED };
+	struct parse p;
 
+	parse_begin(&p, managed, text, len);
 	return parse(&p, e);
 }
 

@@ -62,12 +62,14 @@ int schema_field_find(uint16_t type, const char *name, size_t len, unsigned hint
 	if (t->kind != KIND_STRUCT && t->kind != KIND_MANAGED) {
 		return -1;
 	}
+	unsigned i = hint < t->n_fields ? hint : 0;
 	for (unsigned n = 0; n < t->n_fields; n++) {
-		unsigned i = (hint + n) % t->n_fields;
 		const struct schema_field *f = &schema_fields[t->first_field + i];
-		if (f->name_len == len && memcmp(schema_strings + f->name, name, len) == 0) {
+		if (f->name_len == len && schema_strings[f->name] == name[0] &&
+		    memcmp(schema_strings + f->name, name, len) == 0) {
 			return (int)i;
 		}
+		i = i + 1 < t->n_fields ? i + 1 : 0;
 	}
 	return -1;
 }

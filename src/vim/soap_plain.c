@@ -16,11 +16,12 @@ enum {
 enum {
 	IS_FIRST = 1, /* of a name */
 	IS_NAME = 2,
-	IS_TEXT = 4, /* stands for itself between tags; ']' does unless another follows */
-	IS_VALUE = 8 /* and in an attribute's value, but for its quote */
+	IS_TEXT = 4, /* stands for itself between tags */
+	IS_VALUE = 8 /* and in an attribute's value */
 };
 
 #define T IS_TEXT
+#define V IS_VALUE
 #define M (IS_TEXT | IS_VALUE)		 /* marks */
 #define D (IS_NAME | IS_TEXT | IS_VALUE) /* digits, '-' and '.' */
 #define L (D | IS_FIRST)		 /* letters and '_' */
@@ -30,15 +31,16 @@ enum {
 static const uint8_t classes[256] = {
 	0, 0, 0, 0, 0, 0, 0, 0, 0, T, T, 0, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	M, M, M, M, M, M, 0, M, M, M, M, M, M, D, D, M,
+	M, M, T, M, M, M, 0, T, M, M, M, M, M, D, D, M,
 	D, D, D, D, D, D, D, D, D, D, M, M, 0, M, M, M,
 	M, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-	L, L, L, L, L, L, L, L, L, L, L, M, M, M, M, L,
+	L, L, L, L, L, L, L, L, L, L, L, M, M, V, M, L,
 	M, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
 	L, L, L, L, L, L, L, L, L, L, L, M, M, M, M, 0,
 };
 /* clang-format on */
 #undef T
+#undef V
 #undef M
 #undef D
 #undef L
@@ -99,6 +101,15 @@ static bool is_class(char c, unsigned class)
 	return (classes[(unsigned char)c] & class) != 0;
 }
 
+/* To where the class ends. */
+static const char *skip(const struct plain *p, const char *at, unsigned class)
+{
+	while (at < p->end && is_class(*at, class)) {
+		at++;
+	}
+	return at;
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\n' || c == '\t';
@@ -132,9 +143,7 @@ static bool read_part(struct plain *p, struct span *out)
 	if (p->at == p->end || !is_class(*p->at, IS_FIRST)) {
 		return false;
 	}
-	while (p->at < p->end && is_class(*p->at, IS_NAME)) {
-		p->at++;
-	}
+	p->at = skip(p, from, IS_NAME);
 	*out = (struct span){ from, (size_t)(p->at - from) };
 	return out->len <= NAME_MAX_BYTES;
 }
@@ -199,9 +208,7 @@ static bool read_value(struct plain *p, struct span *out)
 	}
 	char quote = *p->at;
 	const char *from = ++p->at;
-	while (p->at < p->end && *p->at != quote && is_class(*p->at, IS_VALUE)) {
-		p->at++;
-	}
+	p->at = skip(p, from, IS_VALUE);
 	*out = (struct span){ from, (size_t)(p->at - from) };
 	return take(p, quote);
 }
@@ -328,19 +335,21 @@ static bool read_end(struct plain *p)
 	return true;
 }
 
-/* Up to "<". */
+/* Up to "<". A ']' stands for itself unless another follows, which might begin "]]>". */
 static bool read_text(struct plain *p)
 {
-	const char *from = p->at;
+	const char *from = p->at, *at = skip(p, from, IS_TEXT);
 
-	while (p->at < p->end && is_class(*p->at, IS_TEXT)) {
-		if (*p->at == ']' && p->at + 1 < p->end && p->at[1] == ']') {
+	while (at < p->end && *at == ']') {
+		at++;
+		if (at < p->end && *at == ']') {
 			return false;
 		}
-		p->at++;
+		at = skip(p, at, IS_TEXT);
 	}
-	if (p->at > from) {
-		reader_text(p->r, from, (size_t)(p->at - from));
+	p->at = at;
+	if (at > from) {
+		reader_text(p->r, from, (size_t)(at - from));
 	}
 	return true;
 }
