@@ -4,7 +4,7 @@
  *
  * Entering waits until no VM runs any more:
  *
- *   normal --EnterMaintenanceMode_Task--> entering --no VM runs--> maintenance
+ *   normal --EnterMaintenanceMode_Task--> entering --no VM really runs--> maintenance
  *   entering --time-out, cancel--> normal     maintenance --ExitMaintenanceMode_Task--> normal
  *
  * 1. While entering and in maintenance no VM is made or started: host_accepts_vms().
@@ -140,7 +140,8 @@ static void enter_maintenance(struct call *c)
 	task_set_cancel(m->entering, entering_cancel, h);
 	host_event(h, T_EnteringMaintenanceModeEvent, task_user(m->entering),
 		   "has started to enter maintenance mode");
-	if (host_n_running(h) == 0) {
+	/* Where VMs only pretend to run, nobody is there to move them or to shut them down. */
+	if (h->simulated || host_n_running(h) == 0) {
 		maintenance_set(h, entering_end(h), true);
 	} else {
 		timer_start(m->timer, POLL_MS, POLL_MS);

@@ -310,6 +310,15 @@ def test_machines_that_run_can_be_changed(place):
     assert "second.vmdk" not in place.lines("datastore.ls", name)
 
 
+def test_hosts_enter_maintenance_mode(place):
+    """At once: nobody is there who would move the machines that run."""
+    host = place.lines("find", "/", "-type", "h")[0]
+    place("host.maintenance.enter", host)
+    assert place.get(host, "runtime.inMaintenanceMode") == "true"
+    place("host.maintenance.exit", host)
+    assert place.get(host, "runtime.inMaintenanceMode") == "false"
+
+
 def test_guests_have_the_address_they_are_given(place):
     vm = place.lines("find", "/", "-type", "m")[1]
     place("vm.change", "-vm", vm, "-e", "SET.guest.ipAddress=10.9.8.7",
