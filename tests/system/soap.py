@@ -113,8 +113,8 @@ def raw(node, data, seconds=10, shut=True):
         with context.wrap_socket(plain) as secure:
             try:
                 secure.sendall(data)
-                if shut:
-                    secure.shutdown(socket.SHUT_WR)
+                if shut:  # of TCP only: SSLSocket's own shutdown() would end the decryption too
+                    socket.socket.shutdown(secure, socket.SHUT_WR)
                 while True:
                     part = secure.recv(65536)
                     if not part:
