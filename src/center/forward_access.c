@@ -44,6 +44,8 @@ static const struct {
 	{ F_VirtualMachineConfigSpec_numCoresPerSocket, "VirtualMachine.Config.CPUCount" },
 	{ F_VirtualMachineConfigSpec_memoryMB, "VirtualMachine.Config.Memory" },
 	{ F_VirtualMachineConfigSpec_extraConfig, "VirtualMachine.Config.AdvancedConfig" },
+	{ F_VirtualMachineConfigSpec_managedBy, "VirtualMachine.Config.ManagedBy" },
+	{ F_VirtualMachineConfigSpec_version, "VirtualMachine.Config.UpgradeVirtualHardware" },
 	{ F_VirtualMachineConfigSpec_cpuAllocation, "VirtualMachine.Config.Resource" },
 	{ F_VirtualMachineConfigSpec_memoryAllocation, "VirtualMachine.Config.Resource" },
 	{ F_VirtualMachineConfigSpec_changeVersion, NULL },
@@ -89,20 +91,26 @@ static bool may_reconfigure(struct call *c)
 	const struct value *spec = value_get_value(c->args, A_VirtualMachine_ReconfigVM_Task_spec);
 	const struct value *changes =
 		value_get_value(spec, F_VirtualMachineConfigSpec_deviceChange);
+	bool any = false; /* even a change of nothing leaves a new version */
 	union slot slot;
 
 	for (int i = -1; spec != NULL && value_next(spec, &i, &slot);) {
 		const char *privilege = config_privilege(i);
-		if (privilege != NULL && !call_require(c, c->self, privilege)) {
+		if (privilege == NULL) {
+			continue;
+		}
+		any = true;
+		if (!call_require(c, c->self, privilege)) {
 			return false;
 		}
 	}
 	for (size_t i = 0; i < value_count(changes); i++) {
+		any = true;
 		if (!call_require(c, c->self, device_privilege(value_item(changes, i)))) {
 			return false;
 		}
 	}
-	return true;
+	return any || call_require(c, c->self, "VirtualMachine.Config.Settings");
 }
 
 bool forward_may(struct call *c, struct mirrored *of)

@@ -189,6 +189,17 @@ static void relocate(struct call *c)
 	}
 }
 
+/* The schema names none, as it depends on whether the VM runs. */
+static const char *migrate_privilege(struct call *c)
+{
+	const struct value *runtime = object_get(c->self, P_VirtualMachine_runtime, c->arena);
+	int64_t power = value_get_num(runtime, F_VirtualMachineRuntimeInfo_powerState,
+				      E_VirtualMachinePowerState_poweredOff);
+
+	return power == E_VirtualMachinePowerState_poweredOn ? "Resource.HotMigrate"
+							     : "Resource.ColdMigrate";
+}
+
 static void migrate(struct call *c)
 {
 	struct move to = { 0 };
@@ -198,7 +209,7 @@ static void migrate(struct call *c)
 	if (ok) {
 		to.host = call_object(c, A_VirtualMachine_MigrateVM_Task_host, T_HostSystem, &ok);
 	}
-	if (ok) {
+	if (ok && call_require(c, c->self, migrate_privilege(c))) {
 		move(c, &to);
 	}
 }

@@ -24,6 +24,7 @@ static const char *const further[] = {
 	"Resource.AssignVAppToPool",
 	"Sessions.TerminateSession",
 	"Sessions.ValidateSession",
+	"Resource.HotMigrate",
 	"VirtualMachine.Config.AddExistingDisk",
 	"VirtualMachine.Config.AddNewDisk",
 	"VirtualMachine.Config.AddRemoveDevice",
