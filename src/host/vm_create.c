@@ -88,7 +88,7 @@ static const char *folder_name(struct arena *a, const char *name)
 			*p = '_';
 		}
 	}
-	if (out[0] == '.') {
+	if (out[0] == '.' || out[0] == ' ') { /* paths are read past leading spaces */
 		out[0] = '_';
 	}
 	if (out[n - 1] == ' ') {
