@@ -5,6 +5,7 @@
     endpoint_test.py ENDPOINT_SAMPLE
 """
 
+import socket
 import ssl
 import subprocess
 import sys
@@ -209,6 +210,44 @@ class Center(Case):
             vim.VirtualMachine("vm-9", self.instance._stub).name
         with self.assertRaises(vmodl.fault.NotSupported):
             vm.PowerOn()
+
+    def raw(self, headers, body, is_first_enough=False):
+        """Status of each answer to a request that is followed by another."""
+        plain = socket.create_connection(("127.0.0.1", self.endpoint.port), timeout=10)
+        second = b"GET /sdk/vimServiceVersions.xml HTTP/1.1\r\nHost: x\r\n" \
+                 b"Connection: close\r\n\r\n"
+        got = b""
+        with ssl._create_unverified_context().wrap_socket(plain) as secure:
+            secure.sendall(f"POST /sdk HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode() + body +
+                           second)
+            while True:
+                try:
+                    part = secure.recv(65536)
+                except OSError:
+                    break
+                if not part:
+                    break
+                got += part
+                if is_first_enough and b"\r\n\r\n" in got:
+                    break
+        return [int(part[:3]) for part in got.split(b"HTTP/1.1 ")[1:]]
+
+    def test_where_a_body_ends(self):
+        self.assertEqual(self.raw("Content-Length: 4\r\n", b"none"), [500, 200])
+        self.assertEqual(self.raw("Transfer-Encoding: chunked\r\n", b"4\r\nnone\r\n0\r\n\r\n"),
+                         [500, 200])
+        for headers in ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                        "Content-Length: 5\r\nContent-Length: 0\r\n",
+                        "Transfer-Encoding: identity\r\n",
+                        "Transfer-Encoding: xchunked\r\n",
+                        "Transfer-Encoding: gzip, chunked\r\n",
+                        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                        "Transfer-Encoding : chunked\r\n",
+                        "Content-Length : 5\r\n"):
+            with self.subTest(headers):
+                # That nothing more comes is seen only when the server closes, seconds later.
+                self.assertEqual(self.raw(headers, b"0\r\n\r\n", headers[-3] != "d" or
+                                          headers[0] != "C"), [400])
 
     def test_users(self):
         found = self.content.userDirectory.RetrieveUserGroups(

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/number.h"
@@ -303,10 +304,51 @@ static int64_t content_length(struct exchange *x)
 	return text != NULL && number_i64(text, &n) && n >= 0 ? n : 0;
 }
 
+/* What the headers say about where the body ends. */
+struct framing {
+	const char *length, *coding; /* NULL: not said */
+	bool is_ambiguous;
+};
+
+static enum MHD_Result framing_look(void *arg, enum MHD_ValueKind kind, const char *name,
+				    const char *value)
+{
+	struct framing *f = arg;
+	const char *text = value == NULL ? "" : value;
+
+	(void)kind;
+	if (strpbrk(name, " \t") != NULL) {
+		f->is_ambiguous = true;
+	} else if (strcasecmp(name, "Content-Length") == 0) {
+		f->is_ambiguous |= f->length != NULL && strcmp(f->length, text) != 0;
+		f->length = text;
+	} else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+		f->is_ambiguous |= f->coding != NULL || strcasecmp(text, "chunked") != 0;
+		f->coding = text;
+	}
+	return MHD_YES;
+}
+
+/* Would everybody on the way agree where the body ends (RFC 9112 §6.3)? Otherwise what follows it
+ * could be taken for somebody else's request. */
+static bool framing_is_plain(struct exchange *x)
+{
+	struct framing f = { 0 };
+
+	MHD_get_connection_values(x->connection, MHD_HEADER_KIND, framing_look, &f);
+	return !f.is_ambiguous && (f.length == NULL || f.coding == NULL);
+}
+
 /* The headers are there. */
 static void exchange_begin(struct exchange *x, const char *url)
 {
 	if (x->phase == EXCHANGE_NEW) {
+		if (!framing_is_plain(x)) {
+			x->pub.content_length = -1; /* so that the connection ends */
+			http_reply_header(&x->pub, "Connection", "close");
+			http_respond_text(&x->pub, 400, "Where the body ends is not clear.\n");
+			return;
+		}
 		x->pub.content_length = content_length(x);
 		if (!path_is_safe(url)) {
 			http_respond_text(&x->pub, 400, "The path is not allowed.\n");
