@@ -516,8 +516,8 @@ static void find_all_by_dns_name(struct call *c)
 	find_dns_name(c, true);
 }
 
-/* "[name] path": is there a datastore of that name? */
-static bool datastore_exists(struct hunt *h, const char *path)
+/* "[name] path": is there a datastore of that name that the session may know of? */
+static bool datastore_is_seen(struct hunt *h, const char *path)
 {
 	const char *end = path != NULL && path[0] == '[' ? strchr(path, ']') : NULL;
 	struct object *o;
@@ -526,6 +526,7 @@ static bool datastore_exists(struct hunt *h, const char *path)
 	     end != NULL && (o = inventory_each(h->index->inventory, &i)) != NULL;) {
 		if (schema_is_a(o->type, T_Datastore) &&
 		    is_named(o, path + 1, (size_t)(end - path - 1)) &&
+		    access_may_view(h->call->session, o) &&
 		    (h->datacenter == NULL || entity_is_within(o, h->datacenter, h->call->arena))) {
 			return true;
 		}
@@ -541,14 +542,14 @@ static void find_by_datastore_path(struct call *c)
 	if (!hunt_begin(&h, c, A_SearchIndex_FindByDatastorePath_datacenter, false)) {
 		return;
 	}
-	if (!datastore_exists(&h, path)) {
+	hunt_all(&h, T_VirtualMachine, vm_has_file, path);
+	if (h.found.n == 0 && !datastore_is_seen(&h, path)) {
 		struct value *fault = fault_new(c->arena, T_InvalidDatastore);
 		value_set_str(c->arena, fault, F_InvalidDatastore_name, path);
 		call_fault(c, fault, "There is no datastore for \"%.200s\"",
 			   path == NULL ? "" : path);
 		return;
 	}
-	hunt_all(&h, T_VirtualMachine, vm_has_file, path);
 	hunt_end(&h);
 }
 

@@ -230,6 +230,17 @@ static void the_unseen_is_not_found(void **state)
 	assert_string_equal(by_uuid(r, "uuid-2", true, false), "");
 	assert_string_equal(by_path(r, "DC0/vm/one"), "vm-1");
 	assert_string_equal(by_path(r, "DC0/vm/two"), "");
+	/* Nor whether there is a datastore of a name. */
+	struct object *store = inventory_add(r->inventory, T_Datastore, "datastore-1", NULL, NULL);
+	inventory_set_str(store, P_ManagedEntity_name, "hidden");
+	args = rig_args(r, M_SearchIndex_FindByDatastorePath);
+	value_set(r->arena, args, A_SearchIndex_FindByDatastorePath_datacenter,
+		  inventory_find(r->inventory, "datacenter-2")->ref);
+	value_set_str(r->arena, args, A_SearchIndex_FindByDatastorePath_path, "[hidden] a/a.vmx");
+	inventory_set_ref(store, P_ManagedEntity_parent,
+			  inventory_find(r->inventory, "datacenter-2"));
+	assert_int_equal(rig_fault(r, search(r), M_SearchIndex_FindByDatastorePath, args),
+			 T_InvalidDatastore);
 }
 
 int main(void)
