@@ -84,6 +84,38 @@ static struct role *role_arg(struct call *c, unsigned arg, bool is_change)
 	return role;
 }
 
+static bool is_within(const struct privilege_set *given, const struct privilege_set *own)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(own->bits); i++) {
+		if ((given->bits[i] & ~own->bits[i]) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Who changes what a role means for all that have it gives away no more than they have on the root
+ * folder; false: answered. */
+static bool check_gift(struct call *c, const struct privilege_set *given)
+{
+	struct authorization *a = call_arg(c);
+	struct object *root = service_root(c->service);
+
+	if (root == NULL || session_may_all(c->session)) {
+		return true;
+	}
+	struct principal who = principal_of(a->users, session_user(c->session));
+	struct privilege_set own;
+	authorization_privileges(a, &who, root, &own);
+	if (is_within(given, &own)) {
+		return true;
+	}
+	call_fault(c, fault_no_permission(c->arena, root->ref, "Authorization.ModifyRoles"),
+		   "the role would hold privileges that \"%s\" lacks on \"%s\"", who.name,
+		   object_id(root));
+	return false;
+}
+
 static void update_role(struct call *c)
 {
 	struct role *role =
@@ -94,7 +126,8 @@ static void update_role(struct call *c)
 	struct error e = { 0 };
 
 	if (role == NULL ||
-	    !privileges_from(c, A_AuthorizationManager_UpdateAuthorizationRole_privIds, &set)) {
+	    !privileges_from(c, A_AuthorizationManager_UpdateAuthorizationRole_privIds, &set) ||
+	    !check_gift(c, &set)) {
 		return;
 	}
 	if (authorization_set_role(call_arg(c), role->id, name, &set, &e) == 0) {
@@ -182,7 +215,7 @@ static void merge_permissions(struct call *c)
 			? NULL
 			: role_arg(c, A_AuthorizationManager_MergePermissions_dstRoleId, false);
 
-	if (to == NULL) {
+	if (to == NULL || !check_gift(c, &to->privileges)) {
 		return;
 	}
 	struct permission_vec v = authorization_copy(call_arg(c));
@@ -211,16 +244,6 @@ static bool principal_exists(const struct user_store *users, const char *name, b
 	return false;
 }
 
-static bool role_is_within(const struct role *role, const struct privilege_set *own)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(own->bits); i++) {
-		if ((role->privileges.bits[i] & ~own->bits[i]) != 0) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /* Checks one Permission argument; false: answered. Nobody gives away more than they have. */
 static bool check_permission(struct call *c, const struct value *v, struct object *entity)
 {
@@ -246,7 +269,7 @@ static bool check_permission(struct call *c, const struct value *v, struct objec
 	struct principal who = principal_of(a->users, session_user(c->session));
 	struct privilege_set own;
 	authorization_privileges(a, &who, entity, &own);
-	if (role_is_within(role, &own)) {
+	if (is_within(&role->privileges, &own)) {
 		return true;
 	}
 	call_fault(c, fault_no_permission(c->arena, entity->ref, MODIFY_PERMISSIONS),

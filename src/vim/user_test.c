@@ -215,6 +215,52 @@ static void turn(struct fixture *f)
 	inventory_publish(f->rig->inventory);
 }
 
+/* Who may change roles does not become administrator by that. */
+static void roles_hold_no_more_than_their_giver_has(void **state)
+{
+	struct fixture *f = *state;
+	struct authorization *a = session_authorization(f->rig->sessions);
+	struct permission_vec v = authorization_copy(a);
+	struct privilege_set set = { 0 };
+	struct error e = { 0 };
+	char entity[64], guest[] = "guest";
+
+	privilege_set_add(&set, (unsigned)privilege_find("Authorization.ModifyRoles"));
+	privilege_set_add(&set, (unsigned)privilege_find("Authorization.ReassignRolePermissions"));
+	privilege_set_add(&set, (unsigned)privilege_find("System.View"));
+	privilege_set_add(&set, (unsigned)privilege_find("System.Read"));
+	privilege_set_add(&set, (unsigned)privilege_find("System.Anonymous"));
+	int32_t id = authorization_set_role(a, 0, "keeper", &set, &e);
+	snprintf(entity, sizeof(entity), "%s", service_root_id(f->rig->service));
+	permission_add(&v, &(struct permission){ .entity = entity,
+						 .principal = guest,
+						 .role = id,
+						 .is_propagating = true });
+	assert_true(authorization_replace(a, &v, &e));
+	struct rig *r = f->rig;
+	r->session = session_begin(f->rig->sessions, "guest", "1", &e);
+	struct value *args = rig_args(r, M_AuthorizationManager_UpdateAuthorizationRole);
+	struct value *names = value_new_array(r->arena, T_string);
+	value_push_str(r->arena, names, "Authorization.ModifyRoles");
+	value_push_str(r->arena, names, "Authorization.ReassignRolePermissions");
+	value_set_num(r->arena, args, A_AuthorizationManager_UpdateAuthorizationRole_roleId, id);
+	value_set_str(r->arena, args, A_AuthorizationManager_UpdateAuthorizationRole_newName, "k");
+	value_set(r->arena, args, A_AuthorizationManager_UpdateAuthorizationRole_privIds, names);
+	assert_int_equal(
+		rig_fault(r, a->object, M_AuthorizationManager_UpdateAuthorizationRole, args),
+		T_none);
+	value_push_str(r->arena, names, "VirtualMachine.Interact.PowerOff");
+	assert_int_equal(
+		rig_fault(r, a->object, M_AuthorizationManager_UpdateAuthorizationRole, args),
+		T_NoPermission);
+	args = rig_args(r, M_AuthorizationManager_MergePermissions);
+	value_set_num(r->arena, args, A_AuthorizationManager_MergePermissions_srcRoleId, id);
+	value_set_num(r->arena, args, A_AuthorizationManager_MergePermissions_dstRoleId,
+		      ROLE_ADMIN);
+	assert_int_equal(rig_fault(r, a->object, M_AuthorizationManager_MergePermissions, args),
+			 T_NoPermission);
+}
+
 /* They do not come to be another's when an id does; and what is not there yet may still come. */
 static void permissions_go_with_their_entity(void **state)
 {
@@ -423,6 +469,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(broken_files_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions_go_with_their_entity, setup, teardown),
+		cmocka_unit_test_setup_teardown(roles_hold_no_more_than_their_giver_has, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_is_about_an_entity_counts_as_that, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(accounts_change, setup, teardown),
