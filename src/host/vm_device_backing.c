@@ -4,7 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/macro.h"
 #include "base/random.h"
 #include "host/datastore.h"
 #include "host/vm_device.h"
@@ -366,6 +368,21 @@ static bool nic_backing(struct vm_device_edit *x, struct value *nic)
 	return true;
 }
 
+/* What a guest must not write over: what VMs are made of. */
+static bool is_part_of_vm(const char *path)
+{
+	static const char *const endings[] = { ".vmx",	".vmxf", ".vmdk", ".vmsd",
+					       ".vmss", ".vmsn", ".vmem", ".nvram" };
+	const char *dot = strrchr(path, '.');
+
+	for (size_t i = 0; dot != NULL && i < ARRAY_LEN(endings); i++) {
+		if (strcasecmp(dot, endings[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A console is a socket in the VM's own folder; a serial port may also write to a file. */
 static bool serial_backing(struct vm_device_edit *x, struct value *port)
 {
@@ -374,8 +391,15 @@ static bool serial_backing(struct vm_device_edit *x, struct value *port)
 
 	if (given != NULL && given->type == T_VirtualSerialPortFileBackingInfo) {
 		struct value *backing = value_edit(x->a, given);
-		if (file_backing(x, backing, "device.backing.fileName") == NULL) {
+		const char *path = file_backing(x, backing, "device.backing.fileName");
+		if (path == NULL) {
 			return false;
+		}
+		if (x->env->strictness == VM_STRICT && is_part_of_vm(path)) {
+			return vm_device_refuse(x, T_InvalidDeviceBacking,
+						"device.backing.fileName",
+						"a serial port does not write into a file that "
+						"VMs are made of");
 		}
 		value_set(x->a, port, F_VirtualDevice_backing, backing);
 		return true;
