@@ -220,6 +220,7 @@ static void step_done(void *arg, struct machine *m, const struct error *e)
 	if (e != NULL && !x->going_back) {
 		x->e = *e;
 		x->going_back = true;
+		x->at++; /* it may be half done: the old medium out, the new one not in */
 	} else if (!x->going_back) {
 		x->at++;
 	}

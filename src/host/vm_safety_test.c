@@ -454,6 +454,108 @@ static void what_a_disk_takes_is_looked_at_again(void **state)
 	free(path);
 }
 
+/* A driver whose drives take out the old medium and then fail to take the new one. */
+static char mediums[8][300];
+static int n_mediums;
+static struct machine *jammed;
+static uv_timer_t jam;
+
+static void on_jam(uv_timer_t *t)
+{
+	struct error e = { 0 };
+
+	(void)t;
+	error_set(&e, ERROR_IO, "the drive is jammed");
+	machine_done(jammed, &e);
+}
+
+static bool jam_set_medium(struct machine *m, int32_t key, const char *path, struct error *e)
+{
+	snprintf(mediums[n_mediums++], sizeof(mediums[0]), "%s", path == NULL ? "" : path);
+	if (n_mediums > 1) {
+		return silent_base->set_medium(m, key, path, e);
+	}
+	jammed = m;
+	uv_timer_start(&jam, on_jam, 0, 0);
+	return true;
+}
+
+static struct value *cdrom(int32_t key, const char *iso)
+{
+	struct value *d = value_new(w.arena, T_VirtualCdrom);
+	struct value *b = value_new(w.arena, T_VirtualCdromIsoBackingInfo);
+	struct value *c = value_new(w.arena, T_VirtualDeviceConnectInfo);
+
+	value_set_bool(w.arena, c, F_VirtualDeviceConnectInfo_startConnected, true);
+	value_set_bool(w.arena, c, F_VirtualDeviceConnectInfo_connected, true);
+	value_set_bool(w.arena, c, F_VirtualDeviceConnectInfo_allowGuestControl, true);
+	value_set_str(w.arena, b, F_VirtualDeviceFileBackingInfo_fileName, iso);
+	value_set(w.arena, d, F_VirtualDevice_backing, b);
+	value_set(w.arena, d, F_VirtualDevice_connectable, c);
+	value_set_num(w.arena, d, F_VirtualDevice_key, key);
+	value_set_num(w.arena, d, F_VirtualDevice_controllerKey, 200);
+	return d;
+}
+
+static void a_drive_gets_its_medium_back(void **state)
+{
+	(void)state;
+	struct value *spec = world_spec(&w, "web", 0);
+
+	write_file("state/datastores/ds1/a.iso", "a");
+	write_file("state/datastores/ds1/b.iso", "b");
+	world_change(&w, spec, E_VirtualDeviceConfigSpecOperation_add, cdrom(-9, "[ds1] a.iso"));
+	struct vm *vm = world_create(&w, spec);
+	assert_non_null(vm);
+	power(vm, M_VirtualMachine_PowerOnVM_Task);
+	silent_base = w.driver->ops;
+	silent_ops = *silent_base;
+	silent_ops.set_medium = jam_set_medium;
+	w.driver->ops = &silent_ops;
+	uv_timer_init(&w.loop, &jam);
+	spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+	world_change(&w, spec, E_VirtualDeviceConfigSpecOperation_edit, cdrom(3000, "[ds1] b.iso"));
+	assert_false(world_reconfigure(&w, vm, spec));
+	uv_close((uv_handle_t *)&jam, NULL);
+	w.driver->ops = silent_base;
+	assert_int_equal(n_mediums, 2);
+	assert_non_null(strstr(mediums[0], "/b.iso"));
+	assert_non_null(strstr(mediums[1], "/a.iso"));
+}
+
+static void a_port_writes_into_no_disk(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *file;
+		bool good;
+	} files[] = { { "[ds1] web/web-flat.vmdk", false },
+		      { "[ds1] web/web.VMX", false },
+		      { "[ds1] web/web.nvram", false },
+		      { "[ds1] web/web.vmss", false },
+		      { "[ds1] .vmx", false },
+		      { "[ds1] web/out.log", true },
+		      { "[ds1] web/vmx", true } };
+
+	create("web", 64);
+	struct vm *vm = create("other", 0);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct value *spec = value_new(w.arena, T_VirtualMachineConfigSpec);
+		struct value *port = value_new(w.arena, T_VirtualSerialPort);
+		struct value *b = value_new(w.arena, T_VirtualSerialPortFileBackingInfo);
+		value_set_str(w.arena, b, F_VirtualDeviceFileBackingInfo_fileName, files[i].file);
+		value_set(w.arena, port, F_VirtualDevice_backing, b);
+		value_set_num(w.arena, port, F_VirtualDevice_key, -7);
+		value_set_bool(w.arena, port, F_VirtualSerialPort_yieldOnPoll, true);
+		world_change(&w, spec, E_VirtualDeviceConfigSpecOperation_add, port);
+		if (files[i].good) {
+			assert_true(world_reconfigure(&w, vm, spec));
+		} else {
+			refused(world_reconfigure(&w, vm, spec), T_InvalidDeviceBacking);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,6 +569,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_datastore_may_be_missing, up, down),
 		cmocka_unit_test_setup_teardown(the_hosts_own_folders_are_no_datastores, up, down),
 		cmocka_unit_test_setup_teardown(what_a_disk_takes_is_looked_at_again, up, down),
+		cmocka_unit_test_setup_teardown(a_drive_gets_its_medium_back, up, down),
+		cmocka_unit_test_setup_teardown(a_port_writes_into_no_disk, up, down),
 		cmocka_unit_test_setup_teardown(a_folder_stays_while_something_in_it_is_worked_on,
 						up, down),
 	};
