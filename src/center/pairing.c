@@ -17,6 +17,10 @@ LOG_MODULE("pairing");
 #define DPU_FIELD    "Remora.Dpu"
 #define SERVER_FIELD "Remora.Server"
 
+enum {
+	CARDS_MAX = 64 /* in one server; more is not believed */
+};
+
 /* What a host said last, and whom it is shown with. */
 struct pairing {
 	char *dpu_id;	   /* it is this card; NULL: it is none */
@@ -53,7 +57,7 @@ static bool says_card(const struct pairing *p, const char *id)
 
 static void add_card(struct pairing *p, const char *id)
 {
-	if (id != NULL && id[0] != '\0' && !says_card(p, id)) {
+	if (id != NULL && id[0] != '\0' && p->cards.n < CARDS_MAX && !says_card(p, id)) {
 		vec_push(&p->cards, mem_strdup(id));
 	}
 }

@@ -7,6 +7,7 @@
  */
 #include "center/place.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,10 @@
 #include "center/database.h"
 #include "vim/custom_field.h"
 #include "vim/fault.h"
+
+enum {
+	FREE_NAME_TRIES = 1000
+};
 
 /* ---- reading ---- */
 
@@ -111,9 +116,12 @@ const char *place_free_name(struct center *c, const struct object *parent, const
 			    struct arena *a)
 {
 	const char *free_name = arena_strdup(a, name);
+	int64_t n = 0;
 
-	for (unsigned i = 1; place_child(c, parent, free_name) != NULL; i++) {
-		free_name = arena_printf(a, "%s (%u)", name, i);
+	while (place_child(c, parent, free_name) != NULL) {
+		/* Thousands of one name are not tried one after the other. */
+		n = n < FREE_NAME_TRIES ? n + 1 : MAX(n + 1, c->next_id);
+		free_name = arena_printf(a, "%s (%" PRId64 ")", name, n);
 	}
 	return free_name;
 }

@@ -32,7 +32,7 @@ void place_rename(struct center *c, struct object *o, const char *name);
 
 /* The child of that name, or NULL. All kinds of parents. */
 struct object *place_child(struct center *c, const struct object *parent, const char *name);
-/* `name`, or "name (1)", "name (2)" … where it is taken; in `a`. */
+/* `name`, or "name (1)", "name (2)" … where it is taken, or some larger number; in `a`. */
 const char *place_free_name(struct center *c, const struct object *parent, const char *name,
 			    struct arena *a);
 

@@ -23,6 +23,7 @@ enum {
 struct replica {
 	struct inventory *inventory;
 	uintptr_t account;
+	size_t n_stores; /* at least as many as there are */
 };
 
 struct replica *replica_new(struct clock *clock)
@@ -116,6 +117,26 @@ static bool changes_apply(struct object *o, const struct value *update, uint64_t
 	return true;
 }
 
+static bool has_room(struct replica *r, uint16_t type, struct error *e)
+{
+	struct object *o;
+
+	if (inventory_count(r->inventory) >= REPLICA_OBJECTS_MAX) {
+		return error_set(e, ERROR_LIMIT, "the host has more than %d objects",
+				 REPLICA_OBJECTS_MAX);
+	}
+	if (!schema_is_a(type, T_Datastore) || ++r->n_stores <= REPLICA_STORES_MAX) {
+		return true;
+	}
+	r->n_stores = 1; /* some have gone again: counted anew */
+	for (uint32_t i = 0; (o = inventory_each(r->inventory, &i)) != NULL;) {
+		r->n_stores += schema_is_a(o->type, T_Datastore);
+	}
+	return r->n_stores <= REPLICA_STORES_MAX ||
+	       error_set(e, ERROR_LIMIT, "the host has more than %d datastores",
+			 REPLICA_STORES_MAX);
+}
+
 static struct object *object_enter(struct replica *r, const struct value *ref, struct error *e)
 {
 	struct object *o = inventory_find(r->inventory, value_bytes(ref));
@@ -132,8 +153,7 @@ static struct object *object_enter(struct replica *r, const struct value *ref, s
 		error_set(e, ERROR_CORRUPT, "\"%.60s\" is no identifier", value_bytes(ref));
 		return NULL;
 	}
-	if (inventory_count(r->inventory) >= REPLICA_OBJECTS_MAX) {
-		error_set(e, ERROR_LIMIT, "the host has more than %d objects", REPLICA_OBJECTS_MAX);
+	if (!has_room(r, value_type(ref), e)) {
 		return NULL;
 	}
 	return inventory_add(r->inventory, value_type(ref), value_bytes(ref), NULL, NULL);

@@ -16,7 +16,8 @@
 struct replica;
 
 enum {
-	REPLICA_OBJECTS_MAX = 200000
+	REPLICA_OBJECTS_MAX = 200000,
+	REPLICA_STORES_MAX = 2048 /* datastores of a host: texts are searched for their names */
 };
 
 struct replica *replica_new(struct clock *clock);

@@ -9,8 +9,10 @@
 
 #include "base/mem.h"
 #include "center/database_impl.h"
+#include "center/hosts.h"
 #include "center/hosts_rig.h"
 #include "center/place.h"
+#include "center/replica.h"
 
 /* ---- a full database ---- */
 
@@ -166,6 +168,68 @@ static void strangers_are_refused(void **state)
 	add_by(host_spec(h));
 	expect_fault(T_NotSupportedHost);
 	assert_int_equal(place_count(t.hosts, P_Folder_childEntity), 0);
+}
+
+/* ---- hosts that exaggerate ---- */
+
+static struct value *store_update(const char *id)
+{
+	struct value *update = value_new(t.a, T_ObjectUpdate);
+
+	value_set(t.a, update, F_ObjectUpdate_obj, value_new_ref(t.a, T_Datastore, id));
+	value_set_num(t.a, update, F_ObjectUpdate_kind, E_ObjectUpdateKind_enter);
+	return update;
+}
+
+static void too_many_datastores(void **state)
+{
+	(void)state;
+	struct replica *r = replica_new(clock_real());
+	struct value *set = value_new(t.a, T_UpdateSet);
+	struct value *filters = value_new_array(t.a, T_PropertyFilterUpdate);
+	struct value *filter = value_new(t.a, T_PropertyFilterUpdate);
+	struct value *objects = value_new_array(t.a, T_ObjectUpdate);
+	struct error e = { 0 };
+	char id[32];
+
+	for (int i = 0; i <= REPLICA_STORES_MAX; i++) {
+		snprintf(id, sizeof(id), "ds-%d", i);
+		value_push(t.a, objects, store_update(id));
+	}
+	value_set(t.a, filter, F_PropertyFilterUpdate_objectSet, objects);
+	value_push(t.a, filters, filter);
+	value_set(t.a, set, F_UpdateSet_filterSet, filters);
+	replica_begin(r);
+	assert_false(replica_apply(r, set, &e));
+	assert_int_equal(e.kind, ERROR_LIMIT);
+	assert_non_null(strstr(e.msg, "datastores"));
+	replica_free(r);
+}
+
+/* All of one name: none of them costs more than the others. */
+static void many_of_one_name(void **state)
+{
+	(void)state;
+	t.host[0] = fake_host_new(&t.loop, "h0", UUID_1, NULL);
+	struct fake_host *h = t.host[0];
+	struct error e = { 0 };
+
+	for (int i = 0; i < FAKE_VMS_MAX; i++) {
+		fake_host_add_vm(h, "a");
+	}
+	turn(3);
+	uint64_t since = uv_hrtime();
+	assert_non_null(hosts_add_local(t.c->hosts,
+					&(struct hosts_local){
+						.inventory = h->inventory,
+						.session = session_system(h->api->sessions),
+						.name = "h0",
+						.place = t.hosts,
+					},
+					&e));
+	assert_int_equal(place_count(t.vms, P_Folder_childEntity), FAKE_VMS_MAX);
+	assert_true(uv_hrtime() - since < UINT64_C(10000000000));
+	assert_non_null(vm_here("a (1)"));
 }
 
 /* ---- at the same time ---- */
@@ -346,6 +410,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(database_is_full, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(strangers_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_many_datastores, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_of_one_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_are_added_at_once, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(reconnecting_is_given_up, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(removed_in_the_middle, setup_kept, teardown),
