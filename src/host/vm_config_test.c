@@ -284,6 +284,19 @@ static void nonsense_is_refused(void **state)
 	add(changes, nic_device(T_VirtualE1000e, "no such network"), false);
 	value_set(world, spec, SPEC(deviceChange), changes);
 	assert_int_equal(refused(spec), T_InvalidDeviceBacking);
+
+	/* A disk that builds on another would be an empty one. */
+	struct value *child = disk_device(-2, 200, "[ds1]", 1024);
+	struct value *back = value_edit(world, value_get_value(child, F_VirtualDevice_backing));
+	struct value *parent = value_new(world, T_VirtualDiskFlatVer2BackingInfo);
+	value_set_str(world, parent, F_VirtualDeviceFileBackingInfo_fileName, "[ds1] a/a.vmdk");
+	value_set_str(world, parent, F_VirtualDiskFlatVer2BackingInfo_diskMode, "persistent");
+	value_set(world, back, F_VirtualDiskFlatVer2BackingInfo_parent, parent);
+	value_set(world, child, F_VirtualDevice_backing, back);
+	changes = value_new_array(world, T_VirtualDeviceConfigSpec);
+	add(changes, child, true);
+	value_set(world, spec, SPEC(deviceChange), changes);
+	assert_int_equal(refused(spec), T_InvalidDeviceBacking);
 }
 
 static void a_stale_change_is_refused(void **state)

@@ -229,6 +229,10 @@ bool vm_disk_add(struct vm_device_edit *x, struct value *disk, const struct valu
 		return vm_device_refuse(x, T_InvalidDeviceBacking, "device.backing",
 					"disks are VirtualDiskFlatVer2BackingInfo here");
 	}
+	if (given != NULL && value_has(given, F_VirtualDiskFlatVer2BackingInfo_parent)) {
+		return vm_device_refuse(x, T_InvalidDeviceBacking, "device.backing.parent",
+					"disks that build on another are not supported");
+	}
 	struct value *backing = given == NULL ? value_new(x->a, T_VirtualDiskFlatVer2BackingInfo)
 					      : value_edit(x->a, given);
 	const char *mode = value_get_str(backing, F_VirtualDiskFlatVer2BackingInfo_diskMode);
