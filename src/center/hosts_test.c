@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The layer of hosts against hosts made of the engine, in the process and over HTTPS. */
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "center/hosts_rig.h"
 #include "center/member.h"
 #include "center/place.h"
+#include "center/same_host.h"
 #include "vim/authorization.h"
 
 /* ---- adding ---- */
@@ -64,249 +64,6 @@ static void same_host_by_another_way(void **state)
 	t.host[1] = fake_host_new(&t.loop, "h1", UUID_1, t.folder);
 	add_by(host_spec(t.host[1]));
 	expect_fault(T_AlreadyConnected);
-}
-
-/* ---- mirroring ---- */
-
-/* Is b, seen here, what a is over there? References are compared by what they lead to. */
-static bool same(struct fake_host *h, const struct value *a, const struct value *b);
-
-static bool same_ref(struct fake_host *h, const struct value *a, const struct value *b)
-{
-	struct object *there = inventory_find_ref(h->inventory, a);
-	struct object *here = inventory_find_ref(t.c->inventory, b);
-
-	if (there == NULL || here == NULL || there->type != here->type) {
-		return false;
-	}
-	if (!schema_is_a(there->type, T_ManagedEntity)) {
-		return true;
-	}
-	return strcmp(object_get_str(there, P_ManagedEntity_name), place_name(here)) == 0 ||
-	       schema_is_a(there->type, T_Datastore);
-}
-
-static bool same_struct(struct fake_host *h, const struct value *a, const struct value *b)
-{
-	union slot x, y;
-	int i = -1, k = -1;
-
-	if (a->type != b->type || a->n != b->n) {
-		return false;
-	}
-	while (value_next(a, &i, &x)) {
-		const struct schema_field *f = schema_field(a->type, (unsigned)i);
-		if (!value_next(b, &k, &y) || i != k) {
-			return false;
-		}
-		bool is_scalar = schema_kind_is_scalar(f->kind) && (f->flags & FIELD_ARRAY) == 0;
-		if (is_scalar ? x.num != y.num : !same(h, x.value, y.value)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool same(struct fake_host *h, const struct value *a, const struct value *b)
-{
-	if (a == NULL || b == NULL) {
-		return a == b;
-	}
-	if (a->kind != b->kind) {
-		return false;
-	}
-	switch (a->kind) {
-	case KIND_REF:
-		return same_ref(h, a, b);
-	case KIND_STRUCT:
-		return same_struct(h, a, b);
-	case KIND_ARRAY:
-		if (a->n != b->n) {
-			return false;
-		}
-		for (size_t i = 0; i < a->n && !schema_kind_is_scalar(a->item); i++) {
-			if (!same(h, value_item(a, i), value_item(b, i))) {
-				return false;
-			}
-		}
-		return true;
-	case KIND_STRING:
-		return strcmp(value_bytes(a), value_bytes(b)) == 0;
-	default:
-		return value_equal(a, b);
-	}
-}
-
-static bool is_same_property(struct fake_host *h, struct object *there, struct object *here,
-			     unsigned prop)
-{
-	struct arena *a = arena_new(0);
-	bool ok = same(h, object_get(there, prop, a), object_get(here, prop, a));
-
-	arena_free(a);
-	return ok;
-}
-
-static bool is_compared(const struct object *o, unsigned prop)
-{
-	return ((o->class->computed >> prop) & 1) != 0 &&
-	       !(schema_is_a(o->type, T_ManagedEntity) && prop == P_ManagedEntity_effectiveRole);
-}
-
-/* Every object of the host that is shown at all shows here as it is there. */
-static bool all_same(struct object *system, struct fake_host *h, bool tell)
-{
-	struct mirror *m = &member_of_host(system)->mirror;
-	struct object *o;
-	size_t n = 0;
-
-	for (uint32_t i = 0; (o = inventory_each(h->inventory, &i)) != NULL;) {
-		struct object *src = inventory_find(m->source, object_id(o));
-		const struct mirror_source *s =
-			src == NULL ? NULL
-				    : map64_get(&m->by_remote, (uint64_t)(uintptr_t)src->ref);
-		if (s == NULL && (schema_is_a(o->type, T_VirtualMachine) ||
-				  schema_is_a(o->type, T_HostSystem))) {
-			return false;
-		}
-		for (unsigned p = 0; s != NULL && p < o->n_props; p++) {
-			if (is_compared(s->of->object, p) &&
-			    !is_same_property(h, o, s->of->object, p)) {
-				if (tell) {
-					print_error("%s.%s differs\n", object_id(s->of->object),
-						    schema_field_name(schema_field(o->type, p)));
-				}
-				return false;
-			}
-		}
-		n += s != NULL;
-	}
-	return n == map64_n(&m->by_remote);
-}
-
-static void check_same(struct object *system, struct fake_host *h)
-{
-	uint64_t end = uv_hrtime() + PATIENCE_MS * UINT64_C(1000000);
-
-	turn(2); /* what is read through is the same at once; it must be noted, too */
-	while (!all_same(system, h, false) && uv_hrtime() < end) {
-		uv_run(&t.loop, UV_RUN_ONCE);
-	}
-	assert_true(all_same(system, h, true));
-}
-
-static void change_something(struct fake_host *h, unsigned *seed)
-{
-	char name[32];
-	struct object *vm = h->n_vms == 0 ? NULL : h->vms[(size_t)rand_r(seed) % h->n_vms];
-
-	switch (vm == NULL ? 0 : rand_r(seed) % 8) {
-	case 0:
-	case 1:
-		snprintf(name, sizeof(name), "vm-%u", h->next_vm + 1);
-		fake_host_add_vm(h, name);
-		break;
-	case 2:
-		fake_host_remove_vm(h, vm);
-		break;
-	case 3:
-		fake_host_set_power(h, vm, rand_r(seed) % 3);
-		break;
-	case 4:
-		snprintf(name, sizeof(name), "renamed-%d", rand_r(seed));
-		inventory_set_str(vm, P_ManagedEntity_name, name);
-		break;
-	case 5:
-		inventory_drop_ref(vm, P_VirtualMachine_network, h->network);
-		break;
-	case 6:
-		inventory_set(vm, P_VirtualMachine_config, NULL);
-		break;
-	default:
-		fake_host_set_memory(h, vm, rand_r(seed) % 4096);
-		break;
-	}
-}
-
-/* What a reader saw of all mirrored properties, to find changes that were not noted. */
-struct memory {
-	struct map seen; /* "id/prop" → kept value */
-	uint64_t version;
-};
-
-static bool is_noted(const struct object *o, unsigned prop, uint64_t since)
-{
-	if (o->created > since) {
-		return true;
-	}
-	for (uint32_t i = 0; i < o->n_journal; i++) {
-		if (o->journal[i].prop == prop && o->journal[i].version > since) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void check_noted(struct memory *mem)
-{
-	struct object *o;
-
-	for (uint32_t i = 0; (o = inventory_each(t.c->inventory, &i)) != NULL;) {
-		for (unsigned p = 0; mirrored_of(o) != NULL && p < o->n_props; p++) {
-			char key[96];
-			if (!is_compared(o, p)) {
-				continue;
-			}
-			arena_reset(t.a);
-			snprintf(key, sizeof(key), "%s/%u", object_id(o), p);
-			const struct value *now = value_keep(object_get(o, p, t.a));
-			const struct value *old = map_set(&mem->seen, key, (void *)(uintptr_t)now);
-			if (now != old && !is_noted(o, p, mem->version)) {
-				fail_msg("%s.%s changed, unnoted", object_id(o),
-					 schema_field_name(schema_field(o->type, p)));
-			}
-			value_drop(old);
-		}
-	}
-	mem->version = inventory_version(t.c->inventory);
-}
-
-static void drop_value(void *v)
-{
-	value_drop(v);
-}
-
-static void changes_are_followed(struct object *system, struct fake_host *h)
-{
-	struct memory mem = { 0 };
-	unsigned seed = 7;
-
-	check_same(system, h);
-	check_noted(&mem);
-	for (unsigned round = 0; round < 40; round++) {
-		for (int n = rand_r(&seed) % 6; n >= 0; n--) {
-			change_something(h, &seed);
-		}
-		check_same(system, h);
-		check_noted(&mem);
-	}
-	map_free_values(&mem.seen, drop_value);
-}
-
-static void mirror_in_process(void **state)
-{
-	(void)state;
-	struct object *system = add_local(0, "h0", UUID_1);
-
-	changes_are_followed(system, t.host[0]);
-}
-
-static void mirror_over_https(void **state)
-{
-	(void)state;
-	struct object *system = add_remote(0, "h0", UUID_1);
-
-	changes_are_followed(system, t.host[0]);
 }
 
 /* ---- operations ---- */
@@ -640,54 +397,11 @@ static void permissions_go_with_entities(void **state)
 	assert_int_equal(n_permissions(), 1);
 }
 
-/* ---- many ---- */
-
-enum {
-	MANY = 10000
-};
-
-static void many_vms_cost_little(void **state)
-{
-	(void)state;
-	char name[32];
-	struct error e = { 0 };
-
-	t.host[0] = fake_host_new(&t.loop, "h0", UUID_1, NULL);
-	for (unsigned i = 0; i < MANY; i++) {
-		snprintf(name, sizeof(name), "vm-%u", i);
-		fake_host_add_vm(t.host[0], name);
-	}
-	turn(3);
-	size_t before = mallinfo2().uordblks;
-	uint64_t since = uv_hrtime();
-	struct object *o =
-		hosts_add_local(t.c->hosts,
-				&(struct hosts_local){
-					.inventory = t.host[0]->inventory,
-					.session = session_system(t.host[0]->api->sessions),
-					.name = "h0",
-					.place = t.hosts,
-				},
-				&e);
-	assert_non_null(o);
-	turn(3);
-	uint64_t took = (uv_hrtime() - since) / 1000000;
-	size_t bytes = (mallinfo2().uordblks - before) / MANY;
-	assert_int_equal(place_count(t.vms, P_Folder_childEntity), MANY);
-	print_message("%d VMs: %llu ms, %zu bytes each\n", MANY, (unsigned long long)took, bytes);
-#if !defined(__SANITIZE_ADDRESS__)
-	assert_true(bytes <= 1536);
-	assert_true(took < 3000);
-#endif
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(adding_is_checked, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(same_host_by_another_way, setup, teardown),
-		cmocka_unit_test_setup_teardown(mirror_in_process, setup, teardown),
-		cmocka_unit_test_setup_teardown(mirror_over_https, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(operations_in_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(operations_over_https, setup_kept, teardown),
 		cmocka_unit_test_setup_teardown(vms_are_created_in_their_place, setup_kept,
@@ -697,7 +411,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hosts_are_disconnected_and_removed, setup_kept,
 						teardown),
 		cmocka_unit_test_setup_teardown(permissions_go_with_entities, setup_kept, teardown),
-		cmocka_unit_test_setup_teardown(many_vms_cost_little, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
