@@ -225,9 +225,9 @@ static void end_process(int fd, bool at_once)
 	}
 }
 
-/* True when the process was started with something below the node's folder on its command line:
- * a pid from a file may have been given to another program since. */
-static bool belongs_to(pid_t pid, const char *folder)
+/* True when the process was started for the machine "vm-UUID.pid" names: its UUID is on the command
+ * line. A pid from a file may have been given to another program since. */
+static bool belongs_to(pid_t pid, const char *name)
 {
 	char path[64], text[16384];
 	ssize_t n = 0;
@@ -238,7 +238,8 @@ static bool belongs_to(pid_t pid, const char *folder)
 		n = read(fd, text, sizeof(text) - 1);
 		close(fd);
 	}
-	return n > 0 && memmem(text, (size_t)n, folder, strlen(folder)) != NULL;
+	size_t len = strlen(name) - strlen("vm-") - strlen(".pid");
+	return n > 0 && memmem(text, (size_t)n, name + strlen("vm-"), len) != NULL;
 }
 
 static void end_machine(const char *run, const char *name, bool at_once)
@@ -251,7 +252,7 @@ static void end_machine(const char *run, const char *name, bool at_once)
 		b.data[strcspn(b.data, "\n ")] = '\0';
 		if (number_i64(b.data, &pid) && pid > 1 && pid <= INT32_MAX) {
 			int fd = open_pid((pid_t)pid);
-			if (fd >= 0 && belongs_to((pid_t)pid, run)) {
+			if (fd >= 0 && belongs_to((pid_t)pid, name)) {
 				end_process(fd, at_once);
 			}
 			if (fd >= 0) {
