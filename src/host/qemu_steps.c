@@ -164,20 +164,21 @@ static struct json_object *one_member(const char *key, const char *value)
 	return o;
 }
 
-static struct json_object *medium_node(const char *node, int32_t set)
+/* What QEMU is to open, in place of what is in the drive; opened before that is out. */
+static struct json_object *medium_of(const char *device, int32_t set)
 {
 	char path[32];
 	qemu_argv_file_name(set, path);
-	struct json_object *file = one_member("driver", "file");
-	json_put_str(file, "filename", path);
-	json_put_str(file, "locking", "on");
-	struct json_object *o = one_member("driver", "raw");
-	json_put_str(o, "node-name", node);
-	json_put_bool(o, "read-only", true);
-	json_put(o, "file", file);
+	struct json_object *o = one_member("id", device);
+	json_put_str(o, "filename", path);
+	json_put_str(o, "format", "raw");
+	json_put_str(o, "read-only-mode", "read-only");
+	json_put_bool(o, "force", true);
 	return o;
 }
 
+/* One command opens the tray, changes the medium and closes it: between several the guest may
+ * close the tray itself. */
 bool qemu_steps_set_medium(struct machine *base, int32_t key, const char *path, struct error *e)
 {
 	struct qemu_machine *m = qemu_machine(base);
@@ -192,24 +193,21 @@ bool qemu_steps_set_medium(struct machine *base, int32_t key, const char *path, 
 	if (path && fd < 0) {
 		return false;
 	}
-	struct json_object *open_tray = one_member("id", device);
-	json_put_bool(open_tray, "force", true);
-	qemu_step_add(m, "blockdev-open-tray", open_tray);
-	qemu_step_add(m, "blockdev-remove-medium", one_member("id", device));
-	qemu_step_add_tolerant(m, "blockdev-del", one_member("node-name", medium));
-	/* QEMU lets go of the old file; there is none in an empty drive */
-	struct json_object *set = json_object_new_object();
-	json_put_i64(set, "fdset-id", key);
-	qemu_step_add_tolerant(m, "remove-fd", set);
+	/* QEMU lets go of the old file when the drive does; there is none in an empty drive. */
+	struct json_object *old = json_object_new_object();
+	json_put_i64(old, "fdset-id", key);
+	qemu_step_add_tolerant(m, "remove-fd", old);
 	if (path) {
 		qemu_machine_name(m, key, path);
 		qemu_step_add_file(m, key, path, fd);
-		struct json_object *insert = one_member("id", device);
-		json_put_str(insert, "node-name", medium);
-		qemu_step_add(m, "blockdev-add", medium_node(medium, key));
-		qemu_step_add(m, "blockdev-insert-medium", insert);
-		qemu_step_add(m, "blockdev-close-tray", one_member("id", device));
+		qemu_step_add(m, "blockdev-change-medium", medium_of(device, key));
+	} else {
+		struct json_object *eject = one_member("id", device);
+		json_put_bool(eject, "force", true);
+		qemu_step_add(m, "eject", eject);
 	}
+	/* what was in it at power-on stays known by this name until it is deleted */
+	qemu_step_add_tolerant(m, "blockdev-del", one_member("node-name", medium));
 	qemu_steps_run(m, after_op);
 	return true;
 }
