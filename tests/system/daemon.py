@@ -155,9 +155,10 @@ class Node(Process):
     """remora-hostd (role server or dpu) or remora-centerd (role manager)."""
 
     def __init__(self, folder, name, role, link=None, server=None, cpus=2, memory_mib=2048,
-                 simulate=False):
+                 simulate=False, wrapper=()):
         super().__init__()
         self.name = name
+        self.wrapper = list(wrapper)  # words before the program's, which end as that program
         self.role = role
         self.state = os.path.join(folder, name)
         self.link = link
@@ -195,7 +196,7 @@ class Node(Process):
             command += ["--link", self.link]
         if self.simulate:
             command += ["--simulate"]
-        self.spawn(command)
+        self.spawn(self.wrapper + command)
         self.wait_ready()
         return self
 
