@@ -152,11 +152,21 @@ static void there_head(void *arg, int status)
 				    .read = stream_read, .done = stream_done, .arg = t, .len = n });
 }
 
+/* The host's side may ask for more of `up`. */
+static void sender_wake(struct transfer *t)
+{
+	if (t->up_waits && t->there != NULL) {
+		t->up_waits = false;
+		peer_resume(t->there);
+	}
+}
+
 static bool there_write(void *arg, const char *data, size_t n)
 {
 	struct transfer *t = arg;
 
-	if (!t->is_answered) { /* a refusal's words */
+	if (!t->is_answered) {	/* a refusal's words */
+		sender_wake(t); /* libcurl waits for what it no longer wants, else */
 		if (t->down.len < ERROR_TEXT_MAX) {
 			buf_add(&t->down, data, MIN(n, ERROR_TEXT_MAX - t->down.len));
 		}
@@ -210,14 +220,6 @@ static ssize_t there_read(void *arg, char *data, size_t max)
 		http_resume(t->request);
 	}
 	return (ssize_t)n;
-}
-
-static void sender_wake(struct transfer *t)
-{
-	if (t->up_waits && t->there != NULL) {
-		t->up_waits = false;
-		peer_resume(t->there);
-	}
 }
 
 /* ---- where to ---- */

@@ -114,11 +114,19 @@ bool file_op_place(struct file_op *op, struct call *c, const struct file_arg *ar
 	return true;
 }
 
+/* The file that an error is about: of a copy or move, what is in the way is its target. */
+static const char *failed_path(const struct file_op *op, const struct error *e)
+{
+	bool is_target = e->kind == ERROR_EXISTS || e->kind == ERROR_NO_SPACE;
+
+	return op->n_places == 0 ? "" : op->places[is_target ? op->n_places - 1 : 0].ds_path;
+}
+
 void file_op_fail(struct file_op *op, const struct error *e)
 {
 	if (op->task != NULL) {
 		task_set_cancel(op->task, NULL, NULL);
-		task_fail_file(op->task, e, op->n_places > 0 ? op->places[0].ds_path : "");
+		task_fail_file(op->task, e, failed_path(op, e));
 	}
 	file_op_free(op);
 }

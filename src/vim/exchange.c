@@ -397,14 +397,22 @@ static bool exchange_body(struct exchange *x, const char *data, size_t *n)
 		*n = 0;
 		if (x->n_dropped > DROPPED_MAX) {
 			respond_at_once(x);
-			return false;
 		}
-		return true;
+		return !x->is_cut;
 	}
 	if (*n > 0) {
 		exchange_suspend(x, WAIT_ROOM);
 	}
 	return true;
+}
+
+void exchange_sweep(struct server *s)
+{
+	list_each (struct exchange, x, &s->exchanges, link) {
+		if (x->phase == EXCHANGE_BODY && x->response != NULL && !x->is_queued) {
+			respond_at_once(x);
+		}
+	}
 }
 
 static void exchange_complete(struct exchange *x)
@@ -470,7 +478,7 @@ enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, c
 
 	(void)server;
 	(void)connection;
-	if (x->is_gone || (is_head && x->server->is_stopping)) {
+	if (x->is_gone || (is_head && x->server->is_stopping) || (x->is_cut && !is_body)) {
 		return MHD_NO;
 	}
 	x->server->n_callbacks++;

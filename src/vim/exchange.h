@@ -134,6 +134,9 @@ static inline struct exchange *exchange_of(struct http_request *r)
 	return CONTAINER_OF(r, struct exchange, pub);
 }
 
+/* Answers those whose body was refused, but who send nothing of it. Every other second or so. */
+void exchange_sweep(struct server *s);
+
 /* exchange.c: callbacks of libmicrohttpd. */
 void *exchange_new(void *arg, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result exchange_step(void *server, struct MHD_Connection *connection, const char *url,

@@ -110,6 +110,7 @@ static void timer_fired(uv_timer_t *timer)
 	struct server *s = timer->data;
 
 	server_sweep(s);
+	exchange_sweep(s);
 	linger_sweep(&s->lingering);
 	server_run(s);
 }

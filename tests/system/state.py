@@ -22,6 +22,14 @@ PROPERTIES = {
 SMALL = 64 << 10  # files up to this size are compared by content
 # The log of a machine that runs grows by itself.
 GROWS = re.compile(r"\.log$")
+# When an object was read anew, which no request asks for.
+TIMES = re.compile(r"(modified|lastModified) = .*")
+POOL_VERSION = re.compile(r"changeVersion = .*")
+
+
+def text_of(it, value):
+    text = TIMES.sub("", str(value))
+    return POOL_VERSION.sub("", text) if isinstance(it, vim.ResourcePool) else text
 
 
 def objects(si):
@@ -37,7 +45,7 @@ def objects(si):
             propSet=[pc.PropertySpec(type=kind, pathSet=paths)
                      for kind, paths in PROPERTIES.items()])
         found = content.propertyCollector.RetrieveContents([spec])
-        shown = {str(o.obj): {p.name: str(p.val) for p in o.propSet} for o in found}
+        shown = {str(o.obj): {p.name: text_of(o.obj, p.val) for p in o.propSet} for o in found}
     finally:
         view.Destroy()
     shown["roles"] = {"list": str(content.authorizationManager.roleList)}
@@ -47,7 +55,7 @@ def objects(si):
 def files(node):
     """{path: (size, content or None)} of all that lies on the node's datastores."""
     shown = {}
-    top = os.path.join(node.state, "datastores")
+    top = os.path.join(getattr(node, "seen_state", node.state), "datastores")
     for folder, folders, names in os.walk(top):
         for name in names:
             path = os.path.join(folder, name)

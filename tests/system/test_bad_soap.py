@@ -162,13 +162,14 @@ def test_length_that_lies(node):
     assert head.startswith(b"HTTP/1.1 500") and b"malformed XML" in body
 
 
-@pytest.mark.parametrize("data", [b"\x16\x03\x01 garbage\r\n\r\n", b"GET /" + b"a" * 100_000 + b" H",
+@pytest.mark.parametrize("data", [b"\x16\x03\x01 garbage\r\n\r\n",
+                                  b"GET /" + b"a" * 100_000 + b" H",
                                   b"\r\n" * 50_000, b"GET / HTTP/9.9\r\n\r\n",
                                   b"POST /sdk HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
                                   b"GET /sdk HTTP/1.1\r\n" + b"A: b\r\n" * 50_000 + b"\r\n"],
                          ids=["garbage", "long-line", "empty-lines", "version", "chunk", "headers"])
 def test_no_http(node, data):
-    got = raw(node, data, 5)
+    got = raw(node, data, 2)
     assert b"HTTP/1.1 2" not in got
 
 
@@ -293,7 +294,8 @@ def assert_not_authenticated(reply):
     assert reply.member("privilegeId") == "Folder.Create"
 
 
-@pytest.mark.parametrize("cookie", [None, "vmware_soap_session=nonsense", "=;;=\";", "a=" + "b" * 9000],
+@pytest.mark.parametrize("cookie", [None, "vmware_soap_session=nonsense", "=;;=\";",
+                                    "a=" + "b" * 9000],
                          ids=["none", "unknown", "broken", "long"])
 def test_without_a_session(node, si, cookie):
     client = Client(node)
