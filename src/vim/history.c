@@ -98,9 +98,13 @@ static void read_older(const struct history_collector *hc, uint64_t *position, s
 static const struct value *latest_page(struct object *o, unsigned prop, struct arena *a)
 {
 	struct history_collector *hc = o->owner;
-	struct value *page = value_new_array(a, hc->history->ops->item);
+	const struct session *reader = service_acting(hc->history->service);
 
 	(void)prop;
+	if (reader != NULL && reader != hc->session) {
+		return NULL; /* it shows what its owner may read */
+	}
+	struct value *page = value_new_array(a, hc->history->ops->item);
 	hc->page_first = hc->history->end;
 	read_older(hc, &hc->page_first, hc->page_size, page, a);
 	return page;

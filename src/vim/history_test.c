@@ -243,6 +243,14 @@ static void page_is_told_when_it_changes(void **state)
 		old = page;
 	}
 	value_drop(old);
+	/* It shows what its owner may read, so to nobody else. */
+	struct session *other = fake_session_new(&f, "other");
+	service_act_as(f.service, other);
+	assert_null(object_get(collector, P_EventHistoryCollector_latestPage, a));
+	service_act_as(f.service, s);
+	assert_non_null(object_get(collector, P_EventHistoryCollector_latestPage, a));
+	service_act_as(f.service, NULL);
+	fake_session_end(other);
 	fake_session_end(s);
 	history_free(history);
 	arena_free(a);
