@@ -310,7 +310,23 @@ static bool disk_attach(struct remote *r, const struct value *vm, const char *da
 	return remote_task(r, M_VirtualMachine_ReconfigVM_Task, vm, args, NULL, e);
 }
 
-/* Creates the VM with its disk, unless it is there. */
+static bool disk_is_there(struct remote *r, const struct value *vm)
+{
+	const struct value *devices = NULL;
+	struct error e;
+
+	if (!remote_get(r, vm, "config.hardware.device", &devices, &e)) {
+		return false;
+	}
+	for (size_t i = 0; i < value_count(devices); i++) {
+		if (value_is_a(value_item(devices, i), T_VirtualDisk)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Creates the VM and its disk, or what is missing of them. */
 static bool vm_make(const struct lab *lab, struct remote *r, const struct value *dc, size_t i,
 		    const struct value **vm, struct error *e)
 {
@@ -318,8 +334,11 @@ static bool vm_make(const struct lab *lab, struct remote *r, const struct value 
 	const struct lab_node *n = lab_node_find(lab_vms[i].node);
 	struct place at = { .dc = dc };
 
-	if (!find(r, "VirtualMachine", name, vm, e) || *vm != NULL) {
-		return *vm != NULL;
+	if (!find(r, "VirtualMachine", name, vm, e)) {
+		return false;
+	}
+	if (*vm != NULL && disk_is_there(r, *vm)) {
+		return true;
 	}
 	char *raw = NULL;
 	bool good = n != NULL && find(r, "HostSystem", n->name, &at.host, e) &&
@@ -329,8 +348,9 @@ static bool vm_make(const struct lab *lab, struct remote *r, const struct value 
 	if (good) {
 		lab_say("the guest disk is on %s's datastore", n->name);
 	}
-	good = good && vm_create(r, &at, name, vm, e) &&
-	       disk_copy_to(r, dc, at.datastore, name, e) &&
+	good = good && (*vm != NULL || vm_create(r, &at, name, vm, e)) &&
+	       (disk_copy_to(r, dc, at.datastore, name, e) ||
+		remote_fault(r) == T_FileAlreadyExists) &&
 	       disk_attach(r, *vm, at.datastore, name, e);
 	free(raw);
 	return good || error_prefix(e, "%s: ", name);

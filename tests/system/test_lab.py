@@ -14,7 +14,7 @@ import pytest
 
 from conftest import need
 from daemon import build_folder, program, wait_until
-from vmomi import Disconnect, SmartConnect, collect, vim
+from vmomi import Disconnect, SmartConnect, collect, run, vim
 
 LOCK_S = 600
 
@@ -191,6 +191,20 @@ def test_the_server_stops_and_the_card_runs_on(lab):
     wait_until(lambda: state_of(si, "server-1") == "connected", 60, "server-1 is back", 0.2)
     ask(console, "echo after-$((6*7))", "after-42")
     Disconnect(si)
+
+
+def test_up_completes_what_is_half_done(lab):
+    """As after an `up` that was stopped when web-1 had no disk yet."""
+    si = lab.connect()
+    vm = next(vm for vm in collect(si, vim.VirtualMachine) if vm.name == "web-1")
+    run(si, vm.PowerOff())
+    disk = next(d for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualDisk))
+    change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=disk)
+    run(si, vm.Reconfigure(vim.vm.ConfigSpec(deviceChange=[change])))
+    Disconnect(si)
+    lab.remora("up")
+    log_in(lab, "web-1")
+    answers(lab, "web-1", "whole")
 
 
 def test_down_leaves_nothing(lab):
