@@ -91,9 +91,10 @@ void task_watch_free(struct task_watch *w)
 
 static void ask(struct task_watch *w);
 
-static bool is_among(const struct value *list, const struct value *ref)
+/* max: no honest list is longer. */
+static bool is_among(const struct value *list, size_t max, const struct value *ref)
 {
-	for (size_t i = 0; i < value_count(list); i++) {
+	for (size_t i = 0; i < MIN(value_count(list), max); i++) {
 		const struct value *item = value_item(list, i);
 		if (item->kind == KIND_REF && value_equal(item, ref)) {
 			return true;
@@ -102,7 +103,7 @@ static bool is_among(const struct value *list, const struct value *ref)
 	return false;
 }
 
-static void answer_one(struct task_watch *w, const struct value *task,
+static void answer_one(struct task_watch *w, const struct value *task, size_t n_sent,
 		       const struct client_answer *answer)
 {
 	struct watched *x = map64_get(&w->tasks, key_of(task));
@@ -115,7 +116,7 @@ static void answer_one(struct task_watch *w, const struct value *task,
 		w->n_wanted++;
 		return;
 	}
-	if (answer->fault == NULL && !is_among(answer->result, task)) {
+	if (answer->fault == NULL && !is_among(answer->result, n_sent, task)) {
 		x->state = WATCHED_TAKEN;
 		x->n_missed = 0;
 		return;
@@ -128,10 +129,11 @@ static void answer_one(struct task_watch *w, const struct value *task,
 static void on_modified(void *arg, const struct client_answer *answer)
 {
 	struct task_watch *w = arg;
+	size_t n_sent = w->sent.n;
 
 	while (w->sent.n > 0) {
 		const struct value *task = vec_pop(&w->sent);
-		answer_one(w, task, answer);
+		answer_one(w, task, n_sent, answer);
 		value_drop(task);
 	}
 	w->is_asking = false;
