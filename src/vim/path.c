@@ -444,7 +444,9 @@ static const struct value *element(const struct value *array, const struct path_
 	return NULL;
 }
 
-static const struct value *member(const struct value *v, const struct path_step *s, struct arena *a)
+/* empty: a list that is unset is one without entries. */
+static const struct value *member(const struct value *v, const struct path_step *s, bool empty,
+				  struct arena *a)
 {
 	if (v->kind != KIND_STRUCT) {
 		return NULL;
@@ -460,7 +462,7 @@ static const struct value *member(const struct value *v, const struct path_step 
 	union slot slot;
 	const struct schema_field *f = schema_field(v->type, field);
 	if (!value_get(v, field, &slot)) {
-		return f->flags & FIELD_ARRAY ? value_new_array(a, f->type) : NULL;
+		return empty && (f->flags & FIELD_ARRAY) ? value_new_array(a, f->type) : NULL;
 	}
 	if (schema_kind_is_scalar(f->kind) && !(f->flags & FIELD_ARRAY)) {
 		return value_new_scalar(a, f->type, slot);
@@ -475,7 +477,7 @@ const struct value *path_eval(const struct path *p, struct object *o, struct are
 	for (unsigned i = 0; v != NULL && i < p->n_steps; i++) {
 		const struct path_step *s = &p->steps[i];
 		if (i > 0) {
-			v = member(v, s, a);
+			v = member(v, s, p->type == T_VirtualMachine, a);
 		}
 		if (s->key != NULL) {
 			v = element(v, s, a);

@@ -62,8 +62,9 @@ bool path_is_possible(uint16_t managed, const char *text, size_t len, struct err
 struct path *path_of_property(struct arena *a, uint16_t managed, unsigned prop);
 
 /* The value at the path, NULL when unset; o is of the path's type. Scalars are boxed in `a`. A
- * list within a structure that is there is at least empty: clients take "config.extraConfig" that
- * is missing for a `config` that is. */
+ * list within a structure of a VM that is there is at least empty: govc takes "config.extraConfig"
+ * that is missing for a `config` that is. Not so for hosts: virsh cannot read an empty
+ * "config.storageDevice.hostBusAdapter". */
 const struct value *path_eval(const struct path *p, struct object *o, struct arena *a);
 
 /* True when a change noted at one path concerns the other: they are equal or one lies below. */

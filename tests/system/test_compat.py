@@ -51,11 +51,13 @@ class Stage:
         return subject
 
     def simulated(self, kind):
+        """One that refuses other users, as the rows expect; without these options it lets all in."""
+        user = ("--username", "user", "--password", "pass")
         if kind == compat.SIMULATE_ESX:
-            return Subject(kind, self.rig.simulator("--esx"), self.rig.folder,
+            return Subject(kind, self.rig.simulator("--esx", *user), self.rig.folder,
                            datacenter="ha-datacenter", datastore="LocalDS_0",
                            host=HOST_PATH.format("localhost.localdomain"))
-        return Subject(kind, self.rig.simulator(), self.rig.folder, datacenter="DC0",
+        return Subject(kind, self.rig.simulator(*user), self.rig.folder, datacenter="DC0",
                        host="/DC0/host/DC0_H0/DC0_H0", datastore="LocalDS_0")
 
     def subject(self, kind):
