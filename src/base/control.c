@@ -208,8 +208,3 @@ void control_unregister(struct control *c, const char *name)
 {
 	free(map_remove(&c->commands, name));
 }
-
-void control_notify(struct control *c, const char *method, struct json_object *params)
-{
-	rpc_server_notify_all(c->server, method, params);
-}

@@ -38,7 +38,4 @@ void control_register(struct control *c, const struct control_command *command, 
 /* Before the module goes that registered it. */
 void control_unregister(struct control *c, const char *name);
 
-/* Sends a notification to whoever is connected. params is taken over. */
-void control_notify(struct control *c, const char *method, struct json_object *params);
-
 #endif

@@ -26,11 +26,7 @@
 		max_a_ > max_b_ ? max_a_ : max_b_;                                                 \
 	})
 
-/* Runs fn(&variable) when the variable leaves its scope. */
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define UNUSED		       __attribute__((unused))
 #define LIKELY(x)	       __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)	       __builtin_expect(!!(x), 0)
 

@@ -21,10 +21,4 @@ char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 char *mem_printf(const char *fmt, ...) PRINTF_LIKE(1, 2) __attribute__((malloc, returns_nonnull));
 
-/* For CLEANUP(mem_cleanup): frees what the variable points to. */
-static inline void mem_cleanup(void *p)
-{
-	free(*(void **)p);
-}
-
 #endif

@@ -72,7 +72,6 @@ void rpc_server_notify_all(struct rpc_server *s, const char *method, struct json
 struct rpc_client *rpc_client_new(uv_loop_t *loop, const struct rpc_options *options);
 void rpc_client_free(struct rpc_client *c);		      /* as rpc_server_free() */
 struct rpc_peer *rpc_client_peer(const struct rpc_client *c); /* NULL: not connected */
-void rpc_client_retry_now(struct rpc_client *c);	      /* ends a pause early */
 
 /* What came back; valid during the callback. */
 struct rpc_reply {
@@ -92,9 +91,6 @@ void rpc_peer_call(struct rpc_peer *peer, const char *method, struct json_object
 void rpc_peer_notify(struct rpc_peer *peer, const char *method, struct json_object *params);
 /* on_disconnect is called before this returns. */
 void rpc_peer_close(struct rpc_peer *peer);
-/* One pointer of the user's per peer. */
-void rpc_peer_set_data(struct rpc_peer *peer, void *data);
-void *rpc_peer_data(const struct rpc_peer *peer);
 
 /* A request to be answered. */
 const char *rpc_call_method(const struct rpc_call *call);

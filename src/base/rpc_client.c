@@ -94,14 +94,6 @@ struct rpc_peer *rpc_client_peer(const struct rpc_client *c)
 	return c->peer;
 }
 
-void rpc_client_retry_now(struct rpc_client *c)
-{
-	if (!c->peer) {
-		c->pause_ms = PAUSE_MIN_MS;
-		timer_start(c->timer, 0, 0);
-	}
-}
-
 /* For rpc_request(). */
 struct once {
 	struct rpc_peer *peer; /* NULL: gone */

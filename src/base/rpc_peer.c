@@ -42,7 +42,6 @@ struct rpc_peer {
 	struct list calls; /* struct rpc_call */
 	unsigned n_calls;
 	bool is_closing;
-	void *data;
 };
 
 struct rpc_call {
@@ -139,16 +138,6 @@ void rpc_peer_orphan(struct rpc_peer *p)
 void rpc_peer_close(struct rpc_peer *p)
 {
 	peer_close(p, ERROR_CANCELED, "the connection was closed on this side");
-}
-
-void rpc_peer_set_data(struct rpc_peer *p, void *data)
-{
-	p->data = data;
-}
-
-void *rpc_peer_data(const struct rpc_peer *p)
-{
-	return p->data;
 }
 
 static void on_written(uv_write_t *request, int status)

@@ -76,11 +76,6 @@ void link_set_last_event(struct link *l, int32_t key)
 	l->last_event = key;
 }
 
-const char *link_thumbprint(const struct link *l)
-{
-	return l->ops->thumbprint == NULL ? NULL : l->ops->thumbprint(l);
-}
-
 struct client *link_client(const struct link *l)
 {
 	return l->ops->client == NULL ? NULL : l->ops->client(l);

@@ -112,9 +112,6 @@ void link_unwatch_task(struct link *l, const struct value *task);
 /* Events up to this key are known already; INT32_MAX: all that happened before the link is up. */
 void link_set_last_event(struct link *l, int32_t key);
 
-/* The host's certificate, SHA-1; NULL: not seen, or there is none. */
-const char *link_thumbprint(const struct link *l);
-
 /* The host's ServiceContent, in `a` or kept; NULL while it is not known. */
 const struct value *link_content(const struct link *l, struct arena *a);
 

@@ -13,7 +13,6 @@ struct link_ops {
 	void (*settle)(struct link *l, void (*fn)(void *arg), void *arg);
 	void (*watch_task)(struct link *l, const struct value *task);	/* may be NULL */
 	void (*unwatch_task)(struct link *l, const struct value *task); /* may be NULL */
-	const char *(*thumbprint)(const struct link *l);		/* may be NULL */
 	const struct value *(*content)(const struct link *l, struct arena *a);
 	struct client *(*client)(const struct link *l); /* may be NULL */
 };

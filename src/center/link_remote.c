@@ -659,11 +659,6 @@ static void remote_settle(struct link *l, void (*fn)(void *arg), void *arg)
 	timer_start(r->settle, SETTLE_MS, 0);
 }
 
-static const char *remote_thumbprint(const struct link *l)
-{
-	return remote_of(l)->shown;
-}
-
 static const struct value *remote_content(const struct link *l, struct arena *a)
 {
 	const struct link_remote *r = remote_of(l);
@@ -687,7 +682,6 @@ static const struct link_ops remote_ops = {
 	.settle = remote_settle,
 	.watch_task = remote_watch_task,
 	.unwatch_task = remote_unwatch_task,
-	.thumbprint = remote_thumbprint,
 	.content = remote_content,
 	.client = remote_client,
 };

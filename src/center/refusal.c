@@ -18,11 +18,6 @@ bool refuse(struct refusal *r, const struct value *fault, const char *fmt, ...)
 	return false;
 }
 
-bool refuse_error(struct refusal *r, struct arena *a, const struct error *e)
-{
-	return refuse(r, fault_from_error(a, e), "%s", e->msg);
-}
-
 void refusal_to_call(struct call *c, const struct refusal *r)
 {
 	call_fault(c, r->fault, "%s", r->text);

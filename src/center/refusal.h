@@ -21,7 +21,6 @@ struct refusal {
 /* Each returns false: `return refuse(…)`. */
 bool refuse(struct refusal *r, const struct value *fault, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-bool refuse_error(struct refusal *r, struct arena *a, const struct error *e);
 
 /* Ends the call, or the task, with it. */
 void refusal_to_call(struct call *c, const struct refusal *r);

@@ -78,12 +78,3 @@ void draft_set_true(struct arena *a, struct value *v, const int *fields)
 		value_set_bool(a, v, (unsigned)*fields, true);
 	}
 }
-
-void draft_push_option(struct arena *a, struct value *options, const char *key, const char *value)
-{
-	struct value *o = value_new(a, T_OptionValue);
-
-	value_set_str(a, o, F_OptionValue_key, key);
-	value_set(a, o, F_OptionValue_value, value_new_str(a, value));
-	value_push(a, options, o);
-}

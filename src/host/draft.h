@@ -28,6 +28,3 @@ void draft_fill(struct arena *a, struct value *v);
 
 /* Sets these boolean fields; the list ends with -1. */
 void draft_set_true(struct arena *a, struct value *v, const int *fields);
-
-/* Appends OptionValue{key, value} with a string to an array of them. */
-void draft_push_option(struct arena *a, struct value *options, const char *key, const char *value);

@@ -18,11 +18,6 @@
 static const char *const state_names[] = { "off",     "being adopted", "starting",
 					   "running", "suspending",    "stopping" };
 
-const char *machine_state_name(enum machine_state s)
-{
-	return state_names[s];
-}
-
 void driver_free(struct driver *d)
 {
 	if (d) {

@@ -85,7 +85,6 @@ struct machine *machine_new(struct driver *d, const struct machine_listener *l, 
 void machine_free(struct machine *m);
 
 enum machine_state machine_state(const struct machine *m);
-const char *machine_state_name(enum machine_state s); /* "off", "running", … */
 
 /* Powers on. Success: the guest's processors run. ERROR_BUSY: a VM of this UUID runs already
  * (adopt it), or a disk is in use. */

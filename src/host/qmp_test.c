@@ -275,9 +275,11 @@ static void test_passes_descriptor(void **state)
 			    .msg_controllen = sizeof(control) };
 	assert_true(recvmsg(f->peer, &m, 0) > 0);
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-	if (h) {
-		memcpy(&got, CMSG_DATA(h), sizeof(got));
+	if (h == NULL) {
+		fail_msg("no descriptor came");
+		return;
 	}
+	memcpy(&got, CMSG_DATA(h), sizeof(got));
 	assert_int_equal(write(got, "x", 1), 1);
 	assert_int_equal(read(pipe_fds[0], bytes, 1), 1);
 	close(got);

@@ -178,18 +178,6 @@ static const char *get_filled(const struct vmx *v, const char *key)
 	return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-bool vmx_get_text(const struct vmx *v, const char *key, const char *fallback, size_t max_len,
-		  const char **out, struct error *e)
-{
-	const char *value = get_filled(v, key);
-	if (value != NULL && strlen(value) > max_len) {
-		return error_set(e, ERROR_LIMIT, "\"%s\" has %zu bytes, the limit is %zu", key,
-				 strlen(value), max_len);
-	}
-	*out = value != NULL ? value : fallback;
-	return true;
-}
-
 bool vmx_get_bool(const struct vmx *v, const char *key, bool fallback, bool *out, struct error *e)
 {
 	const char *value = get_filled(v, key);

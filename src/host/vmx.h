@@ -68,10 +68,6 @@ const char *vmx_get(const struct vmx *v, const char *key);
 
 /* The typed getters. A missing key, or an empty value, gives the fallback. */
 
-/* At most max_len bytes. */
-bool vmx_get_text(const struct vmx *v, const char *key, const char *fallback, size_t max_len,
-		  const char **out, struct error *e);
-
 /* TRUE or FALSE in any case, also 1 and 0. */
 bool vmx_get_bool(const struct vmx *v, const char *key, bool fallback, bool *out, struct error *e);
 

@@ -23,11 +23,6 @@ enum {
 
 /* ---- questions ---- */
 
-const char *http_target(const struct http_request *r)
-{
-	return ((const struct exchange *)(const void *)r)->target;
-}
-
 const char *http_header(struct http_request *r, const char *name)
 {
 	return MHD_lookup_connection_value(exchange_of(r)->connection, MHD_HEADER_KIND, name);

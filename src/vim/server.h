@@ -50,8 +50,6 @@ struct http_request {
 	void *arg;		/* of the route */
 	void *state;		/* the route's own, per request */
 };
-/* As sent by the client: "/folder/a%20b?dcPath=x". */
-const char *http_target(const struct http_request *r);
 const char *http_header(struct http_request *r, const char *name);
 const char *http_query(struct http_request *r, const char *name); /* decoded, NULL when absent */
 /* HTTP Basic credentials, if given (used by /folder); buffers in the request's memory. */

@@ -40,11 +40,6 @@ const char *task_user(const struct task *t)
 		       : "";
 }
 
-struct task_manager *task_manager_of(const struct task *t)
-{
-	return t->manager;
-}
-
 int32_t task_chain_id(const struct task *t)
 {
 	return (int32_t)value_get_num(t->info, F_TaskInfo_eventChainId, 0);

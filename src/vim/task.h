@@ -51,7 +51,6 @@ const struct value *task_args(const struct task *t);
 struct object *task_entity(const struct task *t); /* NULL when it was removed meanwhile */
 struct object *task_object(const struct task *t);
 const char *task_user(const struct task *t);
-struct task_manager *task_manager_of(const struct task *t);
 
 /* Number that joins the events of this task (Event.chainId). */
 int32_t task_chain_id(const struct task *t);
