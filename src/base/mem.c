@@ -35,6 +35,15 @@ void *mem_calloc(size_t n, size_t size)
 	return p;
 }
 
+void *mem_aligned(size_t alignment, size_t n)
+{
+	void *p = aligned_alloc(alignment, n ? n : alignment);
+	if (!p) {
+		out_of_memory(n);
+	}
+	return p;
+}
+
 void *mem_realloc(void *p, size_t n)
 {
 	void *q = realloc(p, n ? n : 1);

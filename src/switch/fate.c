@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/fate.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "switch/fate_guard.h"
+
+/* What the stages hand on to each other. */
+struct way {
+	const struct fate_input *in;
+	struct fate *fate;
+	const struct tables *tables;
+	const struct packet *packet;
+	const struct iface *from;
+	const struct config_segment *segment; /* that it came in on */
+	uint16_t segment_out;		      /* that it leaves on */
+};
+
+/* ---- what `explain` hears ---- */
+
+static void tell(const struct way *w, const char *stage, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static void tell(const struct way *w, const char *stage, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	if (w->in->trace == NULL) {
+		return;
+	}
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	w->in->trace->stage(w->in->trace->arg, stage, text);
+}
+
+static void drop(const struct way *w, const char *stage, enum drop_reason r)
+{
+	w->fate->reason = r;
+	tell(w, stage, "dropped: %s (%s)", drop_reason_text(r), drop_reason_name(r));
+}
+
+static const char *address_text(const struct address *a, char out[INET6_ADDRSTRLEN])
+{
+	inet_ntop(a->ip == 6 ? AF_INET6 : AF_INET, a->bytes, out, INET6_ADDRSTRLEN);
+	return out;
+}
+
+static const char *segment_name(const struct way *w, uint16_t segment)
+{
+	return tables_config(w->tables)->segments[segment].name;
+}
+
+/* ---- addresses of a packet ---- */
+
+static struct address destination_of(const struct packet *p)
+{
+	struct address a = { .ip = p->key.ip };
+
+	if (a.ip == 4) {
+		memcpy(a.bytes, &p->key.dst, 4);
+	} else {
+		memcpy(a.bytes, p->key.dst_high, 12);
+		memcpy(a.bytes + 12, &p->key.dst, 4);
+	}
+	return a;
+}
+
+static const uint8_t *router_mac(const struct way *w, uint16_t segment)
+{
+	const struct switch_config *c = tables_config(w->tables);
+	int32_t router = c->segments[segment].router;
+
+	return router < 0 ? NULL : c->routers[router].mac;
+}
+
+static bool is_router_mac(const struct way *w, const uint8_t *mac)
+{
+	const uint8_t *own = router_mac(w, w->from->segment);
+
+	return own != NULL && memcmp(own, mac, 6) == 0;
+}
+
+/* ---- ingress ---- */
+
+static bool stage_ingress(struct way *w)
+{
+	w->from = tables_iface(w->tables, w->packet->key.iface);
+	if (w->from->kind == IFACE_NONE) {
+		drop(w, "ingress",
+		     w->packet->vlan == PACKET_NO_VLAN ? DROP_PORT_CLOSED : DROP_VLAN);
+		return false;
+	}
+	w->segment = &tables_config(w->tables)->segments[w->from->segment];
+	w->segment_out = w->from->segment;
+	tell(w, "ingress", "%s, segment \"%s\"", tables_iface_name(w->tables, w->packet->key.iface),
+	     w->segment->name);
+	return true;
+}
+
+static bool stage_guard(struct way *w)
+{
+	if (w->from->kind != IFACE_PORT) {
+		return true;
+	}
+	enum drop_reason r = fate_guard(w->tables, w->packet);
+	if (r != DROP_NONE) {
+		drop(w, "guard", r);
+		return false;
+	}
+	tell(w, "guard", "passed");
+	return true;
+}
+
+/* ---- neighbours: who is known is answered for ---- */
+
+/* The MAC address of who has an address on the segment: the router, a guest, a remote guest. */
+static bool find_owner(const struct way *w, const struct address *a, uint8_t mac[6],
+		       uint16_t *iface)
+{
+	struct whereabouts at;
+
+	*iface = 0;
+	if (tables_is_gateway(w->tables, w->from->segment, a)) {
+		memcpy(mac, router_mac(w, w->from->segment), 6);
+		return true;
+	}
+	if (!tables_find_address(w->tables, w->from->segment, a, &at)) {
+		return false;
+	}
+	memcpy(mac, at.mac, 6);
+	*iface = at.iface;
+	return true;
+}
+
+/* True: the packet's way ends here. */
+static bool stage_neighbor(struct way *w)
+{
+	struct packet_neighbor n;
+	struct address target;
+	uint16_t iface;
+
+	if ((w->packet->flags & PACKET_NEIGHBOR) == 0 || !packet_neighbor(w->packet, &n) ||
+	    !n.is_request) {
+		return false;
+	}
+	target = (struct address){ .ip = n.ip };
+	memcpy(target.bytes, n.target, sizeof(n.target));
+	if (!find_owner(w, &target, w->fate->answer_mac, &iface) || iface == w->packet->key.iface) {
+		return false;
+	}
+	/* Those beyond the team answer for themselves, and only guests are answered for here. */
+	if (w->from->kind != IFACE_PORT && iface != 0 &&
+	    tables_iface(w->tables, iface)->kind != IFACE_PORT) {
+		return false;
+	}
+	char text[INET6_ADDRSTRLEN];
+	tell(w, "neighbor", "answered: %s is known", address_text(&target, text));
+	w->fate->answer = ANSWER_NEIGHBOR;
+	drop(w, "neighbor", DROP_CONSUMED);
+	return true;
+}
+
+/* ---- flooding ---- */
+
+static void copy_to(struct way *w, uint16_t iface, uint16_t endpoint)
+{
+	struct fate *f = w->fate;
+
+	if (iface == w->packet->key.iface && endpoint == 0) {
+		return;
+	}
+	if (f->copies != NULL && f->n_copies < FATE_COPIES_MAX) {
+		f->copies[f->n_copies] = (struct fate_out){ iface, endpoint };
+	}
+	f->n_copies++;
+}
+
+/* To all guests of the segment (or only to those who want everything), and, where it came from a
+ * guest, beyond the team: what came from there stays here. */
+static void flood(struct way *w, bool to_all_guests)
+{
+	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
+	const struct switch_config *c = tables_config(w->tables);
+
+	w->fate->is_flooded = true;
+	for (size_t i = 0; i < s->n_guests; i++) {
+		uint16_t port = tables_iface(w->tables, s->guests[i])->port;
+		if (to_all_guests || c->ports[port].guard.promiscuous) {
+			copy_to(w, s->guests[i], 0);
+		}
+	}
+	if (w->from->kind == IFACE_PORT && s->out != 0) {
+		if (tables_iface(w->tables, s->out)->kind == IFACE_VLAN) {
+			copy_to(w, s->out, 0);
+		}
+		for (size_t i = 0; i < w->segment->n_flood; i++) {
+			copy_to(w, s->out, w->segment->flood[i]);
+		}
+	}
+	tell(w, "bridge", "%u copies", w->fate->n_copies);
+	if (w->fate->n_copies == 0) {
+		drop(w, "bridge", DROP_NO_DESTINATION);
+	}
+}
+
+/* ---- bridge ---- */
+
+static void leave_by(struct way *w, const struct whereabouts *at)
+{
+	w->fate->out = (struct fate_out){ at->iface, at->endpoint };
+	w->fate->makes_flow = w->packet->key.ip != 0;
+}
+
+static void unknown_destination(struct way *w)
+{
+	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
+
+	/* Guests of this node are known: an unknown address is beyond the team, if anywhere. */
+	flood(w, false);
+	if (w->fate->reason == DROP_NONE && s->out != 0 && w->from->kind == IFACE_PORT) {
+		tell(w, "bridge", "destination not known here: toward the team");
+	}
+}
+
+static void stage_bridge(struct way *w)
+{
+	const struct packet *p = w->packet;
+	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
+	struct whereabouts at = { 0 };
+
+	memcpy(w->fate->destination, p->data, 6);
+	memcpy(w->fate->source, p->data + 6, 6);
+	if ((p->flags & PACKET_MULTICAST) != 0) {
+		flood(w, true);
+		return;
+	}
+	if (!tables_find_mac(w->tables, w->from->segment, p->data, &at)) {
+		bool is_beyond = s->out != 0 && w->from->kind == IFACE_PORT &&
+				 tables_iface(w->tables, s->out)->kind == IFACE_VLAN;
+		if (!is_beyond || s->has_promiscuous) {
+			unknown_destination(w);
+			return;
+		}
+		at.iface = s->out; /* the team: one way, learned or not */
+	}
+	if (at.iface == p->key.iface) {
+		drop(w, "bridge", DROP_SAME_PORT);
+		return;
+	}
+	if (w->from->kind == IFACE_TUNNEL &&
+	    tables_iface(w->tables, at.iface)->kind == IFACE_TUNNEL) {
+		drop(w, "bridge", DROP_SAME_PORT);
+		return;
+	}
+	leave_by(w, &at);
+	tell(w, "bridge", "to %s", tables_iface_name(w->tables, at.iface));
+	if (s->has_promiscuous) {
+		struct fate_out one = w->fate->out;
+		flood(w, false);
+		w->fate->reason = DROP_NONE;
+		copy_to(w, one.iface, one.endpoint);
+		w->fate->makes_flow = false;
+	}
+}
+
+/* ---- route ---- */
+
+static bool answer(struct way *w, enum drop_reason r, enum fate_answer what)
+{
+	w->fate->answer = what;
+	drop(w, "route", r);
+	return false;
+}
+
+/* The next hop's MAC address and where it is. */
+static bool find_next_hop(struct way *w, const struct next_hop *hop, struct whereabouts *at)
+{
+	const struct segment_ifaces *s = tables_segment(w->tables, hop->segment);
+
+	if (tables_find_address(w->tables, hop->segment, &hop->address, at)) {
+		return true;
+	}
+	*at = (struct whereabouts){ .iface = s->out };
+	return s->out != 0 && tables_iface(w->tables, s->out)->kind == IFACE_VLAN &&
+	       learned_find_neighbor(w->in->learned, hop->segment, &hop->address, at->mac,
+				     w->in->now);
+}
+
+static bool stage_route(struct way *w)
+{
+	const struct switch_config *c = tables_config(w->tables);
+	const struct packet *p = w->packet;
+	uint16_t router = (uint16_t)w->segment->router;
+	struct address to = destination_of(p);
+	struct next_hop hop;
+	struct whereabouts at;
+	char text[INET6_ADDRSTRLEN];
+
+	if (p->key.ip == 0) {
+		drop(w, "route", DROP_NO_DESTINATION);
+		return false;
+	}
+	for (uint16_t s = 0; s < c->n_segments; s++) {
+		if (c->segments[s].router == w->segment->router &&
+		    tables_is_gateway(w->tables, s, &to)) {
+			bool is_echo =
+				p->key.sport != 0 && (p->key.proto == 1 || p->key.proto == 58);
+			return answer(w, DROP_CONSUMED, is_echo ? ANSWER_ECHO : ANSWER_NONE);
+		}
+	}
+	if (p->ttl <= 1) {
+		return answer(w, DROP_TTL, ANSWER_TTL);
+	}
+	if (!tables_route(w->tables, router, &to, w->in->hash, &hop)) {
+		return answer(w, DROP_NO_ROUTE, ANSWER_NO_ROUTE);
+	}
+	if (!find_next_hop(w, &hop, &at)) {
+		tell(w, "route", "to %s on segment \"%s\"", address_text(&hop.address, text),
+		     segment_name(w, hop.segment));
+		drop(w, "route", DROP_NO_NEIGHBOR);
+		return false;
+	}
+	leave_by(w, &at);
+	w->segment_out = hop.segment;
+	w->fate->is_routed = true;
+	memcpy(w->fate->destination, at.mac, 6);
+	memcpy(w->fate->source, c->routers[router].mac, 6);
+	tell(w, "route", "by router \"%s\" to %s, segment \"%s\"", c->routers[router].name,
+	     address_text(&hop.address, text), segment_name(w, hop.segment));
+	return true;
+}
+
+/* ---- firewall ---- */
+
+static void reject(struct way *w, const char *stage)
+{
+	w->fate->answer = w->packet->key.proto == 6 ? ANSWER_RST : ANSWER_PROHIBITED;
+	drop(w, stage, DROP_FIREWALL_REJECT);
+}
+
+/* Asks the rules at one guest's port; `direction` as that guest sees the connection's first
+ * packet. */
+static bool ask_rules(struct way *w, const char *stage, uint16_t port,
+		      enum rule_direction direction, int32_t *rule)
+{
+	const struct flow_key *k = w->in->first != NULL ? w->in->first : &w->packet->key;
+	struct classifier_match m =
+		classifier_find(tables_classifier(w->tables), k, port, direction);
+
+	*rule = m.position;
+	w->fate->log |= m.log;
+	tell(w, stage, "%s %llu \"%s\": %s", m.position < 0 ? "default, rule" : "rule",
+	     (unsigned long long)m.id,
+	     m.position < 0 ? "" : tables_config(w->tables)->rule_names[m.position],
+	     m.action == RULE_ALLOW  ? "allow"
+	     : m.action == RULE_DROP ? "drop"
+				     : "reject");
+	if (m.action == RULE_ALLOW) {
+		return true;
+	}
+	if (m.action == RULE_REJECT) {
+		reject(w, stage);
+	} else {
+		drop(w, stage, DROP_FIREWALL);
+	}
+	return false;
+}
+
+/* The firewall looks at connections: what is no IP, and what hosts of a link need to find each
+ * other (neighbour and router discovery), is the guard's. */
+static bool is_for_firewall(const struct packet *p)
+{
+	return p->key.ip != 0 && (p->flags & (PACKET_NEIGHBOR | PACKET_RA)) == 0;
+}
+
+static bool stage_firewall_out(struct way *w)
+{
+	if (w->from->kind != IFACE_PORT || !is_for_firewall(w->packet)) {
+		return true;
+	}
+	/* An answer's connection came in at the port that the answer leaves. */
+	return ask_rules(w, "firewall out", w->from->port, w->in->is_answer ? RULE_IN : RULE_OUT,
+			 &w->fate->rule_out);
+}
+
+static bool stage_firewall_in(struct way *w)
+{
+	const struct iface *to = tables_iface(w->tables, w->fate->out.iface);
+
+	if (w->fate->is_flooded || to->kind != IFACE_PORT || !is_for_firewall(w->packet)) {
+		return true;
+	}
+	return ask_rules(w, "firewall in", to->port, w->in->is_answer ? RULE_OUT : RULE_IN,
+			 &w->fate->rule_in);
+}
+
+/* Of a flooded packet: only the guests whose rules let it in. */
+static void firewall_copies(struct way *w)
+{
+	struct fate *f = w->fate;
+	uint32_t n = 0;
+
+	if (!f->is_flooded || f->copies == NULL || !is_for_firewall(w->packet)) {
+		return;
+	}
+	for (uint32_t i = 0; i < MIN(f->n_copies, (uint32_t)FATE_COPIES_MAX); i++) {
+		const struct iface *to = tables_iface(w->tables, f->copies[i].iface);
+		struct classifier_match m = { .action = RULE_ALLOW };
+		if (to->kind == IFACE_PORT) {
+			m = classifier_find(tables_classifier(w->tables), &w->packet->key, to->port,
+					    RULE_IN);
+		}
+		if (m.action == RULE_ALLOW) {
+			f->copies[n++] = f->copies[i];
+		}
+	}
+	f->n_copies = n;
+	if (n == 0) {
+		drop(w, "firewall in", DROP_FIREWALL);
+	}
+}
+
+/* ---- egress ---- */
+
+static void stage_egress(struct way *w)
+{
+	const struct switch_config *c = tables_config(w->tables);
+	const struct iface *to = tables_iface(w->tables, w->fate->out.iface);
+	const struct packet *p = w->packet;
+	uint16_t mtu = c->segments[w->segment_out].mtu;
+
+	if (w->fate->is_flooded) {
+		return;
+	}
+	if (to->kind == IFACE_PORT) {
+		if (c->ports[to->port].is_blocked) {
+			drop(w, "egress", DROP_PORT_CLOSED);
+			return;
+		}
+		mtu = c->ports[to->port].mtu < mtu ? c->ports[to->port].mtu : mtu;
+	}
+	if (p->size - p->l3 > mtu) {
+		w->fate->answer = w->fate->is_routed ? ANSWER_TOO_BIG : ANSWER_NONE;
+		w->fate->answer_mtu = mtu;
+		drop(w, "egress", DROP_TOO_BIG);
+		return;
+	}
+	tell(w, "egress", "%s", tables_iface_name(w->tables, w->fate->out.iface));
+}
+
+/* ---- all of it ---- */
+
+static void decide(struct way *w)
+{
+	if (!stage_ingress(w) || !stage_guard(w) || stage_neighbor(w)) {
+		return;
+	}
+	if (is_router_mac(w, w->packet->data)) {
+		if (!stage_route(w)) {
+			return;
+		}
+	} else {
+		stage_bridge(w);
+	}
+	if (w->fate->reason != DROP_NONE || !stage_firewall_out(w) || !stage_firewall_in(w)) {
+		return;
+	}
+	firewall_copies(w);
+	if (w->fate->reason == DROP_NONE) {
+		stage_egress(w);
+	}
+}
+
+void fate_decide(const struct fate_input *in, struct fate *out)
+{
+	struct way w = { .in = in, .fate = out, .tables = in->tables, .packet = in->packet };
+	struct fate_out *copies = out->copies;
+
+	*out = (struct fate){ .copies = copies,
+			      .rule_out = FATE_RULE_NOT_ASKED,
+			      .rule_in = FATE_RULE_NOT_ASKED };
+	decide(&w);
+	if (out->reason != DROP_NONE) {
+		out->makes_flow = false;
+		out->n_copies = 0;
+	}
+}

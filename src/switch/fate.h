@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A packet's way: what becomes of it, by the live tables. This is the one place that decides;
+ * workers ask it for first packets and leave the answer in a flow, `explain` asks it and prints
+ * the stages, and the tests hold it against a naive model.
+ *
+ * Stages, in order: ingress (which interface) → guard → neighbour (ARP and ND are answered) →
+ * bridge or route (where to) → firewall out (of the port it comes from) → firewall in (of the
+ * port it goes to) → egress (size). Nothing is sent or changed here: a fate lists what to do.
+ */
+#ifndef SWITCH_FATE_H
+#define SWITCH_FATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "switch/learned.h"
+#include "switch/packet.h"
+#include "switch/reason.h"
+#include "switch/tables.h"
+
+enum {
+	FATE_COPIES_MAX = CONFIG_PORTS_MAX + CONFIG_ENDPOINTS_MAX, /* of a flooded frame */
+	FATE_RULE_NOT_ASKED = -2,
+};
+
+/* What the switch sends back in somebody's place. */
+enum fate_answer {
+	ANSWER_NONE,
+	ANSWER_NEIGHBOR,   /* ARP reply or neighbour advertisement, with `answer_mac` */
+	ANSWER_ECHO,	   /* of a router's own address */
+	ANSWER_TTL,	   /* ICMP time exceeded */
+	ANSWER_NO_ROUTE,   /* ICMP destination unreachable */
+	ANSWER_TOO_BIG,	   /* ICMP fragmentation needed or packet too big, with `answer_mtu` */
+	ANSWER_RST,	   /* of a rejected TCP connection */
+	ANSWER_PROHIBITED, /* ICMP administratively prohibited */
+};
+
+/* One way out. */
+struct fate_out {
+	uint16_t iface;
+	uint16_t endpoint; /* IFACE_TUNNEL */
+};
+
+/* A packet either has a reason to be dropped, or leaves by `out` (one way, MAC addresses as they
+ * leave) or by all of the copies (flooded; MAC addresses as they came). */
+struct fate {
+	enum drop_reason reason;
+	bool is_flooded, is_routed;
+	bool makes_flow; /* IP, one way out: the rest of its connection may follow it */
+	bool log;
+	uint8_t destination[6], source[6];
+	struct fate_out out;
+	struct fate_out *copies; /* FATE_COPIES_MAX, the caller's; may be NULL: not wanted */
+	uint32_t n_copies;
+	int32_t rule_out, rule_in; /* positions; CLASSIFIER_ANY: the fallback */
+	enum fate_answer answer;
+	uint8_t answer_mac[6];
+	uint16_t answer_mtu;
+};
+
+/* Hears the stages, for `explain`. */
+struct fate_trace {
+	void (*stage)(void *arg, const char *stage, const char *text);
+	void *arg;
+};
+
+struct fate_input {
+	const struct tables *tables;
+	const struct learned *learned;
+	const struct packet *packet; /* key.iface set: where it came in */
+	uint32_t hash;		     /* of the key: chooses among equal ways */
+	uint32_t now;		     /* tick */
+	/* Of a packet that belongs to a connection: its first packet's key, and whether this one
+	 * goes the same way. NULL: a first packet. */
+	const struct flow_key *first;
+	bool is_answer;
+	const struct fate_trace *trace; /* NULL: nobody listens */
+};
+
+/* out->copies is the caller's to set before. */
+void fate_decide(const struct fate_input *in, struct fate *out);
+
+#endif

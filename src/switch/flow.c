@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Invariants, also for whoever opens the file after a kill -9:
+ * 1. A record with FLOW_IN_USE is whole: flags is stored last when it is made.
+ * 2. An index entry's signature is stored after its place: an entry with a signature names a
+ *    record below n_max. The record may have gone; then its key does not match.
+ * 3. A record is out of the index before FLOW_IN_USE goes.
+ * 4. Wheel and free list are this process's: made from the records when the table is opened.
+ */
+#include "switch/flow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/macro.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "switch/flow_hot.h"
+
+LOG_MODULE("flow");
+
+#define MAGIC "remflow"
+
+/* Stores stay in this order; only this thread writes, so the compiler is all that must be told. */
+#define STORED() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+/* ---- the index ---- */
+
+static bool index_add_to(struct flow_bucket *b, uint64_t hash, uint32_t at)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		if (b->signature[i] == 0) {
+			b->at[i] = at;
+			STORED();
+			b->signature[i] = flow_signature(hash);
+			return true;
+		}
+	}
+	return false;
+}
+
+static unsigned bucket_load(const struct flow_bucket *b)
+{
+	return (unsigned)__builtin_popcount(~flow_candidates(b, 0) & 0xff);
+}
+
+/* Into the first bucket while it is no fuller than the second, so that most keys are found by
+ * their first look. */
+static bool index_add(struct flow_table *t, uint64_t hash, uint32_t at)
+{
+	struct flow_bucket *first = flow_bucket(t, hash, 0), *second = flow_bucket(t, hash, 1);
+
+	if (bucket_load(first) > 6 && bucket_load(second) < bucket_load(first)) {
+		return index_add_to(second, hash, at);
+	}
+	return index_add_to(first, hash, at) || index_add_to(second, hash, at);
+}
+
+static void index_remove(struct flow_table *t, uint64_t hash, uint32_t at)
+{
+	for (unsigned which = 0; which < 2; which++) {
+		struct flow_bucket *b = flow_bucket(t, hash, which);
+		for (unsigned i = 0; i < 8; i++) {
+			if (b->signature[i] != 0 && b->at[i] == at) {
+				b->signature[i] = 0;
+				return;
+			}
+		}
+	}
+}
+
+uint64_t flow_hash(const struct flow_table *t, const struct flow_key *k)
+{
+	return flow_key_hash(k, t->seed);
+}
+
+struct flow *flow_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash,
+		       unsigned *direction)
+{
+	for (unsigned which = 0; which < 2; which++) {
+		const struct flow_bucket *b = flow_bucket(t, hash, which);
+		unsigned found = flow_candidates(b, flow_signature(hash));
+		for (; found != 0; found &= found - 1) {
+			uint32_t at = b->at[__builtin_ctz(found)];
+			struct flow *f = &t->flows[at & t->mask];
+			if (flow_matches(f, k, at >> 31)) {
+				*direction = at >> 31;
+				return f;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* ---- the wheel ---- */
+
+/* A record's `previous` where it is the head of a slot's list: the slot, marked. */
+#define HEAD 0x80000000u
+
+static void list_add_head(struct flow_table *t, struct flow *f, uint32_t slot)
+{
+	uint32_t at = (uint32_t)(f - t->flows), second = t->slots[slot];
+
+	f->next = second;
+	f->previous = HEAD | slot;
+	if (second != FLOW_NONE) {
+		t->flows[second].previous = at;
+	}
+	t->slots[slot] = at;
+}
+
+static void list_take(struct flow_table *t, struct flow *f)
+{
+	if ((f->previous & HEAD) != 0) {
+		t->slots[f->previous & ~HEAD] = f->next;
+	} else {
+		t->flows[f->previous].next = f->next;
+	}
+	if (f->next != FLOW_NONE) {
+		t->flows[f->next].previous = f->previous;
+	}
+}
+
+/* What is due already comes round with the next slot, what is beyond the wheel with the last. */
+static void wheel_add(struct flow_table *t, struct flow *f)
+{
+	int32_t ahead = (int32_t)(f->expires - t->tick);
+	uint32_t at = t->tick + (uint32_t)(ahead < 1 ? 1 : MIN(ahead, FLOW_SLOTS - 1));
+
+	list_add_head(t, f, at % FLOW_SLOTS);
+}
+
+/* The next record to look at, off its list; NULL: none by tick `now`. */
+static struct flow *wheel_next(struct flow_table *t, uint32_t now)
+{
+	while (t->slots[FLOW_DUE] == FLOW_NONE) {
+		if (t->tick == now) {
+			return NULL;
+		}
+		t->tick++;
+		uint32_t *slot = &t->slots[t->tick % FLOW_SLOTS];
+		t->slots[FLOW_DUE] = *slot;
+		if (*slot != FLOW_NONE) {
+			t->flows[*slot].previous = HEAD | FLOW_DUE;
+		}
+		*slot = FLOW_NONE;
+	}
+	struct flow *f = &t->flows[t->slots[FLOW_DUE]];
+	list_take(t, f);
+	return f;
+}
+
+unsigned flow_age(struct flow_table *t, uint32_t now, unsigned n,
+		  void (*fn)(void *arg, struct flow *f), void *arg)
+{
+	unsigned looked = 0;
+
+	if ((int32_t)(now - t->tick) < 0) {
+		return 0;
+	}
+	if (now - t->tick > FLOW_SLOTS) { /* a clock that jumped: all slots come round once */
+		t->tick = now - FLOW_SLOTS;
+	}
+	for (struct flow *f; looked < n && (f = wheel_next(t, now)) != NULL; looked++) {
+		wheel_add(t, f); /* fn may look, and flow_remove() takes it off again */
+		if ((int32_t)(f->expires - now) <= 0) {
+			if (fn != NULL) {
+				fn(arg, f);
+			}
+			flow_remove(t, f);
+		}
+	}
+	return looked;
+}
+
+void flow_expire(struct flow_table *t, struct flow *f, uint32_t expires)
+{
+	f->expires = expires;
+	list_take(t, f);
+	wheel_add(t, f);
+}
+
+/* ---- records ---- */
+
+static struct flow *record_take(struct flow_table *t)
+{
+	if (t->free != FLOW_NONE) {
+		struct flow *f = &t->flows[t->free];
+		t->free = f->next;
+		return f;
+	}
+	if (t->header->high_water > t->mask) {
+		return NULL;
+	}
+	return &t->flows[t->header->high_water++];
+}
+
+struct flow *flow_insert(struct flow_table *t, const struct flow_key *forward, uint64_t hash,
+			 uint16_t answer_iface, uint32_t expires)
+{
+	struct flow *f = record_take(t);
+
+	if (f == NULL) {
+		return NULL;
+	}
+	uint32_t at = (uint32_t)(f - t->flows);
+	*f = (struct flow){ .address = { forward->src, forward->dst },
+			    .port = { forward->sport, forward->dport },
+			    .iface = { forward->iface, answer_iface },
+			    .proto = forward->proto,
+			    .expires = expires };
+	uint8_t flags = FLOW_IN_USE;
+	if (forward->ip == 6) {
+		flags |= FLOW_IP6;
+		memcpy(f->high[0], forward->src_high, 12);
+		memcpy(f->high[1], forward->dst_high, 12);
+	}
+	if (!index_add(t, hash, at)) {
+		f->next = t->free;
+		t->free = at;
+		return NULL;
+	}
+	STORED();
+	f->flags = flags;
+	struct flow_key answer = flow_key_reverse(forward, answer_iface);
+	uint64_t answer_hash = flow_hash(t, &answer);
+	unsigned direction;
+	if (flow_find(t, &answer, answer_hash, &direction) == NULL) {
+		index_add(t, answer_hash, at | FLOW_DIRECTION);
+	}
+	wheel_add(t, f);
+	t->n++;
+	return f;
+}
+
+void flow_remove(struct flow_table *t, struct flow *f)
+{
+	uint32_t at = (uint32_t)(f - t->flows);
+
+	for (unsigned d = 0; d < 2; d++) {
+		struct flow_key k;
+		flow_key_of(f, d, &k);
+		index_remove(t, flow_hash(t, &k), at | (d == 0 ? 0 : FLOW_DIRECTION));
+	}
+	STORED();
+	f->flags = 0;
+	list_take(t, f);
+	f->next = t->free;
+	t->free = at;
+	t->n--;
+}
+
+void flow_key_of(const struct flow *f, unsigned d, struct flow_key *out)
+{
+	*out = (struct flow_key){ .src = f->address[d],
+				  .dst = f->address[1 - d],
+				  .sport = f->port[d],
+				  .dport = f->port[1 - d],
+				  .iface = f->iface[d],
+				  .proto = f->proto,
+				  .ip = (f->flags & FLOW_IP6) != 0 ? 6 : 4 };
+	memcpy(out->src_high, f->high[d], 12);
+	memcpy(out->dst_high, f->high[1 - d], 12);
+}
+
+uint32_t flow_count(const struct flow_table *t)
+{
+	return t->n;
+}
+
+uint32_t flow_capacity(const struct flow_table *t)
+{
+	return t->mask + 1;
+}
+
+size_t flow_table_bytes(const struct flow_table *t)
+{
+	return t->size;
+}
+
+uint32_t flow_high_water(const struct flow_table *t)
+{
+	return t->header->high_water;
+}
+
+struct flow *flow_at(const struct flow_table *t, uint32_t index)
+{
+	struct flow *f = &t->flows[index & t->mask];
+
+	return (f->flags & FLOW_IN_USE) != 0 ? f : NULL;
+}
+
+/* ---- interfaces ---- */
+
+uint16_t flow_iface(struct flow_table *t, const char *name)
+{
+	struct flow_header *h = t->header;
+
+	if (strlen(name) >= FLOW_IFACE_NAME_MAX || name[0] == '\0') {
+		return 0;
+	}
+	for (uint32_t i = 1; i < h->n_ifaces; i++) {
+		if (strcmp(h->ifaces[i], name) == 0) {
+			return (uint16_t)i;
+		}
+	}
+	if (h->n_ifaces == FLOW_IFACES_MAX) {
+		return 0;
+	}
+	memcpy(h->ifaces[h->n_ifaces], name, strlen(name) + 1);
+	STORED();
+	return (uint16_t)h->n_ifaces++;
+}
+
+const char *flow_iface_name(const struct flow_table *t, uint16_t iface)
+{
+	return iface > 0 && iface < t->header->n_ifaces ? t->header->ifaces[iface] : NULL;
+}
+
+/* ---- the file ---- */
+
+static size_t header_size(void)
+{
+	return (sizeof(struct flow_header) + 4095) & ~(size_t)4095;
+}
+
+static uint32_t n_buckets_of(uint32_t n_max)
+{
+	return n_max / 2; /* two entries a record, eight a bucket: half full at most */
+}
+
+static size_t size_of(uint32_t n_max)
+{
+	const size_t huge = 2u << 20;
+	size_t size = header_size() + (size_t)n_max * sizeof(struct flow) +
+		      (size_t)n_buckets_of(n_max) * sizeof(struct flow_bucket);
+
+	return (size + huge - 1) / huge * huge;
+}
+
+static bool header_is_ours(const struct flow_header *h, uint32_t n_max)
+{
+	return memcmp(h->magic, MAGIC, sizeof(h->magic)) == 0 &&
+	       h->version == FLOW_LAYOUT_VERSION && h->n_max == n_max &&
+	       h->n_buckets == n_buckets_of(n_max) && h->high_water <= n_max && h->n_ifaces >= 1 &&
+	       h->n_ifaces <= FLOW_IFACES_MAX;
+}
+
+static void header_begin(struct flow_header *h, uint32_t n_max)
+{
+	h->version = FLOW_LAYOUT_VERSION;
+	h->n_max = n_max;
+	h->n_buckets = n_buckets_of(n_max);
+	h->n_ifaces = 1;
+	random_bytes(&h->seed, sizeof(h->seed));
+	STORED();
+	memcpy(h->magic, MAGIC, sizeof(h->magic));
+}
+
+/* Opens and locks the file; ERROR_BUSY where another process has it. */
+static bool file_open(struct flow_table *t, const char *path, struct error *e)
+{
+	t->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (t->fd < 0) {
+		return error_set_sys(e, errno, "flow table \"%s\"", path);
+	}
+	if (flock(t->fd, LOCK_EX | LOCK_NB) != 0) {
+		return errno == EWOULDBLOCK
+			       ? error_set(e, ERROR_BUSY,
+					   "flow table \"%s\": another switch has it", path)
+			       : error_set_sys(e, errno, "flow table \"%s\"", path);
+	}
+	return true;
+}
+
+static bool map(struct flow_table *t, const char *path, struct error *e)
+{
+	int flags = t->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	void *at = mmap(NULL, t->size, PROT_READ | PROT_WRITE, flags, t->fd, 0);
+
+	if (at == MAP_FAILED) {
+		return error_set_sys(e, errno, "flow table \"%s\": %zu bytes",
+				     path == NULL ? "" : path, t->size);
+	}
+	(void)madvise(at, t->size, MADV_HUGEPAGE);
+	t->header = at;
+	return true;
+}
+
+/* Makes the file whole where it is not ours: of another version, size, or new. */
+static bool file_map(struct flow_table *t, const char *path, uint32_t n_max, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(t->fd, &st) != 0) {
+		return error_set_sys(e, errno, "flow table \"%s\"", path);
+	}
+	if ((size_t)st.st_size == t->size) {
+		if (!map(t, path, e)) {
+			return false;
+		}
+		if (header_is_ours(t->header, n_max)) {
+			return true;
+		}
+		munmap(t->header, t->size);
+		t->header = NULL;
+	}
+	if (st.st_size > 0) {
+		log_warn("flow table \"%s\" is of another version or size: it begins empty", path);
+	}
+	if (ftruncate(t->fd, 0) != 0 || ftruncate(t->fd, (off_t)t->size) != 0) {
+		return error_set_sys(e, errno, "flow table \"%s\": %zu bytes", path, t->size);
+	}
+	return map(t, path, e);
+}
+
+/* Wheel and free list, from the records. */
+static void adopt(struct flow_table *t)
+{
+	for (uint32_t i = t->header->high_water; i-- > 0;) {
+		struct flow *f = &t->flows[i];
+		if ((f->flags & FLOW_IN_USE) != 0) {
+			wheel_add(t, f);
+			t->n++;
+		} else {
+			f->next = t->free;
+			t->free = i;
+		}
+	}
+}
+
+struct flow_table *flow_table_open(const char *path, uint32_t n_max, uint32_t now,
+				   uint32_t *n_adopted, struct error *e)
+{
+	if (n_max < 64 || n_max > FLOW_N_MAX || (n_max & (n_max - 1)) != 0) {
+		error_set(e, ERROR_INVALID, "%u flows: a power of two from 64 to %u is wanted",
+			  n_max, FLOW_N_MAX);
+		return NULL;
+	}
+	struct flow_table *t = mem_zalloc(sizeof(*t));
+	t->fd = -1;
+	t->size = size_of(n_max);
+	if (!(path == NULL ? map(t, path, e)
+			   : file_open(t, path, e) && file_map(t, path, n_max, e))) {
+		flow_table_close(t);
+		return NULL;
+	}
+	if (!header_is_ours(t->header, n_max)) {
+		header_begin(t->header, n_max);
+	}
+	t->flows = (void *)((char *)t->header + header_size());
+	t->buckets = (void *)(t->flows + n_max);
+	t->bucket_mask = n_buckets_of(n_max) - 1;
+	t->mask = n_max - 1;
+	t->seed = t->header->seed;
+	t->free = FLOW_NONE;
+	t->tick = now;
+	memset(t->slots, 0xff, sizeof(t->slots));
+	adopt(t);
+	*n_adopted = t->n;
+	return t;
+}
+
+void flow_table_close(struct flow_table *t)
+{
+	if (t == NULL) {
+		return;
+	}
+	if (t->header != NULL) {
+		munmap(t->header, t->size);
+	}
+	if (t->fd >= 0) {
+		close(t->fd);
+	}
+	free(t);
+}

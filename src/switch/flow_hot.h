@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The flow table's inside, for the worker's loops that find records by the burst, and for flow.c.
+ * Everybody else uses flow.h.
+ *
+ * A burst goes in three passes, so that memory waits overlap: flow_prefetch() by the hash,
+ * flow_guess() which fetches the record that probably is it, flow_confirm().
+ */
+#ifndef SWITCH_FLOW_HOT_H
+#define SWITCH_FLOW_HOT_H
+
+#include <string.h>
+
+#include "switch/flow.h"
+
+#define FLOW_DIRECTION 0x80000000u /* in an index entry: end 1's */
+
+enum {
+	FLOW_SLOTS = 4096, /* of the wheel: 1,024 s */
+	FLOW_DUE = FLOW_SLOTS,
+};
+
+struct flow_bucket {
+	uint16_t signature[8]; /* 0: free */
+	uint32_t at[8];	       /* index of a record, and the direction */
+	uint8_t spare[16];
+};
+_Static_assert(sizeof(struct flow_bucket) == 64, "a bucket is a cache line");
+
+/* At the beginning of the file. */
+struct flow_header {
+	char magic[8];
+	uint32_t version, n_max, n_buckets;
+	uint32_t high_water; /* records that were ever used */
+	uint64_t seed;
+	uint32_t n_ifaces; /* highest used, plus one */
+	char ifaces[FLOW_IFACES_MAX][FLOW_IFACE_NAME_MAX];
+};
+
+struct flow_table {
+	struct flow_header *header;
+	struct flow *flows;
+	struct flow_bucket *buckets;
+	uint32_t bucket_mask, mask; /* mask: of record indexes */
+	uint64_t seed;
+	uint32_t n, free;		/* free: head of the list, FLOW_NONE */
+	uint32_t tick;			/* that the wheel has come to */
+	uint32_t slots[FLOW_SLOTS + 1]; /* heads of lists; the last: what is due to be looked at */
+	size_t size;
+	int fd;
+};
+
+static inline uint16_t flow_signature(uint64_t hash)
+{
+	return (uint16_t)(hash >> 48) | 1;
+}
+
+static inline struct flow_bucket *flow_bucket(const struct flow_table *t, uint64_t hash,
+					      unsigned which)
+{
+	uint32_t h = (uint32_t)hash;
+
+	return &t->buckets[(which == 0 ? h : h ^ flow_signature(hash) * 0x5bd1e995u) &
+			   t->bucket_mask];
+}
+
+static inline void flow_prefetch(const struct flow_table *t, uint64_t hash)
+{
+	__builtin_prefetch(flow_bucket(t, hash, 0));
+}
+
+/* Entries of a bucket that bear the signature, as a bit set. */
+static inline unsigned flow_candidates(const struct flow_bucket *b, uint16_t signature)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		found |= (unsigned)(b->signature[i] == signature) << i;
+	}
+	return found;
+}
+
+/* The entry that probably is it, with its record on the way; FLOW_NONE: not in the first bucket. */
+static inline uint32_t flow_guess(const struct flow_table *t, uint64_t hash)
+{
+	const struct flow_bucket *b = flow_bucket(t, hash, 0);
+	unsigned found = flow_candidates(b, flow_signature(hash));
+
+	if (found == 0) {
+		return FLOW_NONE;
+	}
+	uint32_t at = b->at[__builtin_ctz(found)];
+	const struct flow *f = &t->flows[at & t->mask];
+	__builtin_prefetch(f);
+	__builtin_prefetch((const char *)f + 64);
+	return at;
+}
+
+static inline bool flow_matches(const struct flow *f, const struct flow_key *k, unsigned d)
+{
+	if (f->address[d] != k->src || f->address[1 - d] != k->dst || f->port[d] != k->sport ||
+	    f->port[1 - d] != k->dport || f->iface[d] != k->iface || f->proto != k->proto ||
+	    (f->flags & (FLOW_IN_USE | FLOW_IP6)) != (FLOW_IN_USE | (k->ip == 6 ? FLOW_IP6 : 0))) {
+		return false;
+	}
+	return k->ip == 4 || (memcmp(f->high[d], k->src_high, 12) == 0 &&
+			      memcmp(f->high[1 - d], k->dst_high, 12) == 0);
+}
+
+/* What flow_guess() said, checked, or else searched for. */
+static inline struct flow *flow_confirm(const struct flow_table *t, const struct flow_key *k,
+					uint64_t hash, uint32_t guess, unsigned *direction)
+{
+	if (guess != FLOW_NONE) {
+		struct flow *f = &t->flows[guess & t->mask];
+		*direction = guess >> 31;
+		if (__builtin_expect(flow_matches(f, k, *direction), 1)) {
+			return f;
+		}
+	}
+	return flow_find(t, k, hash, direction);
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a frame says: one walk over its headers that believes nothing, and leaves offsets and the
+ * connection's key. No buffer of any driver is known here: bytes in, facts out, so that workers,
+ * `explain`, capture and the fuzzer read frames by the same code.
+ *
+ * Sources: IEEE 802.1Q, RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 792, RFC 4443, RFC 826,
+ * RFC 4861. Multi-byte fields of struct packet are in the machine's order unless said otherwise;
+ * those of struct flow_key are in network order. Any thread.
+ */
+#ifndef SWITCH_PACKET_H
+#define SWITCH_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "switch/reason.h"
+
+enum {
+	PACKET_HEADERS_MAX = 256,  /* bytes from the start within which all headers must lie */
+	PACKET_EXTENSIONS_MAX = 8, /* IPv6 extension headers */
+	PACKET_NO_VLAN = 0xffff,
+};
+
+/* Identity of one direction of a connection where it comes in. ICMP echo: a request has its
+ * identifier as sport, and type << 8 | code as dport; its reply has the same, exchanged, as
+ * answers have. Other ICMP has type and code as dport; other protocols have no ports: 0. */
+struct flow_key {
+	uint32_t src, dst; /* IPv4, or the last 32 bits of IPv6 */
+	uint16_t sport, dport;
+	uint16_t iface; /* index, machine's order; see tables.h */
+	uint8_t proto;
+	uint8_t ip;			   /* 4 or 6 */
+	uint32_t src_high[3], dst_high[3]; /* IPv6: the first 96 bits; else undefined */
+};
+
+enum packet_flag {
+	PACKET_MULTICAST = 1 << 0, /* destination MAC, broadcast included */
+	PACKET_FRAGMENT = 1 << 1,  /* of an IP packet, also the first one */
+	PACKET_LATER = 1 << 2,	   /* a fragment that is not the first: no ports */
+	PACKET_DHCP_REPLY = 1 << 3,
+	PACKET_RA = 1 << 4,	    /* router advertisement, or a redirect of either family */
+	PACKET_NEIGHBOR = 1 << 5,   /* ARP, or IPv6 neighbour solicitation or advertisement */
+	PACKET_ICMP_ERROR = 1 << 6, /* carries the head of another packet: inner is its key */
+	PACKET_REPLY = 1 << 7,	    /* ICMP echo reply: opens no connection */
+};
+
+struct packet {
+	const uint8_t *data; /* the frame's first bytes, contiguous; borrowed */
+	uint32_t size;	     /* of the whole frame */
+	uint16_t head;	     /* contiguous bytes at data */
+	uint16_t vlan;	     /* identifier of the outermost tag, or PACKET_NO_VLAN */
+	uint16_t ether_type; /* behind the tag */
+	uint16_t l3, l4;     /* offsets; l4 0: none */
+	uint16_t payload;    /* offset behind the TCP, UDP or ICMP header */
+	uint16_t l3_size;    /* bytes from l3 that IP says there are */
+	uint16_t flags;	     /* enum packet_flag */
+	uint8_t tcp_flags;
+	uint8_t ttl;
+	uint32_t fragment_id;
+	uint16_t fragment_at; /* bytes into the packet */
+	bool fragment_is_last;
+	struct flow_key key;   /* .ip 0: not IP; .iface is the caller's to set */
+	struct flow_key inner; /* of an ICMP error: the packet it speaks of, as that was sent */
+};
+
+/* ARP, or a neighbour solicitation or advertisement: who claims and asks what. */
+struct packet_neighbor {
+	bool is_request;
+	uint8_t ip;	    /* 4 or 6 */
+	uint8_t mac[6];	    /* of the claim; all zero: none */
+	uint8_t sender[16]; /* address that is claimed; IPv4 in the first four */
+	uint8_t target[16];
+};
+
+/* Reads a frame of `size` bytes, `head` of them at data. DROP_NONE, or why it is no good: then
+ * only data, size, head and vlan are set. IPv4 header checksums are verified unless `trusted`
+ * (the port's driver did); L4 checksums are not: hosts own those. */
+enum drop_reason packet_parse(struct packet *p, const uint8_t *data, uint16_t head, uint32_t size,
+			      bool trusted);
+
+/* Of a packet with PACKET_NEIGHBOR; false where it is malformed. */
+bool packet_neighbor(const struct packet *p, struct packet_neighbor *out);
+
+/* `seed` is a secret of the table, so that nobody can choose keys that fall together. */
+uint64_t flow_key_hash(const struct flow_key *k, uint64_t seed);
+bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);
+/* The other direction, as it comes in on `iface`. */
+struct flow_key flow_key_reverse(const struct flow_key *k, uint16_t iface);
+
+#endif
