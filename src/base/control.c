@@ -168,7 +168,8 @@ struct control *control_new(uv_loop_t *loop, const struct control_options *optio
 	struct control *c = mem_zalloc(sizeof(*c));
 	const struct rpc_options rpc = {
 		.path = options->path,
-		.message_limit = MESSAGE_LIMIT,
+		.message_limit =
+			options->message_limit != 0 ? options->message_limit : MESSAGE_LIMIT,
 		.on_request = on_request,
 		.arg = c,
 	};

@@ -23,9 +23,10 @@ struct control_command {
 };
 
 struct control_options {
-	const char *path;    /* of the socket */
-	const char *program; /* "hostd"; must outlive the control */
-	const char *version; /* "0.1.0"; the same */
+	const char *path;     /* of the socket */
+	const char *program;  /* "hostd"; must outlive the control */
+	const char *version;  /* "0.1.0"; the same */
+	size_t message_limit; /* bytes of a message; 0: 1 MiB */
 };
 
 struct control *control_new(uv_loop_t *loop, const struct control_options *options,

@@ -134,7 +134,8 @@ static bool control_begin(struct daemon *d, struct control_command *status, stru
 	char *path = daemon_path(d, "control.sock");
 	struct control_options options = { .path = path,
 					   .program = d->program->name,
-					   .version = d->program->version };
+					   .version = d->program->version,
+					   .message_limit = d->program->message_limit };
 
 	*status = (struct control_command){
 		.name = "status", .params = "", .help = d->program->status_help, .fn = status_reply
@@ -145,6 +146,9 @@ static bool control_begin(struct daemon *d, struct control_command *status, stru
 		return false;
 	}
 	control_register(d->control, status, d);
+	for (size_t i = 0; i < d->program->n_commands; i++) {
+		control_register(d->control, &d->program->commands[i], d->arg);
+	}
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #ifndef BASE_DAEMON_H
 #define BASE_DAEMON_H
 
+#include "base/control.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/mainloop.h"
@@ -28,7 +29,10 @@ struct daemon_program {
 	const char *usage;   /* all of it, with the end of its last line */
 	const char *status_help;
 	struct daemon_option
-		options[DAEMON_OPTIONS_MAX]; /* besides the common ones; to name NULL */
+		options[DAEMON_OPTIONS_MAX];	/* besides the common ones; to name NULL */
+	const struct control_command *commands; /* besides `status`; given `arg` */
+	size_t n_commands;
+	size_t message_limit; /* of the control socket, as there */
 	/* Begins all that it does; the state folder is there and locked. */
 	bool (*begin)(void *arg, struct error *e);
 	void (*status)(void *arg, struct json_object *o); /* fills in what `status` answers */

@@ -18,7 +18,7 @@ PAGES = sorted(os.path.relpath(path, ROOT) for pattern in
                ("*.md", "docs/*.md", "docs/internals/*.md", "tests/*.md")
                for path in glob.glob(os.path.join(ROOT, pattern)))
 MANUALS = {"remora": "remora.1", "remora-hostd": "remora-hostd.8",
-           "remora-centerd": "remora-centerd.8"}
+           "remora-centerd": "remora-centerd.8", "remora-switchd": "remora-switchd.8"}
 SUBCOMMANDS = ("control", "lab", "simulate")
 
 
@@ -51,7 +51,7 @@ def test_links_lead_somewhere(page):
 
 
 # Not in this tree: what comes with time, what is made, what is an example.
-ELSEWHERE = re.compile(r"src/(switch|volume|plane)\b|.*_test\.c$|(util|common|misc)\.c$")
+ELSEWHERE = re.compile(r"src/volume\b|.*_test\.c$|(util|common|misc)\.c$")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/STATE.md"])
@@ -92,13 +92,14 @@ def test_every_subcommand_answers_help():
         assert answer.returncode == 0 and f"remora {name}" in answer.stdout
 
 
-@pytest.mark.parametrize("name", ["remora-hostd", "remora-centerd"])
+@pytest.mark.parametrize("name", ["remora-hostd", "remora-centerd", "remora-switchd"])
 def test_options_of_daemons(name):
     need(name)
     usage = options_of_help(run(program(name), "--help").stdout)
     assert usage == options_of_manual(manual(name))
     source = read("src", *{"remora-hostd": ("host", "hostd.c"),
-                           "remora-centerd": ("center", "centerd.c")}[name])
+                           "remora-centerd": ("center", "centerd.c"),
+                           "remora-switchd": ("switch", "switchd.c")}[name])
     parsed = {f"--{option}" for option in
               re.findall(r'\{ "([a-z-]+)", (?:required|no)_argument', source)}
     assert not parsed or usage == parsed
@@ -199,8 +200,9 @@ def test_examples_of_control(rig):
 # ---- what is installed ----
 
 INSTALLED = """
-bin/remora bin/remora-hostd bin/remora-centerd
+bin/remora bin/remora-hostd bin/remora-centerd bin/remora-switchd
 share/man/man1/remora.1 share/man/man8/remora-hostd.8 share/man/man8/remora-centerd.8
+share/man/man8/remora-switchd.8
 share/bash-completion/completions/remora share/remora/guest/build share/remora/guest/root/init
 lib/systemd/system/remora-hostd.service lib/systemd/system/remora-centerd.service
 lib/sysusers.d/remora.conf

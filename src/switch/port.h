@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ports as DPDK devices: opening one from its configuration, and closing it. A port keeps its
+ * device as long as what it was opened with stays the same. Control thread only.
+ */
+#ifndef SWITCH_PORT_H
+#define SWITCH_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "switch/config.h"
+
+struct rte_mempool;
+struct port;
+
+/* `pool`: where its packets come from. */
+struct port *port_open(const struct config_port *config, struct rte_mempool *pool, struct error *e);
+void port_close(struct port *p);
+
+const char *port_name(const struct port *p);
+/* Would this configuration open the same device? */
+bool port_is_same(const struct port *p, const struct config_port *config);
+uint16_t port_device(const struct port *p);   /* DPDK port number */
+uint16_t port_n_queues(const struct port *p); /* pairs */
+bool port_is_up(const struct port *p);	      /* its other side is there */
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/switch.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "plane/document_schema.h"
+#include "switch/plane_schema.h"
+#include "switch/port.h"
+#include "switch/switch_impl.h"
+
+LOG_MODULE("switch");
+
+enum {
+	DOCUMENT_LIMIT = 256 << 20,
+	PACKETS = 32767, /* buffers; 2 KiB each, and their headers */
+	PACKET_CACHE = 256,
+};
+
+/* ---- beginning and ending ---- */
+
+static bool begin_workers(struct softswitch *s, const struct switch_options *o, struct error *e)
+{
+	uint32_t tick = worker_tick(), n_adopted;
+
+	for (unsigned lcore = rte_get_next_lcore(UINT_MAX, 1, 0); lcore < RTE_MAX_LCORE;
+	     lcore = rte_get_next_lcore(lcore, 1, 0)) {
+		if (s->n_workers == SWITCH_WORKERS_MAX) {
+			break;
+		}
+		char *path = o->flows_folder == NULL
+				     ? NULL
+				     : mem_printf("%s/flows.%u", o->flows_folder, s->n_workers);
+		struct flow_table *t = flow_table_open(path, o->flows, tick, &n_adopted, e);
+		free(path);
+		if (t == NULL) {
+			return false;
+		}
+		struct worker_options w = { lcore, s->pool, t, s->learned, tick };
+		s->workers[s->n_workers++] = worker_new(&w);
+		log_info("worker %u on core %u: %u flows adopted, room for %u", s->n_workers - 1,
+			 lcore, n_adopted, flow_capacity(t));
+	}
+	if (s->n_workers == 0) {
+		return error_set(e, ERROR_INVALID, "no core for a worker");
+	}
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		worker_start(s->workers[i]);
+	}
+	s->is_running = true;
+	return true;
+}
+
+static bool begin(struct softswitch *s, const struct switch_options *o, struct error *e)
+{
+	struct json_object *text =
+		json_parse(plane_schema, plane_schema_size, DOCUMENT_LIMIT, 64, e);
+
+	s->schema = text == NULL ? NULL : document_schema_new(text, e);
+	json_object_put(text);
+	if (s->schema == NULL) {
+		return false;
+	}
+	s->pool = rte_pktmbuf_pool_create("packets", PACKETS, PACKET_CACHE, 0,
+					  RTE_MBUF_DEFAULT_BUF_SIZE, (int)SOCKET_ID_ANY);
+	if (s->pool == NULL) {
+		return error_set(e, ERROR_NO_SPACE, "no memory for %d packet buffers", PACKETS);
+	}
+	s->learned = learned_new();
+	s->epoch = (uint16_t)worker_tick(); /* records of before are judged again */
+	s->document_path = mem_printf("%s/plane.json", o->state);
+	return begin_workers(s, o, e);
+}
+
+struct softswitch *switch_new(const struct switch_options *o, struct error *e)
+{
+	struct softswitch *s = mem_zalloc(sizeof(*s));
+
+	if (!begin(s, o, e)) {
+		switch_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void switch_free(struct softswitch *s)
+{
+	if (s == NULL) {
+		return;
+	}
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		struct flow_table *t = worker_flows(s->workers[i]);
+		if (s->is_running) {
+			worker_stop(s->workers[i]);
+		}
+		worker_free(s->workers[i]);
+		flow_table_close(t);
+	}
+	vec_each (&s->ports, p) {
+		port_close(*p);
+	}
+	vec_free(&s->ports);
+	learned_free(s->learned);
+	rte_mempool_free(s->pool);
+	document_schema_free(s->schema);
+	free(s->document_path);
+	free(s);
+}
+
+/* ---- applying ---- */
+
+struct applying {
+	struct softswitch *s;
+	struct switch_config *config;
+	VEC(struct port *) ports; /* in the configuration's order */
+	size_t n_opened;	  /* of them, those that were not open before */
+	uint16_t devices[CONFIG_PORTS_MAX], n_queues[CONFIG_PORTS_MAX];
+};
+
+static struct port *find_port(const struct softswitch *s, const struct config_port *c)
+{
+	vec_each (&s->ports, p) {
+		if (port_is_same(*p, c)) {
+			return *p;
+		}
+	}
+	return NULL;
+}
+
+static bool was_open(const struct softswitch *s, const struct port *port)
+{
+	vec_each (&s->ports, p) {
+		if (*p == port) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool open_ports(struct applying *a, struct error *e)
+{
+	for (size_t i = 0; i < a->config->n_ports; i++) {
+		struct port *p = find_port(a->s, &a->config->ports[i]);
+		if (p == NULL) {
+			p = port_open(&a->config->ports[i], a->s->pool, e);
+		}
+		if (p == NULL) {
+			return false;
+		}
+		vec_push(&a->ports, p);
+		a->devices[i] = port_device(p);
+		a->n_queues[i] = port_n_queues(p);
+	}
+	return true;
+}
+
+static void close_opened(struct applying *a)
+{
+	vec_each (&a->ports, p) {
+		if (!was_open(a->s, *p)) {
+			port_close(*p);
+		}
+	}
+}
+
+/* The flow tables' number for an interface's name. */
+static uint16_t index_of(void *arg, const char *name)
+{
+	struct softswitch *s = arg;
+	uint16_t first = 0;
+
+	/* All tables give a name the same index: they are asked in the same order. */
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		uint16_t n = flow_iface(worker_flows(s->workers[i]), name);
+		if (n == 0 || (i > 0 && n != first)) {
+			return 0;
+		}
+		first = n;
+	}
+	return first;
+}
+
+static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct error *e)
+{
+	struct iface_index index = { index_of, a->s };
+	struct tables *t = tables_new(a->config, epoch, &index, e);
+
+	if (t == NULL) {
+		return NULL;
+	}
+	a->config = NULL; /* the tables' now */
+	return wiring_new(t, a->devices, a->n_queues);
+}
+
+/* Gives the workers the wiring and ends what it replaces. */
+static void publish(struct applying *a, struct wiring *w)
+{
+	struct softswitch *s = a->s;
+
+	wiring_free(worker_publish(s->workers[0], w));
+	vec_each (&s->ports, p) {
+		bool stays = false;
+		vec_each (&a->ports, q) {
+			stays |= *p == *q;
+		}
+		if (!stays) {
+			log_info("port \"%s\": closed", port_name(*p));
+			port_close(*p);
+		}
+	}
+	vec_clear(&s->ports);
+	vec_each (&a->ports, p) {
+		vec_push(&s->ports, *p);
+	}
+	s->wiring = w;
+}
+
+static bool read_config(struct softswitch *s, struct json_object *document,
+			struct switch_config **out, struct error *e)
+{
+	struct json_at root = json_root(document);
+
+	if (!document_schema_check(s->schema, &root, e)) {
+		return false;
+	}
+	*out = switch_config_read(&root, e);
+	return *out != NULL;
+}
+
+/* Runs a document; it is not kept here. */
+static bool run(struct softswitch *s, struct json_object *document, struct error *e)
+{
+	struct applying a = { .s = s };
+	struct wiring *w = NULL;
+
+	if (!read_config(s, document, &a.config, e)) {
+		return false;
+	}
+	if (open_ports(&a, e)) {
+		w = make_wiring(&a, (uint16_t)(s->epoch + 1), e);
+	}
+	if (w == NULL) {
+		close_opened(&a);
+		switch_config_free(a.config);
+	} else {
+		s->epoch++;
+		publish(&a, w);
+	}
+	vec_free(&a.ports);
+	return w != NULL;
+}
+
+static bool keep(struct softswitch *s, uint64_t generation, struct json_object *document,
+		 struct error *e)
+{
+	struct json_object *kept = json_object_new_object();
+	struct buf text = BUF_INIT;
+
+	json_put_u64(kept, "generation", generation);
+	json_put(kept, "document", json_object_get(document));
+	json_add_text(&text, kept);
+	bool ok = file_write_atomic(s->document_path, text.data, text.len, 0600, e);
+	buf_free(&text);
+	json_object_put(kept);
+	return ok;
+}
+
+bool switch_apply(struct softswitch *s, uint64_t generation, struct json_object *document,
+		  struct error *e)
+{
+	if (generation < s->generation) {
+		return error_set(e, ERROR_STATE, "generation %llu is older than %llu, which runs",
+				 (unsigned long long)generation, (unsigned long long)s->generation);
+	}
+	if (!run(s, document, e)) {
+		return false;
+	}
+	s->generation = generation;
+	log_info("generation %llu runs: %zu ports, %zu segments, %zu rules",
+		 (unsigned long long)generation, s->wiring->config->n_ports,
+		 s->wiring->config->n_segments, s->wiring->config->n_rules);
+	return keep(s, generation, document, e);
+}
+
+bool switch_load(struct softswitch *s, struct error *e)
+{
+	struct json_at root, document;
+	uint64_t generation;
+
+	if (access(s->document_path, F_OK) != 0) {
+		return true;
+	}
+	struct json_object *kept = json_parse_file(s->document_path, DOCUMENT_LIMIT, e);
+	if (kept == NULL) {
+		return false;
+	}
+	root = json_root(kept);
+	bool ok = json_get_u64(&root, "generation", &generation, e) &&
+		  json_get_object(&root, "document", &document, e) && run(s, document.value, e);
+	if (ok) {
+		s->generation = generation;
+		log_info("generation %llu runs again", (unsigned long long)generation);
+	} else {
+		error_prefix(e, "\"%s\": ", s->document_path);
+	}
+	json_object_put(kept);
+	return ok;
+}
+
+uint64_t switch_generation(const struct softswitch *s)
+{
+	return s->generation;
+}

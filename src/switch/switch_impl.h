@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the switch, for switch.c (what runs) and switch_show.c (what can be seen).
+ */
+#ifndef SWITCH_SWITCH_IMPL_H
+#define SWITCH_SWITCH_IMPL_H
+
+#include "base/vec.h"
+#include "switch/switch.h"
+#include "switch/worker.h"
+
+enum {
+	SWITCH_WORKERS_MAX = 1, /* flows of several cores are not yet shared out */
+};
+
+struct port;
+struct document_schema;
+
+struct softswitch {
+	struct document_schema *schema;
+	struct rte_mempool *pool;
+	struct learned *learned;
+	struct worker *workers[SWITCH_WORKERS_MAX];
+	unsigned n_workers;
+	bool is_running;
+	VEC(struct port *) ports; /* in the order of the running configuration */
+	struct wiring *wiring;	  /* that runs; the workers' */
+	uint64_t generation;
+	uint16_t epoch;
+	char *document_path;
+};
+
+#endif

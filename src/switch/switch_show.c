@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "switch/fate.h"
+#include "switch/port.h"
+#include "switch/switch_impl.h"
+#include "switch/tcp_track.h"
+
+enum {
+	FLOWS_SHOWN = 1000,
+};
+
+/* ---- numbers ---- */
+
+struct json_object *switch_capacity(const struct softswitch *s)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_i64(o, "workers", s->n_workers);
+	json_put_u64(o, "flows", flow_capacity(worker_flows(s->workers[0])));
+	json_put_i64(o, "ports", CONFIG_PORTS_MAX);
+	json_put_i64(o, "rules", CLASSIFIER_RULES_MAX);
+	json_put_i64(o, "groups", CLASSIFIER_GROUPS_MAX);
+	json_put_i64(o, "prefixes", CLASSIFIER_PREFIXES_MAX);
+	json_put_i64(o, "routes", CONFIG_ROUTES_MAX);
+	json_put_i64(o, "endpoints", CONFIG_ENDPOINTS_MAX);
+	json_put_i64(o, "remotes", CONFIG_REMOTES_MAX);
+	return o;
+}
+
+struct json_object *switch_status(const struct softswitch *s)
+{
+	const struct worker_counters *c = worker_counters(s->workers[0]);
+	struct json_object *o = json_object_new_object();
+
+	json_put_u64(o, "generation", s->generation);
+	json_put_bool(o, "ready", s->wiring != NULL);
+	json_put_u64(o, "flows", flow_count(worker_flows(s->workers[0])));
+	json_put_u64(o, "flows_made", c->flows_made);
+	json_put_u64(o, "flows_ended", c->flows_ended);
+	json_put_u64(o, "flows_judged_again", c->flows_judged_again);
+	json_put_u64(o, "flow_hits", c->flow_hits);
+	json_put_u64(o, "flow_misses", c->flow_misses);
+	return o;
+}
+
+/* ---- ports ---- */
+
+static struct json_object *show_port(const struct softswitch *s, size_t i)
+{
+	const struct port_counters *c = &worker_counters(s->workers[0])->ports[i];
+	struct json_object *o = json_object_new_object(), *drops = json_object_new_object();
+
+	json_put_str(o, "name", port_name(s->ports.items[i]));
+	json_put_bool(o, "up", port_is_up(s->ports.items[i]));
+	json_put_u64(o, "rx_packets", c->rx_packets);
+	json_put_u64(o, "rx_bytes", c->rx_bytes);
+	json_put_u64(o, "tx_packets", c->tx_packets);
+	json_put_u64(o, "tx_bytes", c->tx_bytes);
+	for (int r = 0; r < DROP_N; r++) {
+		if (c->drops[r] > 0) {
+			json_put_u64(drops, drop_reason_name((enum drop_reason)r), c->drops[r]);
+		}
+	}
+	json_put(o, "drops", drops);
+	return o;
+}
+
+static struct json_object *show_ports(const struct softswitch *s)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < s->ports.n; i++) {
+		json_object_array_add(list, show_port(s, i));
+	}
+	return list;
+}
+
+/* ---- flows ---- */
+
+static void put_end(struct json_object *o, const struct softswitch *s, const struct flow *f,
+		    unsigned d)
+{
+	static const char *const names[2][6] = {
+		{ "from", "from_port", "from_interface", "from_packets", "from_bytes" },
+		{ "to", "to_port", "to_interface", "to_packets", "to_bytes" },
+	};
+	char text[INET6_ADDRSTRLEN] = "";
+	uint32_t a[4];
+
+	memcpy(a, f->high[d], 12);
+	a[3] = f->address[d];
+	inet_ntop((f->flags & FLOW_IP6) != 0 ? AF_INET6 : AF_INET,
+		  (f->flags & FLOW_IP6) != 0 ? a : &a[3], text, sizeof(text));
+	json_put_str(o, names[d][0], text);
+	json_put_i64(o, names[d][1], ntohs(f->port[d]));
+	json_put_str(o, names[d][2], tables_iface_name(s->wiring->tables, f->iface[d]));
+	json_put_u64(o, names[d][3], f->packets[d]);
+	json_put_u64(o, names[d][4], f->bytes[d]);
+}
+
+static struct json_object *show_flow(const struct softswitch *s, const struct flow *live)
+{
+	struct flow f = *live; /* its worker goes on meanwhile */
+	struct json_object *o = json_object_new_object();
+	int32_t left = (int32_t)(f.expires - worker_tick());
+
+	json_put_i64(o, "protocol", f.proto);
+	put_end(o, s, &f, 0);
+	put_end(o, s, &f, 1);
+	if (f.proto == 6) {
+		json_put_str(o, "state", tcp_state_name((enum tcp_state)(f.tcp & 15)));
+	}
+	json_put_bool(o, "routed", (f.flags & FLOW_ROUTED) != 0);
+	json_put_i64(o, "ends_in_s", (left < 0 ? 0 : left) * FLOW_TICK_MS / 1000);
+	return o;
+}
+
+static struct json_object *show_flows(const struct softswitch *s)
+{
+	const struct flow_table *t = worker_flows(s->workers[0]);
+	struct json_object *list = json_object_new_array();
+	size_t n = 0;
+
+	for (uint32_t i = 0; s->wiring != NULL && i < flow_high_water(t) && n < FLOWS_SHOWN; i++) {
+		const struct flow *f = flow_at(t, i);
+		if (f != NULL) {
+			json_object_array_add(list, show_flow(s, f));
+			n++;
+		}
+	}
+	return list;
+}
+
+/* ---- rules, segments, MAC addresses ---- */
+
+static struct json_object *show_rules(const struct softswitch *s)
+{
+	static const char *const actions[] = { "allow", "drop", "reject" };
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; s->wiring != NULL && i < s->wiring->config->n_rules; i++) {
+		const struct rule *r = &s->wiring->config->rules[i];
+		struct json_object *o = json_object_new_object();
+		json_put_u64(o, "id", r->id);
+		json_put_str(o, "name", s->wiring->config->rule_names[i]);
+		json_put_str(o, "action", actions[r->action]);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *show_segments(const struct softswitch *s)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; s->wiring != NULL && i < s->wiring->config->n_segments; i++) {
+		const struct config_segment *g = &s->wiring->config->segments[i];
+		const struct segment_ifaces *ifaces =
+			tables_segment(s->wiring->tables, (uint16_t)i);
+		struct json_object *o = json_object_new_object();
+		json_put_str(o, "name", g->name);
+		json_put_i64(o, "vni", g->vni);
+		json_put_i64(o, "mtu", g->mtu);
+		json_put_u64(o, "guests", ifaces->n_guests);
+		json_put_u64(o, "remotes", g->n_remotes);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+struct mac_list {
+	const struct softswitch *s;
+	struct json_object *list;
+};
+
+static void add_mac(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t port,
+		    uint32_t age_ticks)
+{
+	struct mac_list *l = arg;
+	const struct switch_config *c = l->s->wiring->config;
+	struct json_object *o = json_object_new_object();
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		 mac[3], mac[4], mac[5]);
+	json_put_str(o, "mac", text);
+	json_put_str(o, "segment", segment < c->n_segments ? c->segments[segment].name : "?");
+	json_put_str(o, "port", port < c->n_ports ? c->ports[port].name : "?");
+	json_put_i64(o, "age_s", age_ticks * FLOW_TICK_MS / 1000);
+	json_object_array_add(l->list, o);
+}
+
+static struct json_object *show_macs(const struct softswitch *s)
+{
+	struct mac_list l = { s, json_object_new_array() };
+
+	if (s->wiring != NULL) {
+		learned_each_mac(s->learned, worker_tick(), add_mac, &l);
+	}
+	return l.list;
+}
+
+struct json_object *switch_show(const struct softswitch *s, const char *what, struct error *e)
+{
+	static const struct {
+		const char *name;
+		struct json_object *(*fn)(const struct softswitch *s);
+	} tables[] = { { "ports", show_ports },
+		       { "flows", show_flows },
+		       { "rules", show_rules },
+		       { "segments", show_segments },
+		       { "macs", show_macs } };
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		if (strcmp(tables[i].name, what) == 0) {
+			return tables[i].fn(s);
+		}
+	}
+	error_set(e, ERROR_INVALID,
+		  "\"%s\": there are ports, flows, rules, segments and macs to be shown", what);
+	return NULL;
+}
+
+/* ---- explain ---- */
+
+static void add_stage(void *arg, const char *stage, const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_str(o, "stage", stage);
+	json_put_str(o, "text", text);
+	json_object_array_add(arg, o);
+}
+
+static int32_t port_index(const struct softswitch *s, const char *name)
+{
+	for (size_t i = 0; s->wiring != NULL && i < s->wiring->config->n_ports; i++) {
+		if (strcmp(s->wiring->config->ports[i].name, name) == 0) {
+			return (int32_t)i;
+		}
+	}
+	return -1;
+}
+
+static void explain(const struct softswitch *s, uint16_t port, struct packet *p,
+		    struct json_object *stages, struct fate *fate)
+{
+	struct fate_trace trace = { add_stage, stages };
+	struct fate_input in = { .tables = s->wiring->tables,
+				 .learned = s->learned,
+				 .packet = p,
+				 .now = worker_tick(),
+				 .trace = &trace };
+
+	p->key.iface = tables_ingress(s->wiring->tables, port, p->vlan);
+	in.hash = (uint32_t)flow_hash(worker_flows(s->workers[0]), &p->key);
+	fate_decide(&in, fate);
+}
+
+struct json_object *switch_explain(const struct softswitch *s, const char *port,
+				   const uint8_t *frame, size_t n, struct error *e)
+{
+	int32_t index = port_index(s, port);
+	struct packet p;
+	struct fate fate = { .reason = DROP_NONE };
+
+	if (index < 0) {
+		error_set(e, ERROR_NOT_FOUND, "there is no port \"%s\"", port);
+		return NULL;
+	}
+	struct json_object *o = json_object_new_object(), *stages = json_object_new_array();
+	fate.reason =
+		packet_parse(&p, frame, (uint16_t)MIN(n, (size_t)UINT16_MAX), (uint32_t)n, false);
+	if (fate.reason == DROP_NONE) {
+		explain(s, (uint16_t)index, &p, stages, &fate);
+	} else {
+		add_stage(stages, "parse", drop_reason_text(fate.reason));
+	}
+	json_put(o, "stages", stages);
+	json_put_str(o, "fate", fate.reason == DROP_NONE ? "forward" : "drop");
+	json_put_str(o, "reason", drop_reason_name(fate.reason));
+	if (fate.reason == DROP_NONE && !fate.is_flooded) {
+		json_put_str(o, "out", tables_iface_name(s->wiring->tables, fate.out.iface));
+	}
+	json_put_u64(o, "copies", fate.n_copies);
+	return o;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of a burst, in passes over it so that memory waits overlap: read the plain ones' keys
+ * (what is not plain is set aside) → hash, fetch buckets → guess, fetch records → confirm and go
+ * by the record, or take the whole way → send what has gathered for each port.
+ */
+#include "switch/worker.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+
+#include "base/mem.h"
+#include "switch/worker_impl.h"
+
+enum {
+	AGE_PORTION = 64,
+	IDLE_LOOPS = 2000, /* without a packet, before a worker of the standard mode sleeps */
+	SLEEP_NS = 200000,
+};
+
+/* ---- by a flow's word ---- */
+
+static inline bool mac_is(const uint8_t *data, const uint8_t *mac)
+{
+	uint64_t a, b;
+	uint32_t c, d;
+
+	memcpy(&a, data, 8);
+	memcpy(&b, mac, 8);
+	memcpy(&c, data + 8, 4);
+	memcpy(&d, mac + 8, 4);
+	return ((a ^ b) | (c ^ d)) == 0;
+}
+
+/* What a plain segment's header says, for tcp_follow(). */
+static inline void plain_tcp(struct packet *p, const uint8_t *data, uint16_t head)
+{
+	p->data = data;
+	p->head = head;
+	p->l3 = 14;
+	p->l4 = 34;
+	p->l3_size = (uint16_t)(data[16] << 8 | data[17]);
+	p->tcp_flags = data[47] & 0x3f;
+	p->payload = (uint16_t)(34 + (data[46] >> 4) * 4);
+}
+
+/* Rewrites where it is routed, and sends. */
+static inline void forward(struct worker *w, struct flow *f, unsigned d, struct item *it)
+{
+	uint8_t *data = rte_pktmbuf_mtod(it->mbuf, uint8_t *);
+
+	if ((f->flags & FLOW_ROUTED) != 0) {
+		/* Out to end 1 - d go the addresses that come in from there, exchanged. */
+		memcpy(data, f->mac[1 - d] + 6, 6);
+		memcpy(data + 6, f->mac[1 - d], 6);
+		worker_hop(data + 14, it->key.ip);
+	}
+	enum drop_reason r =
+		worker_leave(w, it->mbuf, f->iface[1 - d], f->tunnel, (uint32_t)it->hash);
+	if (UNLIKELY(r != DROP_NONE)) {
+		worker_count(w, it->port)->drops[r]++;
+	}
+}
+
+/* A plain packet with its record. */
+static inline void take_flow(struct worker *w, struct flow *f, unsigned d, struct item *it)
+{
+	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
+
+	if (UNLIKELY(f->epoch != w->wiring->epoch || (f->flags & (FLOW_DROP | FLOW_SLOW)) != 0 ||
+		     !mac_is(data, f->mac[d]) ||
+		     ((f->flags & FLOW_ROUTED) != 0 && data[22] <= 1))) {
+		worker_take_whole_way(w, it);
+		return;
+	}
+	if (f->proto == 6) {
+		struct packet p;
+		plain_tcp(&p, data, it->mbuf->data_len);
+		enum tcp_verdict v = worker_follow(w, f, d, &p);
+		if (UNLIKELY(v != TCP_GOOD)) {
+			if (v == TCP_AGAIN) {
+				worker_take_whole_way(w, it);
+			} else {
+				worker_drop(w, it,
+					    v == TCP_BAD_STATE ? DROP_TCP_STATE : DROP_TCP_WINDOW);
+			}
+			return;
+		}
+	}
+	worker_count_flow(w, f, d, it);
+	forward(w, f, d, it);
+}
+
+/* ---- what comes in ---- */
+
+/* A plain packet: untagged IPv4, TCP or UDP, whole, with a header that is right. Most are; the
+ * rest takes the whole way. */
+static inline bool plain_key(const struct rte_mbuf *m, uint16_t iface, struct flow_key *k)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint64_t a, b, sum;
+	uint32_t c;
+
+	if (UNLIKELY(m->data_len < 54 || p[12] != 0x08 || p[13] != 0 || p[14] != 0x45 ||
+		     ((p[20] & 0x3f) | p[21]) != 0)) {
+		return false;
+	}
+	uint32_t total = (uint32_t)(p[16] << 8 | p[17]);
+	memcpy(&a, p + 14, 8);
+	memcpy(&b, p + 22, 8);
+	memcpy(&c, p + 30, 4);
+	sum = (a >> 32) + (a & 0xffffffff) + (b >> 32) + (b & 0xffffffff) + c;
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	memcpy(&k->src, p + 26, 8);
+	memcpy(&k->sport, p + 34, 4);
+	k->iface = iface;
+	k->proto = p[23];
+	k->ip = 4;
+	if (UNLIKELY(sum != 0xffff || total + 14 > m->pkt_len)) {
+		return false;
+	}
+	if (k->proto == 17) {
+		uint32_t size = (uint32_t)(p[38] << 8 | p[39]);
+		return size >= 8 && size + 20 <= total;
+	}
+	/* Flags that go together: SYN alone or with ACK, or no SYN and ACK or RST. */
+	uint32_t header = (uint32_t)(p[46] >> 4) * 4;
+	bool flags_are_good = (p[47] & 2) != 0 ? (p[47] & 5) == 0 : (p[47] & 20) != 0;
+	return k->proto == 6 && header >= 20 && header + 20 <= total && flags_are_good;
+}
+
+static inline bool enter(struct worker *w, struct item *it)
+{
+	const struct config_port *p = &w->wiring->config->ports[it->port];
+
+	it->endpoint = 0;
+	if (p->team >= 0) {
+		const struct config_team *team = &w->wiring->config->teams[p->team];
+		return worker_enter_uplink(w, team, it);
+	}
+	it->key.iface = tables_ingress(w->wiring->tables, it->port, PACKET_NO_VLAN);
+	if (UNLIKELY(p->n_trunk > 0)) {
+		const uint8_t *d = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
+		if (it->mbuf->data_len >= 18 && d[12] == 0x81 && d[13] == 0) {
+			it->key.iface = tables_ingress(w->wiring->tables, it->port,
+						       (uint16_t)((d[14] << 8 | d[15]) & 0xfff));
+			if (it->key.iface == 0) {
+				worker_drop(w, it, DROP_VLAN);
+				return false;
+			}
+			return worker_untag(it->mbuf);
+		}
+	}
+	return true;
+}
+
+/* Reads keys; what is not plain takes the whole way at once. The plain ones stay, in order. */
+static unsigned read_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n,
+			   struct item *items)
+{
+	struct port_counters *c = worker_count(w, port);
+	unsigned n_plain = 0;
+
+	for (unsigned i = 0; i < n && i < 4; i++) {
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct item *it = &items[n_plain];
+		if (i + 4 < n) {
+			rte_prefetch0(rte_pktmbuf_mtod(m[i + 4], void *));
+		}
+		it->mbuf = m[i];
+		it->port = port;
+		c->rx_bytes += m[i]->pkt_len;
+		if (UNLIKELY(!enter(w, it))) {
+			continue;
+		}
+		if (LIKELY(plain_key(it->mbuf, it->key.iface, &it->key))) {
+			n_plain++;
+			continue;
+		}
+		worker_take_whole_way(w, it);
+	}
+	c->rx_packets += n;
+	return n_plain;
+}
+
+static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n)
+{
+	struct item items[WORKER_BURST];
+	struct flow_table *t = w->o.flows;
+
+	n = read_burst(w, port, m, n, items);
+	for (unsigned i = 0; i < n; i++) {
+		items[i].hash = flow_key_hash(&items[i].key, t->seed);
+		flow_prefetch(t, items[i].hash);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		items[i].guess = flow_guess(t, items[i].hash);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct item *it = &items[i];
+		unsigned d;
+		struct flow *f = flow_confirm(t, &it->key, it->hash, it->guess, &d);
+		if (LIKELY(f != NULL)) {
+			w->counters->flow_hits++;
+			take_flow(w, f, d, it);
+		} else {
+			worker_take_whole_way(w, it);
+		}
+	}
+}
+
+/* ---- the loop ---- */
+
+uint32_t worker_tick(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint32_t)((uint64_t)t.tv_sec * (1000 / FLOW_TICK_MS) +
+			  (uint64_t)t.tv_nsec / (1000000 * FLOW_TICK_MS));
+}
+
+static void note_end(void *arg, struct flow *f)
+{
+	struct worker *w = arg;
+
+	(void)f;
+	w->counters->flows_ended++;
+}
+
+/* Between bursts: nothing of the wiring is held. */
+static void quiet_point(struct worker *w)
+{
+	struct wiring *next = __atomic_load_n(&w->next, __ATOMIC_ACQUIRE);
+
+	if (next != NULL) {
+		worker_send_all(w);
+		for (int i = 0; i < 2; i++) {
+			memset(w->tunnels[i], 0, CONFIG_ENDPOINTS_MAX * sizeof(struct tunnel));
+		}
+		__atomic_store_n(&w->wiring, next, __ATOMIC_RELEASE);
+		__atomic_store_n(&w->next, NULL, __ATOMIC_RELEASE);
+	}
+	uint64_t tsc = rte_rdtsc();
+	if (tsc >= w->next_tick_tsc) {
+		w->now = worker_tick();
+		w->next_tick_tsc = tsc + w->tick_tsc;
+	}
+	flow_age(w->o.flows, w->now, AGE_PORTION, note_end, w);
+}
+
+static void rest(struct worker *w)
+{
+	static const struct timespec pause = { .tv_nsec = SLEEP_NS };
+
+	w->counters->idle_loops++;
+	if (++w->idle > IDLE_LOOPS && (w->wiring == NULL || !w->wiring->config->is_performance)) {
+		nanosleep(&pause, NULL);
+	}
+}
+
+static unsigned take_port(struct worker *w, uint16_t port)
+{
+	struct rte_mbuf *m[WORKER_BURST];
+	unsigned taken = 0;
+
+	for (uint16_t q = 0; q < w->wiring->n_queues[port]; q++) {
+		uint16_t n = rte_eth_rx_burst(w->wiring->device[port], q, m, WORKER_BURST);
+		if (n > 0) {
+			take_burst(w, port, m, n);
+			taken += n;
+		}
+	}
+	return taken;
+}
+
+static int loop(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!__atomic_load_n(&w->is_stopping, __ATOMIC_ACQUIRE)) {
+		unsigned taken = 0;
+		quiet_point(w);
+		w->counters->loops++;
+		for (uint16_t p = 0; w->wiring != NULL && p < w->wiring->config->n_ports; p++) {
+			if (w->wiring->device[p] != WIRING_NO_DEVICE) {
+				taken += take_port(w, p);
+			}
+		}
+		if (w->n_waiting > 0) {
+			worker_send_all(w);
+		}
+		if (taken > 0) {
+			w->idle = 0;
+		} else {
+			rest(w);
+		}
+	}
+	return 0;
+}
+
+/* ---- from the control thread ---- */
+
+struct worker *worker_new(const struct worker_options *o)
+{
+	struct worker *w = mem_zalloc(sizeof(*w));
+
+	w->o = *o;
+	w->now = o->tick;
+	w->tick_tsc = rte_get_tsc_hz() / 1000 * 10;
+	w->out = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->out));
+	w->copies = mem_calloc(FATE_COPIES_MAX, sizeof(*w->copies));
+	w->counters = mem_zalloc(sizeof(*w->counters));
+	for (int i = 0; i < 2; i++) {
+		w->tunnels[i] = mem_calloc(CONFIG_ENDPOINTS_MAX, sizeof(struct tunnel));
+	}
+	return w;
+}
+
+void worker_free(struct worker *w)
+{
+	if (w == NULL) {
+		return;
+	}
+	wiring_free(w->wiring);
+	free(w->out);
+	free(w->copies);
+	free(w->counters);
+	free(w->tunnels[0]);
+	free(w->tunnels[1]);
+	free(w);
+}
+
+void worker_start(struct worker *w)
+{
+	rte_eal_remote_launch(loop, w, w->o.lcore);
+}
+
+void worker_stop(struct worker *w)
+{
+	__atomic_store_n(&w->is_stopping, true, __ATOMIC_RELEASE);
+	(void)rte_eal_wait_lcore(w->o.lcore);
+}
+
+struct wiring *worker_publish(struct worker *w, struct wiring *next)
+{
+	static const struct timespec pause = { .tv_nsec = 20000 };
+	struct wiring *before = w->wiring;
+
+	__atomic_store_n(&w->next, next, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&w->next, __ATOMIC_ACQUIRE) != NULL) {
+		nanosleep(&pause, NULL);
+	}
+	return before;
+}
+
+const struct worker_counters *worker_counters(const struct worker *w)
+{
+	return w->counters;
+}
+
+struct flow_table *worker_flows(const struct worker *w)
+{
+	return w->o.flows;
+}

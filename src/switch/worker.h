@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker: one thread on one core that takes packets from ports, each to its end, before it takes
+ * the next burst. It owns its flow table and touches no other worker's.
+ *
+ * The control thread gives it a wiring (worker_publish()) and takes the old one back when the
+ * worker has passed a quiet point since; everything else that the control thread sees of a worker
+ * is counters, read without a lock.
+ */
+#ifndef SWITCH_WORKER_H
+#define SWITCH_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "switch/flow.h"
+#include "switch/learned.h"
+#include "switch/reason.h"
+#include "switch/wiring.h"
+
+struct rte_mempool;
+struct worker;
+
+struct worker_options {
+	unsigned lcore;		  /* of DPDK */
+	struct rte_mempool *pool; /* for packets of its own making and copies */
+	struct flow_table *flows;
+	struct learned *learned;
+	uint32_t tick; /* that flows were adopted at */
+};
+
+/* By port index of the wiring. */
+struct port_counters {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+	uint64_t drops[DROP_N]; /* of what came in there; PORT_*: of what should have gone out */
+};
+
+struct worker_counters {
+	uint64_t loops, idle_loops;
+	uint64_t flow_hits, flow_misses, flows_made, flows_judged_again, flows_ended;
+	struct port_counters ports[CONFIG_PORTS_MAX];
+};
+
+struct worker *worker_new(const struct worker_options *options);
+/* After worker_stop(). */
+void worker_free(struct worker *w);
+
+/* Begins on its lcore. */
+void worker_start(struct worker *w);
+/* Waits until it has ended. */
+void worker_stop(struct worker *w);
+/* Gives it a wiring and waits until it goes by it; the one before, to be freed. */
+struct wiring *worker_publish(struct worker *w, struct wiring *next);
+
+const struct worker_counters *worker_counters(const struct worker *w);
+struct flow_table *worker_flows(const struct worker *w);
+/* Now, in ticks of flow.h: the machine's monotonic clock. */
+uint32_t worker_tick(void);
+
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packets that take the whole way: first ones of connections, what is not plain, and what was
+ * judged under other tables. */
+#include "switch/worker_impl.h"
+
+#include "switch/answer.h"
+
+static void send_answer(struct worker *w, const struct item *it, const struct packet *p,
+			const struct fate *fate)
+{
+	const struct switch_config *c = w->wiring->config;
+	const struct iface *from = tables_iface(w->wiring->tables, it->key.iface);
+	const struct config_segment *s = &c->segments[from->segment];
+	uint8_t frame[ANSWER_SIZE_MAX];
+	struct address own = { .ip = 0 };
+
+	for (size_t i = 0; i < s->n_gateways && own.ip == 0; i++) {
+		if (s->gateways[i].address.ip == p->key.ip) {
+			own = s->gateways[i].address;
+		}
+	}
+	size_t n =
+		answer_make(p, fate, s->router < 0 ? NULL : c->routers[s->router].mac, &own, frame);
+	struct rte_mbuf *m = n == 0 ? NULL : rte_pktmbuf_alloc(w->o.pool);
+	if (m == NULL) {
+		return;
+	}
+	memcpy(rte_pktmbuf_append(m, (uint16_t)n), frame, n);
+	(void)worker_leave(w, m, it->key.iface,
+			   it->endpoint == 0 ? 0 : (uint16_t)(it->endpoint - 1),
+			   (uint32_t)it->hash);
+}
+
+static void send_copies(struct worker *w, struct item *it, const struct fate *fate)
+{
+	for (uint32_t i = 0; i < fate->n_copies; i++) {
+		bool is_last = i + 1 == fate->n_copies;
+		struct rte_mbuf *m =
+			is_last ? it->mbuf : rte_pktmbuf_copy(it->mbuf, w->o.pool, 0, UINT32_MAX);
+		if (m == NULL) {
+			worker_count(w, it->port)->drops[DROP_NO_BUFFER]++;
+			continue;
+		}
+		enum drop_reason r = worker_leave(w, m, fate->copies[i].iface,
+						  fate->copies[i].endpoint, (uint32_t)it->hash);
+		if (r != DROP_NONE) {
+			worker_count(w, it->port)->drops[r]++;
+		}
+	}
+}
+
+/* Sends one packet as its fate says, without a record. */
+static void send_one(struct worker *w, struct item *it, const struct packet *p,
+		     const struct fate *fate)
+{
+	uint8_t *data = rte_pktmbuf_mtod(it->mbuf, uint8_t *);
+
+	if (fate->is_routed) {
+		memcpy(data, fate->destination, 6);
+		memcpy(data + 6, fate->source, 6);
+		worker_hop(data + p->l3, p->key.ip);
+	}
+	enum drop_reason r =
+		worker_leave(w, it->mbuf, fate->out.iface, fate->out.endpoint, (uint32_t)it->hash);
+	if (r != DROP_NONE) {
+		worker_count(w, it->port)->drops[r]++;
+	}
+}
+
+/* What the record says about the way of packets of end d, from a fate. */
+static void flow_set_way(struct worker *w, struct flow *f, unsigned d, const struct item *it,
+			 const struct packet *p, const struct fate *fate)
+{
+	f->epoch = w->wiring->epoch;
+	f->rule = (uint32_t)(fate->rule_in >= 0 ? fate->rule_in : fate->rule_out);
+	f->flags = (uint8_t)((f->flags & ~(FLOW_ROUTED | FLOW_DROP | FLOW_SLOW)) |
+			     (fate->is_routed ? FLOW_ROUTED : 0));
+	memcpy(f->mac[d], p->data, 12);
+	memcpy(f->mac[1 - d], fate->source, 6);
+	memcpy(f->mac[1 - d] + 6, fate->destination, 6);
+	if (w->wiring->wires[fate->out.iface].kind == IFACE_TUNNEL) {
+		f->tunnel = fate->out.endpoint;
+	} else if (it->endpoint != 0) {
+		f->tunnel = (uint16_t)(it->endpoint - 1);
+	}
+}
+
+/* May the packet begin a connection? */
+static enum drop_reason may_begin(const struct worker *w, const struct packet *p)
+{
+	if (!w->wiring->is_stateful) {
+		return DROP_NONE;
+	}
+	if (p->key.proto == 6 && !tcp_opens(p)) {
+		return DROP_TCP_STATE;
+	}
+	return (p->flags & PACKET_REPLY) != 0 ? DROP_ICMP_UNRELATED : DROP_NONE;
+}
+
+static enum drop_reason begin_flow(struct worker *w, struct item *it, const struct packet *p,
+				   const struct fate *fate)
+{
+	enum drop_reason r = may_begin(w, p);
+
+	if (r != DROP_NONE) {
+		return r;
+	}
+	struct flow *f = flow_insert(w->o.flows, &it->key, it->hash, fate->out.iface, w->now + 1);
+	if (f == NULL) {
+		return DROP_FLOW_TABLE;
+	}
+	flow_set_way(w, f, 0, it, p, fate);
+	if (p->key.proto == 6 && tcp_opens(p)) {
+		tcp_begin(f, p);
+	}
+	worker_count_flow(w, f, 0, it);
+	flow_expire(w->o.flows, f, f->expires);
+	w->counters->flows_made++;
+	return DROP_NONE;
+}
+
+/* A record whose packets leave by another interface now: under its new key, with its history. */
+static struct flow *flow_move(struct worker *w, struct flow *f, unsigned d, uint16_t iface)
+{
+	struct flow was = *f;
+	struct flow_key k;
+
+	flow_remove(w->o.flows, f);
+	was.iface[1 - d] = iface;
+	flow_key_of(&was, 0, &k);
+	f = flow_insert(w->o.flows, &k, flow_hash(w->o.flows, &k), was.iface[1], was.expires);
+	if (f != NULL) {
+		was.next = f->next;
+		was.previous = f->previous;
+		*f = was;
+	}
+	return f;
+}
+
+/* A packet of a connection that was judged under other tables, or that is not as the record says:
+ * the rules are asked again for the connection's first packet. */
+static enum drop_reason judge_again(struct worker *w, struct flow *f, unsigned d, struct item *it,
+				    const struct packet *p, const struct fate *fate)
+{
+	w->counters->flows_judged_again++;
+	if (fate->reason != DROP_NONE) {
+		/* Only what the policy says ends a connection: a stray packet does not. */
+		if (f->epoch != w->wiring->epoch) {
+			flow_remove(w->o.flows, f);
+			w->counters->flows_ended++;
+		}
+		return fate->reason;
+	}
+	if (!fate->makes_flow) {
+		return DROP_NONE;
+	}
+	if (f->iface[1 - d] != fate->out.iface) {
+		f = flow_move(w, f, d, fate->out.iface);
+	}
+	if (f != NULL) {
+		flow_set_way(w, f, d, it, p, fate);
+		worker_count_flow(w, f, d, it);
+	}
+	return DROP_NONE;
+}
+
+/* The connection that an ICMP error is about, if it may pass: RFC 5927 asks that it be known. */
+static bool is_related(struct worker *w, const struct packet *p)
+{
+	struct flow_key inner = p->inner;
+	unsigned d;
+
+	if (inner.ip == 0) {
+		return false;
+	}
+	/* The packet it speaks of went the other way: it came in where the error goes to. The error
+	 * comes in where answers do. */
+	struct flow_key answer = flow_key_reverse(&inner, p->key.iface);
+	return flow_find(w->o.flows, &answer, flow_hash(w->o.flows, &answer), &d) != NULL;
+}
+
+static struct flow *find_flow(struct worker *w, const struct item *it, const struct packet *p,
+			      unsigned *d, enum drop_reason *r)
+{
+	struct flow *f = flow_find(w->o.flows, &it->key, it->hash, d);
+
+	*r = DROP_NONE;
+	if (f == NULL || f->proto != 6) {
+		return f;
+	}
+	switch (worker_follow(w, f, *d, p)) {
+	case TCP_GOOD:
+		return f;
+	case TCP_BAD_STATE:
+		*r = DROP_TCP_STATE;
+		break;
+	case TCP_BAD_WINDOW:
+		*r = DROP_TCP_WINDOW;
+		break;
+	case TCP_AGAIN:
+		flow_remove(w->o.flows, f);
+		w->counters->flows_ended++;
+		return NULL;
+	}
+	return f;
+}
+
+/* A packet that is no plain one of a known connection; p is its reading. */
+static void decide(struct worker *w, struct item *it, const struct packet *p)
+{
+	unsigned d = 0;
+	enum drop_reason r = DROP_NONE;
+	struct flow *f = p->key.ip == 0 || (p->flags & PACKET_LATER) != 0
+				 ? NULL
+				 : find_flow(w, it, p, &d, &r);
+	struct flow_key first;
+	struct fate fate = { .copies = w->copies };
+	struct fate_input in = { .tables = w->wiring->tables,
+				 .learned = w->o.learned,
+				 .packet = p,
+				 .hash = (uint32_t)it->hash,
+				 .now = w->now };
+
+	if (r != DROP_NONE) {
+		worker_drop(w, it, r);
+		return;
+	}
+	if (f != NULL) {
+		flow_key_of(f, 0, &first);
+		in.first = &first;
+		in.is_answer = d == 1;
+	}
+	fate_decide(&in, &fate);
+	if (fate.answer != ANSWER_NONE) {
+		send_answer(w, it, p, &fate);
+	}
+	r = fate.reason;
+	if (f != NULL) {
+		r = judge_again(w, f, d, it, p, &fate);
+	} else if (r == DROP_NONE && w->wiring->is_stateful &&
+		   (p->flags & PACKET_ICMP_ERROR) != 0 && !is_related(w, p)) {
+		r = DROP_ICMP_UNRELATED;
+	} else if (r == DROP_NONE && fate.makes_flow &&
+		   (p->flags & (PACKET_LATER | PACKET_ICMP_ERROR)) == 0) {
+		r = begin_flow(w, it, p, &fate);
+	}
+	if (r != DROP_NONE) {
+		worker_drop(w, it, r);
+	} else if (fate.is_flooded || fate.n_copies > 0) {
+		send_copies(w, it, &fate);
+	} else {
+		send_one(w, it, p, &fate);
+	}
+}
+
+void worker_take_whole_way(struct worker *w, struct item *it)
+{
+	struct packet p;
+	enum drop_reason r = packet_parse(&p, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
+					  it->mbuf->data_len, it->mbuf->pkt_len, false);
+
+	w->counters->flow_misses++;
+	if (r != DROP_NONE) {
+		worker_drop(w, it, r);
+		return;
+	}
+	p.key.iface = it->key.iface;
+	it->key = p.key;
+	it->hash = flow_hash(w->o.flows, &it->key);
+	decide(w, it, &p);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a worker, for the files that make it up: worker.c (the loop, bursts, packets that
+ * go by a flow's word), worker_first.c (packets that take the whole way), worker_uplink.c (what
+ * comes in at uplinks) and worker_out.c (what goes out). All on the worker's own thread.
+ */
+#ifndef SWITCH_WORKER_IMPL_H
+#define SWITCH_WORKER_IMPL_H
+
+#include <string.h>
+
+#include <rte_mbuf.h>
+
+#include "base/macro.h"
+#include "switch/fate.h"
+#include "switch/flow_hot.h"
+#include "switch/tcp_track.h"
+#include "switch/worker.h"
+
+enum {
+	WORKER_BURST = 32,
+	WORKER_OUT_MAX = 64,
+	UDP_TICKS = 30 * 1000 / FLOW_TICK_MS,
+	UDP_REPLIED_TICKS = 180 * 1000 / FLOW_TICK_MS,
+	OTHER_TICKS = 60 * 1000 / FLOW_TICK_MS,
+};
+
+/* Packets that wait to leave by a port. */
+struct out {
+	uint16_t n;
+	struct rte_mbuf *packets[WORKER_OUT_MAX];
+};
+
+/* A tunnel's header, made when the next hop's address is known; looked up again from time to
+ * time. One for each remote endpoint and encapsulation. */
+struct tunnel {
+	struct encap_header header;
+	uint32_t checked; /* tick */
+	bool is_asked;
+};
+
+struct worker {
+	struct worker_options o;
+	struct wiring *wiring; /* that it goes by */
+	struct wiring *next;   /* atomic: published; taken at a quiet point */
+	bool is_stopping;      /* atomic */
+	uint32_t now;	       /* tick */
+	uint64_t tick_tsc, next_tick_tsc;
+	uint32_t idle;
+	uint16_t waiting[CONFIG_PORTS_MAX]; /* ports with packets to send, n_waiting of them */
+	uint16_t n_waiting;
+	struct out *out;	   /* by port */
+	struct tunnel *tunnels[2]; /* Geneve, VXLAN: by endpoint */
+	struct fate_out *copies;
+	struct worker_counters *counters;
+};
+
+/* A packet on its way. */
+struct item {
+	struct rte_mbuf *mbuf;
+	struct flow_key key;
+	uint64_t hash;
+	uint32_t guess;
+	uint16_t endpoint; /* where it came from through a tunnel, plus one; 0: it did not */
+	uint16_t port;	   /* where it came in */
+};
+
+static inline struct port_counters *worker_count(struct worker *w, uint16_t port)
+{
+	return &w->counters->ports[port];
+}
+
+static inline void worker_drop(struct worker *w, const struct item *it, enum drop_reason r)
+{
+	worker_count(w, it->port)->drops[r]++;
+	rte_pktmbuf_free(it->mbuf);
+}
+
+/* ---- worker_out.c ---- */
+
+/* Sends what waits for a port, or for all. */
+void worker_send_port(struct worker *w, uint16_t port);
+void worker_send_all(struct worker *w);
+/* Makes a tunnel's header, or asks who its next hop is. */
+void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *wire,
+			 uint16_t endpoint, enum encapsulation encapsulation);
+/* Puts a VLAN tag on a frame; false: no room. And takes it off. */
+bool worker_tag(struct rte_mbuf *m, uint16_t vlan);
+bool worker_untag(struct rte_mbuf *m);
+
+/* ---- worker_first.c ---- */
+
+/* A packet that is no plain one of a known connection, to its end. */
+void worker_take_whole_way(struct worker *w, struct item *it);
+
+/* ---- worker_uplink.c ---- */
+
+/* A frame at a team's port: out of its tunnel, or into its VLAN's segment. False: it ended here. */
+bool worker_enter_uplink(struct worker *w, const struct config_team *team, struct item *it);
+
+/* ---- what all need, in the loops of worker.c above all ---- */
+
+/* A packet waits to leave by a port. */
+static inline void worker_put(struct worker *w, uint16_t port, struct rte_mbuf *m)
+{
+	struct out *o = &w->out[port];
+
+	if (o->n == 0) {
+		bool is_waiting = false;
+		for (uint16_t i = 0; i < w->n_waiting; i++) {
+			is_waiting |= w->waiting[i] == port;
+		}
+		if (!is_waiting) {
+			w->waiting[w->n_waiting++] = port;
+		}
+	}
+	o->packets[o->n++] = m;
+	if (o->n == WORKER_OUT_MAX) {
+		worker_send_port(w, port);
+	}
+}
+
+static inline struct tunnel *worker_tunnel(struct worker *w, const struct wire *wire,
+					   uint16_t endpoint, uint16_t segment)
+{
+	enum encapsulation e = w->wiring->config->segments[segment].encapsulation;
+	struct tunnel *t = &w->tunnels[e == ENCAP_VXLAN][endpoint];
+
+	if (UNLIKELY(t->header.ip == 0 || w->now - t->checked > 1000 / FLOW_TICK_MS)) {
+		worker_check_tunnel(w, t, wire, endpoint, e);
+	}
+	return t;
+}
+
+/* Puts a tunnel's header before a frame; false: the way there is not known, or no room. */
+static inline bool worker_encapsulate(struct worker *w, struct rte_mbuf *m, const struct wire *wire,
+				      uint16_t iface, uint16_t endpoint, uint32_t hash)
+{
+	uint16_t segment = tables_iface(w->wiring->tables, iface)->segment;
+	struct tunnel *t = worker_tunnel(w, wire, endpoint, segment);
+	uint32_t size = m->pkt_len;
+
+	if (UNLIKELY(t->header.ip == 0)) {
+		return false;
+	}
+	uint8_t *at = (uint8_t *)rte_pktmbuf_prepend(m, t->header.size);
+	if (UNLIKELY(at == NULL)) {
+		return false;
+	}
+	encap_write(&t->header, at, size, hash, wire->vni);
+	return true;
+}
+
+/* A packet leaves by an interface; frees it where it cannot. */
+static inline enum drop_reason worker_leave(struct worker *w, struct rte_mbuf *m, uint16_t iface,
+					    uint16_t endpoint, uint32_t hash)
+{
+	const struct wire *wire = &w->wiring->wires[iface];
+
+	if (wire->kind == IFACE_TUNNEL) {
+		if (UNLIKELY(!worker_encapsulate(w, m, wire, iface, endpoint, hash))) {
+			rte_pktmbuf_free(m);
+			return DROP_NO_NEIGHBOR;
+		}
+	} else if (wire->vlan != PACKET_NO_VLAN && !worker_tag(m, wire->vlan)) {
+		rte_pktmbuf_free(m);
+		return DROP_NO_BUFFER;
+	}
+	worker_put(w, wire->port, m);
+	return DROP_NONE;
+}
+
+/* RFC 1624 for a hop limit that goes down by one. */
+static inline void worker_hop(uint8_t *ip, uint8_t family)
+{
+	if (family == 6) {
+		ip[7]--;
+		return;
+	}
+	ip[8]--;
+	uint32_t sum = (uint32_t)(ip[10] << 8 | ip[11]) + 0x100;
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
+}
+
+static inline uint32_t worker_timeout(const struct flow *f)
+{
+	if (f->proto == 6) {
+		return tcp_timeout((enum tcp_state)(f->tcp & 15));
+	}
+	if (f->proto == 17) {
+		return (f->flags & FLOW_REPLIED) != 0 ? UDP_REPLIED_TICKS : UDP_TICKS;
+	}
+	return OTHER_TICKS;
+}
+
+/* Follows a connection on; the record's life is set by what state it comes to. */
+static inline enum tcp_verdict worker_follow(struct worker *w, struct flow *f, unsigned d,
+					     const struct packet *p)
+{
+	uint8_t before = f->tcp;
+	enum tcp_verdict v = tcp_follow(f, d, p);
+
+	if (v == TCP_GOOD && f->tcp != before && (f->tcp & 15) > TRACK_OPEN) {
+		flow_expire(w->o.flows, f, w->now + worker_timeout(f));
+	}
+	return v;
+}
+
+/* Counts a packet on its record, which lives on by it. */
+static inline void worker_count_flow(struct worker *w, struct flow *f, unsigned d,
+				     const struct item *it)
+{
+	if (d == 1) {
+		f->flags |= FLOW_REPLIED;
+	}
+	f->expires = w->now + worker_timeout(f);
+	f->packets[d]++;
+	f->bytes[d] += it->mbuf->pkt_len;
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What comes in at uplinks: tunnels, VLANs, and neighbours to be learned. */
+#include "switch/worker_impl.h"
+
+#include "switch/answer.h"
+#include "switch/encap.h"
+
+/* Takes an uplink's frame out of its tunnel. False: it is dropped. */
+static bool decapsulate(struct worker *w, const struct config_team *team, struct item *it)
+{
+	const struct tables *t = w->wiring->tables;
+	struct encap_read r =
+		encap_parse(team, rte_pktmbuf_mtod(it->mbuf, const uint8_t *), it->mbuf->data_len);
+
+	if (r.encapsulation == ENCAP_NONE) {
+		return true;
+	}
+	int32_t endpoint = r.is_good ? tables_endpoint(t, &r.source) : -1;
+	uint16_t iface = tables_tunnel_ingress(t, r.encapsulation, r.vni);
+	enum drop_reason reason = !r.is_good	 ? DROP_TUNNEL_HEADER
+				  : endpoint < 0 ? DROP_TUNNEL_PEER
+				  : iface == 0	 ? DROP_TUNNEL_SEGMENT
+						 : DROP_NONE;
+	if (reason != DROP_NONE || rte_pktmbuf_adj(it->mbuf, r.size) == NULL) {
+		worker_drop(w, it, reason == DROP_NONE ? DROP_SHORT : reason);
+		return false;
+	}
+	it->key.iface = iface;
+	it->endpoint = (uint16_t)(endpoint + 1);
+	return true;
+}
+
+/* ARP and ND at an uplink: of the tunnels' network, and of routed segments. True: it was for us
+ * alone. */
+static bool learn_neighbor(struct worker *w, const struct config_team *team, struct item *it,
+			   const struct packet *p, uint16_t segment)
+{
+	struct packet_neighbor n;
+	struct address sender, target;
+
+	if ((p->flags & PACKET_NEIGHBOR) == 0 || !packet_neighbor(p, &n)) {
+		return false;
+	}
+	sender = target = (struct address){ .ip = n.ip };
+	memcpy(sender.bytes, n.sender, 16);
+	memcpy(target.bytes, n.target, 16);
+	bool is_ours =
+		team->address.ip == n.ip && memcmp(team->address.bytes, target.bytes, 16) == 0;
+	bool in_underlay = team->address.ip == n.ip && p->vlan == team->vlan;
+	if (in_underlay) {
+		learned_neighbor(w->o.learned, LEARNED_UNDERLAY, &sender, n.mac, w->now);
+	}
+	if (segment != UINT16_MAX) {
+		learned_neighbor(w->o.learned, segment, &sender, n.mac, w->now);
+	}
+	if (!is_ours || !in_underlay) {
+		return false;
+	}
+	if (n.is_request) {
+		struct fate fate = { .answer = ANSWER_NEIGHBOR };
+		uint8_t frame[ANSWER_SIZE_MAX];
+		memcpy(fate.answer_mac, team->mac, 6);
+		size_t size = answer_make(p, &fate, NULL, &target, frame);
+		struct rte_mbuf *m = size == 0 ? NULL : rte_pktmbuf_alloc(w->o.pool);
+		if (m != NULL) {
+			memcpy(rte_pktmbuf_append(m, (uint16_t)size), frame, size);
+			if (team->vlan == PACKET_NO_VLAN || worker_tag(m, team->vlan)) {
+				worker_put(w, it->port, m);
+			} else {
+				rte_pktmbuf_free(m);
+			}
+		}
+	}
+	worker_drop(w, it, DROP_CONSUMED);
+	return true;
+}
+
+/* A frame at an uplink that no tunnel carries. Returns false where it ends here. */
+static bool enter_vlan(struct worker *w, const struct config_team *team, struct item *it)
+{
+	struct packet p;
+	enum drop_reason r = packet_parse(&p, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
+					  it->mbuf->data_len, it->mbuf->pkt_len, false);
+
+	if (r != DROP_NONE) {
+		worker_drop(w, it, r);
+		return false;
+	}
+	it->key.iface = tables_ingress(w->wiring->tables, it->port, p.vlan);
+	const struct iface *i = tables_iface(w->wiring->tables, it->key.iface);
+	uint16_t segment = it->key.iface == 0 ? UINT16_MAX : i->segment;
+	if (learn_neighbor(w, team, it, &p, segment)) {
+		return false;
+	}
+	if (it->key.iface == 0) {
+		worker_drop(w, it, p.vlan == PACKET_NO_VLAN ? DROP_PORT_CLOSED : DROP_VLAN);
+		return false;
+	}
+	if (w->wiring->config->segments[segment].learning) {
+		learned_mac(w->o.learned, segment, p.data + 6, it->port, w->now);
+	}
+	if (p.vlan != PACKET_NO_VLAN && !worker_untag(it->mbuf)) {
+		worker_drop(w, it, DROP_SHORT);
+		return false;
+	}
+	return true;
+}
+
+bool worker_enter_uplink(struct worker *w, const struct config_team *team, struct item *it)
+{
+	it->key.iface = 0;
+	if (!decapsulate(w, team, it)) {
+		return false;
+	}
+	return it->key.iface != 0 || enter_vlan(w, team, it);
+}

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switch with real guests: two virtual machines on one segment, whose network cards are
+vhost-user. What passes is what the document says, also after the switch was killed."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import need
+from daemon import build_folder, program, wait_until
+
+QEMU = "/usr/bin/qemu-system-x86_64"
+MAC = {"a": "02:52:4d:00:00:0a", "b": "02:52:4d:00:00:0b"}
+ADDRESS = {"a": "10.1.0.10", "b": "10.1.0.11"}
+
+
+class Switch:
+    def __init__(self, rig):
+        self.state = rig.path("switch")
+        self.log = open(rig.path("switch.log"), "ab")
+        self.process = None
+        self.generation = 0
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [program("remora-switchd"), "--state", self.state, "--flows", "1024"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        wait_until(lambda: self.process.poll() is None and self.is_answering(), 30,
+                   "the switch answers")
+        return self
+
+    def call(self, method, **params):
+        """The result, or the error's message as an exception."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(os.path.join(self.state, "control.sock"))
+            s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
+                                  "params": params}).encode() + b"\n")
+            answer = json.loads(s.makefile().readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"]["message"])
+        return answer["result"]
+
+    def is_answering(self):
+        try:
+            return bool(self.call("plane.hello"))
+        except OSError:
+            return False
+
+    def apply(self, document):
+        self.generation += 1
+        self.call("plane.apply", generation=self.generation, document=document)
+
+    def port(self, name):
+        return next(p for p in self.call("plane.show", what="ports") if p["name"] == name)
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def wreck(self):
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        self.log.close()
+
+
+class Guest:
+    """A machine that boots the lab's disk; commands go over its serial port."""
+
+    def __init__(self, rig, name):
+        self.name = name
+        self.socket = rig.path(f"{name}.sock")
+        serial = rig.path(f"{name}.serial")
+        self.process = subprocess.Popen(
+            [QEMU, "-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg",
+             "-m", "96", "-object", "memory-backend-memfd,id=m,size=96M,share=on",
+             "-numa", "node,memdev=m", "-snapshot",
+             "-drive", f"file={build_folder()}/guest/guest.raw,format=raw,if=virtio",
+             "-chardev", f"socket,id=s,path={serial},server=on,wait=off", "-serial", "chardev:s",
+             "-chardev", f"socket,id=n,path={self.socket},server=on,wait=off",
+             "-netdev", "vhost-user,id=n0,chardev=n",
+             "-device", f"virtio-net-pci,netdev=n0,mac={MAC[name]},vectors=0"],
+            stdin=subprocess.DEVNULL)
+        self.console = socket.socket(socket.AF_UNIX)
+        wait_until(lambda: self.connect(serial), 20, "the serial port")
+        self.text = ""
+
+    def connect(self, path):
+        try:
+            self.console.connect(path)
+            self.console.settimeout(0.2)
+            return True
+        except OSError:
+            return False
+
+    def expect(self, pattern, seconds=60):
+        """What the console says until a pattern; that is taken away."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.text, re.S)):
+            assert time.monotonic() < end, f"{self.name}: no {pattern!r} in {self.text[-400:]!r}"
+            try:
+                self.text += self.console.recv(4096).decode(errors="replace")
+            except TimeoutError:
+                pass
+        before = self.text[:found.end()]
+        self.text = self.text[found.end():]
+        return before
+
+    def run(self, command, seconds=60):
+        """The output of a command and its status."""
+        self.console.sendall(f"{command}\necho end:$?:\n".encode())
+        said = self.expect(r"end:(\d+):", seconds)
+        return int(re.search(r"end:(\d+):$", said).group(1)), said
+
+    def login(self):
+        self.console.sendall(b"\n")
+        self.expect("login:", 120)
+        self.console.sendall(b"root\n")
+        self.expect("# ")
+        assert self.run(f"ip addr add {ADDRESS[self.name]}/24 dev eth0")[0] == 0
+
+    def reaches(self, address, count=2):
+        return self.run(f"ping -c {count} -i 0.2 -W 2 {address}")[0] == 0
+
+    def wreck(self):
+        self.process.kill()
+        self.process.wait()
+        self.console.close()
+
+
+def document(guests, rules=(), default="allow"):
+    return {
+        "ports": [{"name": name, "kind": "vhost", "path": guest.socket, "segment": "blue",
+                   "mac": MAC[name], "addresses": [ADDRESS[name]]}
+                  for name, guest in guests.items()],
+        "segments": [{"name": "blue"}],
+        "groups": [{"name": name, "addresses": [ADDRESS[name]], "ports": [name]}
+                   for name in guests],
+        "firewall": {"default": default, "sections": [{"name": "test", "rules": list(rules)}]},
+    }
+
+
+@pytest.fixture(scope="module")
+def world(module_rig):
+    """The switch and both guests, logged in, with an address each."""
+    need("remora-switchd")
+    if not os.path.exists(QEMU):
+        pytest.skip("QEMU is not installed")
+    if not os.path.exists(os.path.join(build_folder(), "guest", "guest.raw")):
+        pytest.skip("the guest's disk is not built")
+    switch = module_rig.keep(Switch(module_rig)).start()
+    guests = {name: module_rig.keep(Guest(module_rig, name)) for name in MAC}
+    switch.apply(document(guests))
+    for guest in guests.values():
+        guest.login()
+    return switch, guests
+
+
+def allow(number, **more):
+    return {"id": number, "action": "allow", **more}
+
+
+@pytest.fixture
+def fresh(world):
+    switch, guests = world
+    switch.apply(document(guests))
+    return switch, guests["a"], guests["b"], guests
+
+
+def test_guests_of_a_segment_reach_each_other(fresh):
+    switch, a, b, _ = fresh
+    assert a.reaches(ADDRESS["b"]) and b.reaches(ADDRESS["a"])
+    assert switch.port("a")["rx_packets"] > 0 and switch.port("a")["tx_packets"] > 0
+    assert any(flow["from"] == ADDRESS["a"] and flow["protocol"] == 1
+               for flow in switch.call("plane.show", what="flows"))
+
+
+def test_a_rule_stops_a_running_connection(fresh):
+    switch, a, b, guests = fresh
+    assert a.reaches(ADDRESS["b"])
+    before = switch.port("a")["drops"].get("firewall", 0)
+    switch.apply(document(guests, [{"id": 7, "action": "drop", "sources": ["a"]}]))
+    assert not a.reaches(ADDRESS["b"], 1)
+    assert switch.port("a")["drops"]["firewall"] > before
+    switch.apply(document(guests, [allow(1, sources=["b"])], default="drop"))
+    assert b.reaches(ADDRESS["a"])  # its answers belong to what b may begin
+    assert not a.reaches(ADDRESS["b"], 1)
+
+
+def test_a_guest_cannot_speak_for_another(fresh):
+    switch, a, b, _ = fresh
+    drops = switch.port("a")["drops"]
+    a.run("ip addr add 10.1.0.77/24 dev eth0")
+    assert a.run(f"ping -c 1 -W 1 -I 10.1.0.77 {ADDRESS['b']}")[0] != 0
+    after = switch.port("a")["drops"]
+    assert (after.get("guard_ip", 0) + after.get("guard_arp", 0)
+            > drops.get("guard_ip", 0) + drops.get("guard_arp", 0))
+    a.run("ip addr del 10.1.0.77/24 dev eth0")
+    a.run("ip link set eth0 address 02:52:4d:00:00:99")
+    assert not a.reaches(ADDRESS["b"], 1)
+    assert switch.port("a")["drops"].get("guard_mac", 0) > drops.get("guard_mac", 0)
+    a.run(f"ip link set eth0 address {MAC['a']}")
+    assert a.reaches(ADDRESS["b"])
+
+
+def test_a_connection_lives_on_when_the_switch_is_killed(fresh):
+    switch, a, b, guests = fresh
+    switch.apply(document(guests, [allow(1, services=[{"protocol": "tcp", "ports": ["5000"]}]),
+                                   allow(2, services=[{"protocol": "icmp"}])], default="drop"))
+    assert a.reaches(ADDRESS["b"])
+    b.run("(sleep 600 | nc -l -p 5000 > /tmp/got) &")
+    a.run(f"(mkfifo /tmp/pipe; nc {ADDRESS['b']} 5000 < /tmp/pipe) & sleep 1")
+    a.run("exec 3> /tmp/pipe; echo one >&3; sleep 1")
+    assert "one" in b.run("cat /tmp/got")[1]
+    switch.kill()
+    switch.start()
+    assert switch.call("plane.status")["generation"] == switch.generation
+    assert any(flow["protocol"] == 6 and flow.get("state") == "open"
+               for flow in switch.call("plane.show", what="flows"))
+    a.run("echo two >&3")
+    wait_until(lambda: "two" in b.run("cat /tmp/got")[1], 60, "the other end has it", 0.5)
+    assert switch.call("plane.status")["flows_judged_again"] > 0
+
+
+def test_what_cannot_be_changes_nothing(fresh):
+    switch, a, _, guests = fresh
+    wrong = document(guests)
+    wrong["ports"][1]["segment"] = "red"
+    with pytest.raises(RuntimeError, match='ports\\[1\\].segment": there is no segment "red"'):
+        switch.call("plane.apply", generation=switch.generation + 1, document=wrong)
+    with pytest.raises(RuntimeError, match="older"):
+        switch.call("plane.apply", generation=switch.generation - 1, document=document(guests))
+    assert switch.call("plane.status")["generation"] == switch.generation
+    assert a.reaches(ADDRESS["b"])
+
+
+def test_explain_says_what_happens(fresh):
+    switch, _, _, guests = fresh
+    switch.apply(document(guests, [{"id": 9, "name": "no dns", "action": "drop",
+                                    "services": [{"protocol": "udp", "ports": ["53"]}]}]))
+    head = MAC["b"].replace(":", "") + MAC["a"].replace(":", "") + "0800"
+    packet = "4500001c00004000401126bb0a01000a0a01000b"
+    told = switch.call("plane.explain", port="a", frame=head + packet + "0400003500080000")
+    assert told["fate"] == "drop" and told["reason"] == "firewall"
+    assert any('rule 9 "test/no dns": drop' in stage["text"] for stage in told["stages"])
+    told = switch.call("plane.explain", port="a", frame=head + packet + "0400003600080000")
+    assert told["fate"] == "forward" and told["out"] == "port b"
+
+
+def test_it_ends_in_good_order(world):
+    switch, _ = world
+    assert switch.kill(signal.SIGTERM) == 0
+    switch.start()
