@@ -476,7 +476,9 @@ static bool stop(struct machine *base, struct error *e)
 	struct qemu_machine *m = qemu_machine(base);
 	(void)e;
 	m->is_ending = true;
-	process_stop(m->process, STOP_GRACE_MS);
+	/* No guest ran yet. QEMU may not yet listen to a gentle signal: the first process of a pid
+	 * namespace is spared those that it has no handler for. */
+	process_stop(m->process, m->is_up ? STOP_GRACE_MS : 0);
 	return true;
 }
 

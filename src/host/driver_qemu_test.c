@@ -540,11 +540,13 @@ static void test_stop_overtakes(void **state)
 	struct fixture *f = *state;
 	struct machine_reply start = reply_to(f);
 	struct machine_usage usage;
+	uint64_t begin = uv_hrtime();
 	assert_true(machine_start(f->machine, &f->spec, &start, NULL));
 	assert_int_equal(machine_state(f->machine), MACHINE_STARTING);
 	struct machine_reply stop = { 0 };
 	assert_true(machine_stop(f->machine, &stop, NULL));
 	wait_reply(f);
+	assert_true(uv_hrtime() - begin < UINT64_C(4000000000)); /* it was not waited for */
 	assert_int_equal(f->error.kind, ERROR_CANCELED);
 	assert_int_equal(machine_state(f->machine), MACHINE_OFF);
 	assert_no_traces(f);
