@@ -157,7 +157,7 @@ def test_what_up_says_to_try(lab):
                                   stdin=subprocess.DEVNULL, capture_output=True, check=False)
             status, said = done.returncode, done.stdout
         assert status == 0 and said, command
-    lab.remora("start", "server-1")
+    lab.remora("up")  # the last one has stopped the server and web-1 with it
 
 
 def test_the_card_is_paired(lab):
