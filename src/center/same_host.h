@@ -7,5 +7,5 @@
 /* Gives the mirror until PATIENCE_MS (center/hosts_rig.h); then the test fails. */
 void check_same(struct object *system, struct fake_host *h);
 
-/* Some properties are the manager's own. */
+/* What is read through to the host, but for what depends on who reads. */
 bool is_compared(const struct object *o, unsigned prop);
