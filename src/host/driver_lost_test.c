@@ -338,8 +338,8 @@ static void logs_stay_small(void **state)
 	start(f, "talks");
 	machine_tidy(f->machine);
 	assert_int_not_equal(access(before, F_OK), 0);
-	put(log, 9 * MIB, "the end");
-	put(own, 3 * MIB, "x");
+	put(log, (off_t)9 * MIB, "the end");
+	put(own, (off_t)3 * MIB, "x");
 	machine_tidy(f->machine);
 	assert_true(file_read(before, MIB, &old, &e));
 	assert_int_equal(old.len, MIB);

@@ -38,7 +38,7 @@ enum sandbox_layer {
 /* "own user", "mount namespace", … */
 const char *sandbox_layer_name(enum sandbox_layer l);
 /* "own user, mount namespace, …" of a set of bits; "none". */
-void sandbox_layers_text(unsigned layers, struct buf *out);
+void sandbox_layers_text(unsigned set, struct buf *out);
 
 /* ---- what it sees ---- */
 

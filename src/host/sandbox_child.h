@@ -22,7 +22,7 @@ struct sandbox_failure {
 	int sys;
 };
 
-_Noreturn void sandbox_child_run(const struct sandbox_child *c);
+_Noreturn void sandbox_child_run(const struct sandbox_child *shared);
 
 /* Allows the view and nothing else of the file system, no TCP, no signals and no abstract sockets
  * to the outside, as far as the kernel's version of Landlock goes. False: errno, *object. */
