@@ -179,6 +179,9 @@ void qemu_sandbox_probe(struct qemu_driver *d, const char *run)
 	sandbox_probe(&p, &d->support);
 	sandbox_view_fini(&view);
 	d->lease_dir = mem_strdup(lease_dir(run));
+	if (has(d->support.layers, SANDBOX_USER)) {
+		uid_lease_sweep(d->lease_dir);
+	}
 	report(d);
 }
 

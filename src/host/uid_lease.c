@@ -5,6 +5,7 @@
  */
 #include "host/uid_lease.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -134,4 +135,19 @@ void uid_lease_end(const char *dir, uint32_t uid)
 		close(fd);
 	}
 	free(path);
+}
+
+void uid_lease_sweep(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *x;
+	uint32_t uid;
+	while (d && (x = readdir(d))) {
+		if (number_u32(x->d_name, &uid)) {
+			uid_lease_end(dir, uid);
+		}
+	}
+	if (d) {
+		closedir(d);
+	}
 }

@@ -36,3 +36,6 @@ int uid_lease_take(const struct uid_range *r, const char *dir, const char *name,
 
 /* Tidies up after a process that is gone; nothing where somebody has the number. */
 void uid_lease_end(const char *dir, uint32_t uid);
+
+/* The same for all whose process went while nobody looked. */
+void uid_lease_sweep(const char *dir);

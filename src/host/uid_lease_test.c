@@ -73,11 +73,18 @@ static void test_leases(void **state)
 	fd[1] = uid_lease_take(&r, dir, "other", &again, &e);
 	assert_true(fd[1] >= 0);
 	assert_int_equal(again, uid[1]);
-	for (size_t i = 0; i < 3; i++) {
-		close(fd[i]);
-		uid_lease_end(dir, uid[i]);
-		uid_lease_end(dir, uid[i]);
-	}
+	close(fd[0]);
+	uid_lease_end(dir, uid[0]);
+	uid_lease_end(dir, uid[0]);
+	close(fd[1]);
+	uid_lease_sweep(dir); /* but the third, which is taken */
+	fd[0] = uid_lease_take(&r, dir, "same", &again, &e);
+	assert_int_equal(again, uid[0]);
+	assert_int_equal(uid_lease_take(&(struct uid_range){ uid[2], 1 }, dir, "x", &again, &e),
+			 -1);
+	close(fd[0]);
+	close(fd[2]);
+	uid_lease_sweep(dir);
 	assert_int_equal(rmdir(dir), 0); /* nothing is left */
 }
 
