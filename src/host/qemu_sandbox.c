@@ -99,18 +99,26 @@ static bool has(unsigned layers, enum sandbox_layer l)
 	return layers & SANDBOX_BIT(l);
 }
 
-/* An ordinary user's processes are counted together, unless it has a namespace of its own. */
+/* Is the kernel of that version or a later one? */
+static bool kernel_is(unsigned long major, unsigned long minor)
+{
+	struct utsname u;
+	char *end;
+
+	if (uname(&u) != 0) {
+		return false;
+	}
+	unsigned long is_major = strtoul(u.release, &end, 10);
+	unsigned long is_minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+	return is_major > major || (is_major == major && is_minor >= minor);
+}
+
+/* An ordinary user's processes are counted together, unless it has a namespace of its own: since
+ * Linux 5.14 those are counted apart. */
 static bool may_limit_processes(unsigned layers)
 {
-	static const unsigned since[] = { 5, 14 }; /* the kernel counts by namespace */
-	struct utsname u;
-	unsigned major, minor;
-	if (has(layers, SANDBOX_USER)) {
-		return true;
-	}
-	return has(layers, SANDBOX_USER_NAMESPACE) && uname(&u) == 0 &&
-	       sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > since[0] || (major == since[0] && minor >= since[1]));
+	return has(layers, SANDBOX_USER) ||
+	       (has(layers, SANDBOX_USER_NAMESPACE) && kernel_is(5, 14));
 }
 
 static void set_text(struct qemu_machine *m)

@@ -267,7 +267,7 @@ static bool unescape(struct arena *a, struct path_step *s)
 	char *key = arena_alloc(a, s->key_len + 1);
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; key != NULL && i < s->key_len; i++) {
+	for (uint32_t i = 0; key != NULL && s->key != NULL && i < s->key_len; i++) {
 		i += s->key[i] == '\\' && i + 1 < s->key_len;
 		key[n++] = s->key[i];
 	}
