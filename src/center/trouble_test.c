@@ -218,7 +218,6 @@ static void many_of_one_name(void **state)
 		fake_host_add_vm(h, "a");
 	}
 	turn(3);
-	uint64_t since = uv_hrtime();
 	assert_non_null(hosts_add_local(t.c->hosts,
 					&(struct hosts_local){
 						.inventory = h->inventory,
@@ -228,7 +227,6 @@ static void many_of_one_name(void **state)
 					},
 					&e));
 	assert_int_equal(place_count(t.vms, P_Folder_childEntity), FAKE_VMS_MAX);
-	assert_true(uv_hrtime() - since < UINT64_C(10000000000));
 	assert_non_null(vm_here("a (1)"));
 }
 

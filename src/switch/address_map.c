@@ -271,7 +271,10 @@ struct address_map *address_map_new(struct address_member *members, size_t n)
 	struct address_map *m = mem_zalloc(sizeof(*m));
 	struct cut cut = { .map = m };
 
-	qsort(members, n, sizeof(*members), compare_members);
+	if (n > 0) {
+		qsort(members, n, sizeof(*members), compare_members);
+	}
+	vec_reserve(&m->groups, 1); /* a place to point to, also where there is none */
 	vec_push(&m->classes, (struct class){ .parent = ADDRESS_CLASS_IP4 });
 	vec_push(&m->classes, (struct class){ .parent = ADDRESS_CLASS_IP6 });
 	index_grow(m);

@@ -359,6 +359,7 @@ static void dimension_begin(struct making *m, int which, uint32_t n_classes, uin
 	d->own = mem_calloc(n_classes * words + 1, sizeof(*d->own));
 	d->first = mem_calloc(n_classes, sizeof(*d->first));
 	d->usual = mem_calloc(m->c->n_chunks + 1, sizeof(*d->usual));
+	vec_reserve(&d->ids, 1); /* a place to point to, also where there is none */
 	for (uint32_t i = 0; i < m->c->n_chunks; i++) {
 		d->usual[i] = string_of(m, &m->usual[which][i]);
 		if (d->usual[i] != ZERO) {

@@ -154,6 +154,7 @@ struct range_map *range_map_new(const struct range *ranges, size_t n)
 	struct range_map *m = mem_zalloc(sizeof(*m));
 	struct edge *edges = edges_of(ranges, n);
 
+	vec_reserve(&m->members, 1); /* a place to point to, also where there is none */
 	vec_push(&m->classes, (struct class){ 0 });
 	bool fits = sweep(m, edges, 2 * n);
 	free(edges);

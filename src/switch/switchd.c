@@ -293,7 +293,8 @@ int main(int argc, char **argv)
 		.version = REMORA_VERSION,
 		.usage = "usage: remora-switchd --state DIR [--cores LIST] [--flows N]\n"
 			 "           [--flows-folder DIR] [--huge-folder DIR] [--devices ADDRESS]\n"
-			 "           [--log-file FILE] [--log-level SPEC]\n",
+			 "           [--log-file FILE] [--log-level SPEC]\n"
+			 "           [--version] [--help]\n",
 		.status_help = "the generation that runs",
 		.options = { { .name = "cores", .text = &d.cores },
 			     { .name = "flows", .text = &d.flows },
