@@ -16,7 +16,7 @@ _remora()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=""
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="control lab simulate"
+		words="control lab simulate switch"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="up down status console start stop kill"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 3 ]; then
@@ -28,6 +28,19 @@ _remora()
 	elif [ "${COMP_WORDS[1]}" = control ] && [ "$COMP_CWORD" -eq 2 ]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
+	elif [ "${COMP_WORDS[1]}" = switch ]; then
+		case $before in
+		switch) words="status show explain apply" ;;
+		show) words="ports flows rules segments macs" ;;
+		--proto) words="tcp udp icmp" ;;
+		apply | --state)
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+			return
+			;;
+		esac
+		if [[ $word == -* ]]; then
+			words="--state --json --hex --src-mac --dst-mac --src --dst --proto --sport --dport --vlan"
+		fi
 	elif [ "${COMP_WORDS[1]}" = simulate ]; then
 		if [[ $before == -E || $before == --tlscert || $before == --tlskey ]]; then
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -13,6 +13,7 @@ static const struct command {
 	{ "control", "ask a daemon on this machine", command_control },
 	{ "lab", "a small data centre on this machine", command_lab },
 	{ "simulate", "an inventory of any size that only pretends to run", command_simulate },
+	{ "switch", "look at the data plane, and give it documents", command_switch },
 };
 
 bool command_wants_help(const char *word)

@@ -49,6 +49,28 @@ struct json_object *switch_status(const struct softswitch *s)
 
 /* ---- ports ---- */
 
+static struct json_object *show_addresses(const struct config_port *p)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < p->n_addresses; i++) {
+		char text[INET6_ADDRSTRLEN] = "";
+		inet_ntop(p->addresses[i].ip == 6 ? AF_INET6 : AF_INET, p->addresses[i].bytes, text,
+			  sizeof(text));
+		json_object_array_add(list, json_object_new_string(text));
+	}
+	return list;
+}
+
+static void put_mac(struct json_object *o, const uint8_t mac[6])
+{
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		 mac[3], mac[4], mac[5]);
+	json_put_str(o, "mac", text);
+}
+
 static struct json_object *show_port(const struct softswitch *s, size_t i)
 {
 	const struct port_counters *c = &worker_counters(s->workers[0])->ports[i];
@@ -56,6 +78,10 @@ static struct json_object *show_port(const struct softswitch *s, size_t i)
 
 	json_put_str(o, "name", port_name(s->ports.items[i]));
 	json_put_bool(o, "up", port_is_up(s->ports.items[i]));
+	if (s->wiring->config->ports[i].has_mac) {
+		put_mac(o, s->wiring->config->ports[i].mac);
+	}
+	json_put(o, "addresses", show_addresses(&s->wiring->config->ports[i]));
 	json_put_u64(o, "rx_packets", c->rx_packets);
 	json_put_u64(o, "rx_bytes", c->rx_bytes);
 	json_put_u64(o, "tx_packets", c->tx_packets);
@@ -183,11 +209,8 @@ static void add_mac(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t 
 	struct mac_list *l = arg;
 	const struct switch_config *c = l->s->wiring->config;
 	struct json_object *o = json_object_new_object();
-	char text[18];
 
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
-		 mac[3], mac[4], mac[5]);
-	json_put_str(o, "mac", text);
+	put_mac(o, mac);
 	json_put_str(o, "segment", segment < c->n_segments ? c->segments[segment].name : "?");
 	json_put_str(o, "port", port < c->n_ports ? c->ports[port].name : "?");
 	json_put_i64(o, "age_s", age_ticks * FLOW_TICK_MS / 1000);

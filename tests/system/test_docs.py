@@ -19,7 +19,7 @@ PAGES = sorted(os.path.relpath(path, ROOT) for pattern in
                for path in glob.glob(os.path.join(ROOT, pattern)))
 MANUALS = {"remora": "remora.1", "remora-hostd": "remora-hostd.8",
            "remora-centerd": "remora-centerd.8", "remora-switchd": "remora-switchd.8"}
-SUBCOMMANDS = ("control", "lab", "simulate")
+SUBCOMMANDS = ("control", "lab", "simulate", "switch")
 
 
 def read(*names):
@@ -121,12 +121,30 @@ def test_options_of_simulate():
     named = {re.sub("=.*", "", word) for word in completion("remora", "simulate", "-")}
     assert named == usage
     synopsis = manual("remora").split(".Sh DESCRIPTION")[0]
-    assert options_of_manual(synopsis) - {"--json"} == usage
-    described = manual("remora").split(".Ss The simulator")[1].split(".Sh ")[0]
+    assert options_of_manual(synopsis) - {"--json", "--state"} == usage
+    described = manual("remora").split(".Ss The simulator")[1].split(".Ss ")[0]
     assert options_of_manual(described) == usage | {"-l"}
     for option in usage - {"--esx", "--autostart", "--tls"}:
         answer = run(program("remora"), "simulate", option)
         assert "needs a value" in answer.stderr, option
+
+
+def test_options_of_switch():
+    need("remora")
+    usage = run(program("remora"), "switch", "--help").stdout
+    options = options_of_help(usage)
+    assert completion("remora", "switch", "-") == options
+    described = manual("remora").split(".Ss The switch")[1].split(".Sh ")[0]
+    assert options_of_manual(described) == options
+    commands = completion("remora", "switch", "")
+    assert commands == set(re.findall(r"^  ([a-z]+) ", usage, re.M))
+    for name in commands:
+        assert re.search(rf"\.It Cm {name}\b", described)
+    for option in options - {"--json"}:
+        answer = run(program("remora"), "switch", "status", option)
+        assert answer.returncode == 2 and "needs a value" in answer.stderr, option
+    answer = run(program("remora"), "switch", "--state", "/nowhere", "status")
+    assert answer.returncode == 1 and "is remora-switchd running" in answer.stderr
 
 
 def test_commands_are_completed():

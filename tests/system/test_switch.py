@@ -253,6 +253,41 @@ def test_explain_says_what_happens(fresh):
     assert told["fate"] == "forward" and told["out"] == "port b"
 
 
+def remora(switch, *words):
+    return subprocess.run([program("remora"), "switch", "--state", switch.state, *words],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
+
+
+def test_the_command_line(fresh, tmp_path):
+    switch, _, _, guests = fresh
+    path = tmp_path / "document.json"
+    path.write_text(json.dumps(document(guests, [{"id": 9, "name": "no web", "action": "drop",
+                                                  "services": [{"protocol": "tcp",
+                                                                "ports": ["80"]}]}])))
+    done = remora(switch, "apply", str(path))
+    assert done.returncode == 0, done.stderr
+    switch.generation += 1
+    assert f"{switch.generation}" in remora(switch, "status").stdout
+    for what, word in (("ports", MAC["a"]), ("rules", "no web"), ("segments", "blue"),
+                       ("flows", ""), ("macs", "")):
+        table, told = remora(switch, "show", what), remora(switch, "show", what, "--json")
+        assert table.returncode == 0 and table.stdout.splitlines()[0].isupper()
+        assert word in told.stdout and isinstance(json.loads(told.stdout), list)
+    done = remora(switch, "explain", "a", "--dst", ADDRESS["b"], "--proto", "tcp")
+    assert 'rule 9 "test/no web": drop' in done.stdout and "drop: firewall" in done.stdout
+    done = remora(switch, "explain", "a", "--dst", ADDRESS["b"], "--proto", "tcp",
+                  "--dport", "81", "--sport", "5", "--src", ADDRESS["a"])
+    assert "forward by port b" in done.stdout
+    done = remora(switch, "explain", "a", "--dst", ADDRESS["b"], "--src", "10.1.0.99", "--json")
+    assert json.loads(done.stdout)["reason"] == "guard_ip"
+    for words, said in ((("show", "cows"), "ports, flows"), (("explain", "z", "--hex", "00"), '"z"'),
+                        (("explain", "a", "--dst", "10.9.9.9"), "--dst-mac"),
+                        (("explain", "a"), "--hex"), (("apply", "/nowhere"), "/nowhere")):
+        done = remora(switch, *words)
+        assert done.returncode != 0 and said in done.stderr, done.stderr
+
+
 def test_it_ends_in_good_order(world):
     switch, _ = world
     assert switch.kill(signal.SIGTERM) == 0

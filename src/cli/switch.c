@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* remora switch: looks at a remora-switchd on this machine and gives it documents, through its
+ * control socket. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/macro.h"
+#include "base/mem.h"
+#include "base/rpc.h"
+#include "cli/command.h"
+#include "cli/switch_frame.h"
+#include "cli/switch_table.h"
+
+#define STATE_DEFAULT "/var/lib/remora-switchd"
+
+enum {
+	TIMEOUT_MS = 60000, /* compiling a large document takes a while */
+	DOCUMENT_MAX = 256 << 20,
+};
+
+struct request {
+	const char *words[2]; /* the verb and what it is about */
+	size_t n_words;
+	const char *state, *hex;
+	struct switch_frame frame;
+	bool is_json, is_described; /* an option of the frame is there */
+};
+
+static int complain(const struct error *e)
+{
+	fprintf(stderr, "remora: %s\n", e->msg);
+	return 1;
+}
+
+static int usage(FILE *to, int status)
+{
+	fputs("usage: remora switch [--state DIR] [--json] COMMAND\n"
+	      "  status               the generation that runs, and counts of connections\n"
+	      "  show WHAT            a table: ports, flows, rules, segments or macs\n"
+	      "  explain PORT --hex FRAME\n"
+	      "  explain PORT --dst ADDRESS [--src ADDRESS] [--src-mac MAC] [--dst-mac MAC]\n"
+	      "          [--proto tcp|udp|icmp|N] [--sport N] [--dport N] [--vlan N]\n"
+	      "                       what becomes of a frame that comes in there; nothing is "
+	      "sent\n"
+	      "  apply FILE           run a plane document (JSON)\n"
+	      "DIR is the switch's state folder; else $REMORA_SWITCH, else " STATE_DEFAULT "\n",
+	      to);
+	return status;
+}
+
+/* ---- asking ---- */
+
+static struct json_object *ask(const struct request *r, const char *method,
+			       struct json_object *params, struct error *e)
+{
+	const char *from = getenv("REMORA_SWITCH");
+	struct json_object *result = NULL;
+
+	from = r->state != NULL ? r->state : from != NULL && *from != '\0' ? from : STATE_DEFAULT;
+	char *path = mem_printf("%s/control.sock", from);
+	if (!rpc_request(path, method, params, TIMEOUT_MS, &result, e)) {
+		if (e->kind == ERROR_UNREACHABLE || e->kind == ERROR_NOT_FOUND) {
+			error_prefix(e,
+				     "is remora-switchd running with --state %s? "
+				     "(another: --state DIR): ",
+				     from);
+		}
+		result = NULL;
+	} else if (result == NULL) {
+		error_set(e, ERROR_INTERNAL, "%s: \"%s\" was answered with nothing", path, method);
+	}
+	free(path);
+	return result;
+}
+
+/* Prints an answer, which is ended: as JSON or by fn. */
+static int answer(const struct request *r, struct json_object *result,
+		  void (*fn)(struct json_object *o), const struct error *e)
+{
+	if (result == NULL) {
+		return complain(e);
+	}
+	if (r->is_json || !json_object_is_type(result, json_type_object)) {
+		puts(json_object_to_json_string_ext(
+			result, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+					JSON_C_TO_STRING_NOSLASHESCAPE));
+	} else {
+		fn(result);
+	}
+	json_object_put(result);
+	return 0;
+}
+
+static int run_status(struct request *r)
+{
+	struct error e;
+	struct json_object *o = ask(r, "plane.status", NULL, &e);
+
+	return answer(r, o, switch_table_print_members, &e);
+}
+
+static struct json_object *show(const struct request *r, const char *what, struct error *e)
+{
+	struct json_object *params = json_object_new_object();
+
+	json_put_str(params, "what", what);
+	return ask(r, "plane.show", params, e);
+}
+
+static int run_show(struct request *r)
+{
+	struct error e;
+	struct json_object *o = show(r, r->words[1], &e);
+
+	if (o == NULL || r->is_json) {
+		return answer(r, o, NULL, &e);
+	}
+	switch_table_print(r->words[1], o);
+	json_object_put(o);
+	return 0;
+}
+
+/* ---- explain ---- */
+
+static const char *text_of(struct json_object *o, const char *member)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, member, &v) && json_object_is_type(v, json_type_string)
+		       ? json_object_get_string(v)
+		       : NULL;
+}
+
+/* Takes what was not said from the ports: the sender's addresses, and whose the target is. */
+static void complete_frame(struct switch_frame *f, const char *port, struct json_object *ports)
+{
+	for (size_t i = 0; i < json_object_array_length(ports); i++) {
+		struct json_object *o = json_object_array_get_idx(ports, i), *list = NULL;
+		const char *name = text_of(o, "name"), *mac = text_of(o, "mac");
+		bool is_own = name != NULL && strcmp(name, port) == 0;
+
+		f->src_mac = is_own && f->src_mac == NULL ? mac : f->src_mac;
+		if (!json_object_object_get_ex(o, "addresses", &list) ||
+		    !json_object_is_type(list, json_type_array)) {
+			continue;
+		}
+		for (size_t k = 0; k < json_object_array_length(list); k++) {
+			const char *a = json_object_get_string(json_object_array_get_idx(list, k));
+			bool is_same_family =
+				f->dst != NULL &&
+				(strchr(a, ':') == NULL) == (strchr(f->dst, ':') == NULL);
+			f->src = is_own && f->src == NULL && is_same_family ? a : f->src;
+			if (f->dst_mac == NULL && f->dst != NULL && strcmp(a, f->dst) == 0) {
+				f->dst_mac = mac;
+			}
+		}
+	}
+}
+
+static char *described(struct request *r, struct error *e)
+{
+	uint8_t frame[SWITCH_FRAME_MAX];
+	struct buf hex = BUF_INIT;
+	struct json_object *ports = show(r, "ports", e);
+
+	if (ports == NULL) {
+		return NULL;
+	}
+	if (json_object_is_type(ports, json_type_array)) {
+		complete_frame(&r->frame, r->words[1], ports);
+	}
+	size_t n = switch_frame_make(&r->frame, frame, e);
+	json_object_put(ports);
+	for (size_t i = 0; i < n; i++) {
+		buf_addf(&hex, "%02x", frame[i]);
+	}
+	return n == 0 ? NULL : buf_take(&hex);
+}
+
+static int run_explain(struct request *r)
+{
+	struct error e;
+
+	if ((r->hex != NULL) == r->is_described) {
+		fputs("remora: explain takes either --hex, or --dst and what else describes the "
+		      "frame\n",
+		      stderr);
+		return 2;
+	}
+	char *hex = r->hex != NULL ? mem_strdup(r->hex) : described(r, &e);
+	if (hex == NULL) {
+		return complain(&e);
+	}
+	struct json_object *params = json_object_new_object();
+	json_put_str(params, "port", r->words[1]);
+	json_put_str(params, "frame", hex);
+	free(hex);
+	struct json_object *o = ask(r, "plane.explain", params, &e);
+	return answer(r, o, switch_table_print_explained, &e);
+}
+
+/* ---- apply ---- */
+
+static int run_apply(struct request *r)
+{
+	struct error e;
+	struct json_object *document = json_parse_file(r->words[1], DOCUMENT_MAX, &e), *v;
+
+	if (document == NULL) {
+		return complain(&e);
+	}
+	struct json_object *status = ask(r, "plane.status", NULL, &e);
+	if (status == NULL) {
+		json_object_put(document);
+		return complain(&e);
+	}
+	uint64_t generation = json_object_object_get_ex(status, "generation", &v)
+				      ? json_object_get_uint64(v) + 1
+				      : 1;
+	json_object_put(status);
+	struct json_object *params = json_object_new_object();
+	json_put_u64(params, "generation", generation);
+	json_put(params, "document", document);
+	struct json_object *o = ask(r, "plane.apply", params, &e);
+	if (o == NULL) {
+		error_prefix(&e, "%s: ", r->words[1]);
+	}
+	return answer(r, o, switch_table_print_members, &e);
+}
+
+/* ---- the command line ---- */
+
+static bool read_option(struct request *r, const char *name, const char *value)
+{
+	const struct {
+		const char *name;
+		const char **to;
+	} options[] = { { "--state", &r->state },	    { "--hex", &r->hex },
+			{ "--src-mac", &r->frame.src_mac }, { "--dst-mac", &r->frame.dst_mac },
+			{ "--src", &r->frame.src },	    { "--dst", &r->frame.dst },
+			{ "--proto", &r->frame.proto },	    { "--sport", &r->frame.sport },
+			{ "--dport", &r->frame.dport },	    { "--vlan", &r->frame.vlan } };
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		if (strcmp(options[i].name, name) == 0) {
+			if (value == NULL) {
+				fprintf(stderr, "remora: %s needs a value\n", name);
+				return false;
+			}
+			*options[i].to = value;
+			r->is_described |= i >= 2;
+			return true;
+		}
+	}
+	fprintf(stderr, "remora: switch has no option \"%s\"; see remora switch --help\n", name);
+	return false;
+}
+
+static bool read_words(struct request *r, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0) {
+			r->is_json = true;
+		} else if (strncmp(argv[i], "--", 2) == 0) {
+			if (!read_option(r, argv[i], i + 1 < argc ? argv[i + 1] : NULL)) {
+				return false;
+			}
+			i++;
+		} else if (r->n_words < ARRAY_LEN(r->words)) {
+			r->words[r->n_words++] = argv[i];
+		} else {
+			fprintf(stderr, "remora: \"%s\" is one word too many\n", argv[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
+int command_switch(int argc, char **argv)
+{
+	static const struct {
+		const char *verb;
+		size_t n_words;
+		int (*run)(struct request *r);
+	} verbs[] = { { "status", 1, run_status },
+		      { "show", 2, run_show },
+		      { "explain", 2, run_explain },
+		      { "apply", 2, run_apply } };
+	struct request r = { .n_words = 0 };
+
+	if (argc > 1 && command_wants_help(argv[1])) {
+		return usage(stdout, 0);
+	}
+	if (!read_words(&r, argc, argv)) {
+		return 2;
+	}
+	for (size_t i = 0; r.n_words > 0 && i < ARRAY_LEN(verbs); i++) {
+		if (strcmp(verbs[i].verb, r.words[0]) == 0 && verbs[i].n_words == r.n_words) {
+			return verbs[i].run(&r);
+		}
+	}
+	return usage(stderr, 2);
+}
