@@ -79,7 +79,11 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 	s->learned = learned_new();
 	s->epoch = (uint16_t)worker_tick(); /* records of before are judged again */
 	s->document_path = mem_printf("%s/plane.json", o->state);
-	return begin_workers(s, o, e);
+	if (!begin_workers(s, o, e)) {
+		return false;
+	}
+	switch_metrics_begin(s);
+	return true;
 }
 
 struct softswitch *switch_new(const struct switch_options *o, struct error *e)
@@ -98,6 +102,7 @@ void switch_free(struct softswitch *s)
 	if (s == NULL) {
 		return;
 	}
+	switch_metrics_end(s);
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		struct flow_table *t = worker_flows(s->workers[i]);
 		if (s->is_running) {
@@ -207,7 +212,10 @@ static void publish(struct applying *a, struct wiring *w)
 {
 	struct softswitch *s = a->s;
 
-	wiring_free(worker_publish(s->workers[0], w));
+	wiring_follow(w, s->wiring);
+	struct wiring *before = worker_publish(s->workers[0], w);
+	switch_metrics_follow(s, w, before);
+	wiring_free(before);
 	vec_each (&s->ports, p) {
 		bool stays = false;
 		vec_each (&a->ports, q) {

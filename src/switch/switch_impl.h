@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of the switch, for switch.c (what runs) and switch_show.c (what can be seen).
+ * The inside of the switch, for switch.c (what runs), switch_show.c (what can be
+ * seen) and switch_metrics.c (what is counted).
  */
 #ifndef SWITCH_SWITCH_IMPL_H
 #define SWITCH_SWITCH_IMPL_H
@@ -28,6 +29,16 @@ struct softswitch {
 	uint64_t generation;
 	uint16_t epoch;
 	char *document_path;
+	struct switch_metrics *metrics;
 };
+
+/* ---- switch_metrics.c ---- */
+
+/* From here on the process's metrics (base/metric.h) have the workers' counters. */
+void switch_metrics_begin(struct softswitch *s);
+void switch_metrics_end(struct softswitch *s);
+/* After workers have taken another wiring; `before`: NULL, or what they went by. */
+void switch_metrics_follow(struct softswitch *s, const struct wiring *next,
+			   const struct wiring *before);
 
 #endif

@@ -174,6 +174,9 @@ static struct json_object *show_rules(const struct softswitch *s)
 		json_put_u64(o, "id", r->id);
 		json_put_str(o, "name", s->wiring->config->rule_names[i]);
 		json_put_str(o, "action", actions[r->action]);
+		json_put_u64(o, "hits", s->wiring->rules[i].hits);
+		json_put_u64(o, "packets", s->wiring->rules[i].packets);
+		json_put_u64(o, "bytes", s->wiring->rules[i].bytes);
 		json_object_array_add(list, o);
 	}
 	return list;

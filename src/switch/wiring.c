@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "switch/flow.h"
 
@@ -38,6 +39,8 @@ struct wiring *wiring_new(struct tables *tables, const uint16_t *devices, const 
 	w->config = tables_config(tables);
 	w->epoch = tables_epoch(tables);
 	w->is_stateful = w->config->n_rules > 0;
+	w->rules = mem_calloc(w->config->n_rules + 1, sizeof(*w->rules));
+	w->rule_before = mem_calloc(w->config->n_rules + 1, sizeof(*w->rule_before));
 	memset(w->device, 0xff, sizeof(w->device));
 	memcpy(w->device, devices, w->config->n_ports * sizeof(*devices));
 	memcpy(w->n_queues, n_queues, w->config->n_ports * sizeof(*n_queues));
@@ -54,6 +57,72 @@ void wiring_free(struct wiring *w)
 {
 	if (w != NULL) {
 		tables_free(w->tables);
+		free(w->rules);
+		free(w->rule_before);
 		free(w);
+	}
+}
+
+/* ---- counts that go on ---- */
+
+static int32_t position(const struct map *m, const char *name)
+{
+	return (int32_t)(uintptr_t)map_get(m, name) - 1;
+}
+
+static void follow_ports(struct wiring *w, const struct wiring *before)
+{
+	struct map names = { 0 };
+
+	for (size_t i = 0; i < w->n_ports_before; i++) {
+		map_set(&names, before->config->ports[i].name, (void *)(uintptr_t)(i + 1));
+	}
+	for (size_t i = 0; i < w->config->n_ports; i++) {
+		w->port_before[i] = position(&names, w->config->ports[i].name);
+	}
+	map_free(&names);
+}
+
+static void follow_rules(struct wiring *w, const struct wiring *before)
+{
+	const struct switch_config *c = w->config;
+	struct map64 ids = { 0 };
+
+	for (size_t i = 0; i < w->n_rules_before; i++) {
+		map64_set(&ids, before->config->rules[i].id, (void *)(uintptr_t)(i + 1));
+	}
+	for (size_t i = 0; i < c->n_rules; i++) {
+		w->rule_before[i] = (int32_t)(uintptr_t)map64_get(&ids, c->rules[i].id) - 1;
+	}
+	map64_free(&ids);
+}
+
+void wiring_follow(struct wiring *w, const struct wiring *before)
+{
+	w->n_ports_before = before == NULL ? 0 : before->config->n_ports;
+	w->n_rules_before = before == NULL ? 0 : before->config->n_rules;
+	follow_ports(w, before);
+	follow_rules(w, before);
+	w->rule_before[w->config->n_rules] = before == NULL ? -1 : (int32_t)w->n_rules_before;
+}
+
+void wiring_carry(const struct wiring *w, void *ports, size_t size, struct rule_counters *rules,
+		  const struct rule_counters *rules_before)
+{
+	char *was = mem_calloc(w->n_ports_before + 1, size), *now = ports;
+	size_t n = MAX(w->n_ports_before, w->config->n_ports);
+
+	memcpy(was, ports, w->n_ports_before * size);
+	memset(ports, 0, n * size);
+	for (size_t i = 0; i < w->config->n_ports; i++) {
+		if (w->port_before[i] >= 0) {
+			memcpy(now + i * size, was + (size_t)w->port_before[i] * size, size);
+		}
+	}
+	free(was);
+	for (size_t i = 0; rules_before != NULL && i <= w->config->n_rules; i++) {
+		if (w->rule_before[i] >= 0) {
+			rules[i] = rules_before[w->rule_before[i]];
+		}
 	}
 }

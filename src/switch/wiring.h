@@ -15,6 +15,12 @@
 
 #define WIRING_NO_DEVICE UINT16_MAX
 
+/* What a worker counts of a rule. Packets and bytes are those of connections that have ended. */
+struct rule_counters {
+	uint64_t hits; /* first packets that it allowed, and all that it dropped */
+	uint64_t packets, bytes;
+};
+
 /* Where packets that leave by an interface go, in one look. */
 struct wire {
 	uint16_t port; /* index in the configuration; of a team: its first that is up */
@@ -32,11 +38,24 @@ struct wiring {
 	uint16_t n_queues[CONFIG_PORTS_MAX];
 	struct wire wires[4096]; /* by interface */
 	uint16_t epoch;
+	struct rule_counters *rules; /* the worker's; by position, the default behind them */
+	/* Where ports and rules were in the wiring before, to take counts along; -1: new. */
+	int32_t port_before[CONFIG_PORTS_MAX];
+	int32_t *rule_before;
+	size_t n_ports_before, n_rules_before;
 	bool is_stateful; /* there are rules: connections are followed, not only packets */
 };
 
 /* devices: of each of the configuration's ports. Takes the tables over. */
 struct wiring *wiring_new(struct tables *tables, const uint16_t *devices, const uint16_t *n_queues);
 void wiring_free(struct wiring *w);
+
+/* Says which wiring (NULL: none) is replaced; before it is published. Ports are the same by name,
+ * rules by number. */
+void wiring_follow(struct wiring *w, const struct wiring *before);
+/* Brings what was kept by position of ports (CONFIG_PORTS_MAX items of `size` bytes, in place) and
+ * of rules (from the wiring before, may be NULL) into this wiring's order; what is new is zero. */
+void wiring_carry(const struct wiring *w, void *ports, size_t size, struct rule_counters *rules,
+		  const struct rule_counters *rules_before);
 
 #endif

@@ -233,8 +233,7 @@ static void note_end(void *arg, struct flow *f)
 {
 	struct worker *w = arg;
 
-	(void)f;
-	w->counters->flows_ended++;
+	worker_end_flow(w, f);
 }
 
 /* Between bursts: nothing of the wiring is held. */
@@ -247,6 +246,8 @@ static void quiet_point(struct worker *w)
 		for (int i = 0; i < 2; i++) {
 			memset(w->tunnels[i], 0, CONFIG_ENDPOINTS_MAX * sizeof(struct tunnel));
 		}
+		wiring_carry(next, w->counters->ports, sizeof(w->counters->ports[0]), next->rules,
+			     w->wiring == NULL ? NULL : w->wiring->rules);
 		__atomic_store_n(&w->wiring, next, __ATOMIC_RELEASE);
 		__atomic_store_n(&w->next, NULL, __ATOMIC_RELEASE);
 	}

@@ -146,8 +146,8 @@ static enum drop_reason judge_again(struct worker *w, struct flow *f, unsigned d
 	if (fate->reason != DROP_NONE) {
 		/* Only what the policy says ends a connection: a stray packet does not. */
 		if (f->epoch != w->wiring->epoch) {
+			worker_end_flow(w, f);
 			flow_remove(w->o.flows, f);
-			w->counters->flows_ended++;
 		}
 		return fate->reason;
 	}
@@ -198,8 +198,8 @@ static struct flow *find_flow(struct worker *w, const struct item *it, const str
 		*r = DROP_TCP_WINDOW;
 		break;
 	case TCP_AGAIN:
+		worker_end_flow(w, f);
 		flow_remove(w->o.flows, f);
-		w->counters->flows_ended++;
 		return NULL;
 	}
 	return f;
@@ -231,6 +231,12 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 		in.is_answer = d == 1;
 	}
 	fate_decide(&in, &fate);
+	if (f == NULL) {
+		worker_count_rule(w, fate.rule_out);
+		if (fate.rule_in != fate.rule_out) {
+			worker_count_rule(w, fate.rule_in);
+		}
+	}
 	if (fate.answer != ANSWER_NONE) {
 		send_answer(w, it, p, &fate);
 	}

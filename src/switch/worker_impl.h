@@ -208,6 +208,29 @@ static inline enum tcp_verdict worker_follow(struct worker *w, struct flow *f, u
 	return v;
 }
 
+/* A rule decided about a packet; position as fate.h says. */
+static inline void worker_count_rule(struct worker *w, int32_t rule)
+{
+	if (rule > FATE_RULE_NOT_ASKED) {
+		size_t n = w->wiring->config->n_rules;
+		w->wiring->rules[rule < 0 ? n : (size_t)rule].hits++;
+	}
+}
+
+/* A connection ends: what it carried is its rule's, if that still stands where it was. */
+static inline void worker_end_flow(struct worker *w, const struct flow *f)
+{
+	w->counters->flows_ended++;
+	if (w->wiring == NULL || f->epoch != w->wiring->epoch ||
+	    (int32_t)f->rule <= FATE_RULE_NOT_ASKED) {
+		return;
+	}
+	size_t n = w->wiring->config->n_rules;
+	struct rule_counters *c = &w->wiring->rules[MIN((size_t)f->rule, n)];
+	c->packets += (uint64_t)f->packets[0] + f->packets[1];
+	c->bytes += f->bytes[0] + f->bytes[1];
+}
+
 /* Counts a packet on its record, which lives on by it. */
 static inline void worker_count_flow(struct worker *w, struct flow *f, unsigned d,
 				     const struct item *it)

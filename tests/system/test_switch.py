@@ -288,6 +288,31 @@ def test_the_command_line(fresh, tmp_path):
         assert done.returncode != 0 and said in done.stderr, done.stderr
 
 
+def test_rules_are_counted_and_go_on_being_counted(fresh):
+    switch, a, _, guests = fresh
+    icmp = {"id": 21, "name": "ping", "action": "allow", "services": [{"protocol": "icmp"}]}
+    switch.apply(document(guests, [icmp], default="drop"))
+    assert a.reaches(ADDRESS["b"])
+    before = {rule["id"]: rule for rule in switch.call("plane.show", what="rules")}
+    assert before[21]["hits"] > 0
+    other = {"id": 20, "action": "drop", "services": [{"protocol": "tcp"}]}
+    turned = document(guests, [other, icmp], default="drop")
+    turned["ports"].reverse()
+    received = switch.port("a")["rx_packets"]
+    switch.apply(turned)
+    after = {rule["id"]: rule for rule in switch.call("plane.show", what="rules")}
+    assert after[21]["hits"] >= before[21]["hits"] and after[20]["hits"] == 0
+    assert received <= switch.port("a")["rx_packets"]
+    text = switch.call("metrics")
+    hits = re.search(r'^remora_switch_rule_hits_total\{rule="21",name="test/ping"\} (\d+)', text,
+                     re.M)
+    assert int(hits.group(1)) >= before[21]["hits"]
+    assert re.search(r'^remora_switch_port_packets_total\{port="a",direction="rx"\} [1-9]', text,
+                     re.M)
+    switch.apply(document(guests, [other]))
+    assert 'rule="21"' not in switch.call("metrics")
+
+
 def test_it_ends_in_good_order(world):
     switch, _ = world
     assert switch.kill(signal.SIGTERM) == 0
