@@ -236,6 +236,7 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *forward, u
 	}
 	wheel_add(t, f);
 	t->n++;
+	t->n_of[f->iface[0] % FLOW_IFACES_MAX]++;
 	return f;
 }
 
@@ -254,6 +255,7 @@ void flow_remove(struct flow_table *t, struct flow *f)
 	f->next = t->free;
 	t->free = at;
 	t->n--;
+	t->n_of[f->iface[0] % FLOW_IFACES_MAX]--;
 }
 
 void flow_key_of(const struct flow *f, unsigned d, struct flow_key *out)
@@ -272,6 +274,11 @@ void flow_key_of(const struct flow *f, unsigned d, struct flow_key *out)
 uint32_t flow_count(const struct flow_table *t)
 {
 	return t->n;
+}
+
+uint32_t flow_count_of(const struct flow_table *t, uint16_t iface)
+{
+	return t->n_of[iface % FLOW_IFACES_MAX];
 }
 
 uint32_t flow_capacity(const struct flow_table *t)
@@ -428,6 +435,7 @@ static void adopt(struct flow_table *t)
 		if ((f->flags & FLOW_IN_USE) != 0) {
 			wheel_add(t, f);
 			t->n++;
+			t->n_of[f->iface[0] % FLOW_IFACES_MAX]++;
 		} else {
 			f->next = t->free;
 			t->free = i;

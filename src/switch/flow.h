@@ -83,6 +83,8 @@ struct flow_table *flow_table_open(const char *path, uint32_t n_max, uint32_t no
 void flow_table_close(struct flow_table *t);
 
 uint32_t flow_count(const struct flow_table *t);
+/* Those whose first packet came in on an interface. */
+uint32_t flow_count_of(const struct flow_table *t, uint16_t iface);
 uint32_t flow_capacity(const struct flow_table *t);
 /* Bytes of the file, all told. */
 size_t flow_table_bytes(const struct flow_table *t);

@@ -48,6 +48,7 @@ struct flow_table {
 	uint32_t slots[FLOW_SLOTS + 1]; /* heads of lists; the last: what is due to be looked at */
 	size_t size;
 	int fd;
+	uint32_t n_of[FLOW_IFACES_MAX]; /* by the interface of end 0 */
 };
 
 static inline uint16_t flow_signature(uint64_t hash)

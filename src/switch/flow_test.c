@@ -102,7 +102,12 @@ static void a_flow_is_found_by_both_directions(void **state)
 	other.iface = 77;
 	unsigned d;
 	assert_null(flow_find(t, &other, flow_hash(t, &other), &d));
+	/* Keys 0 and 5 came in on interface 1, key 3 on interface 4. */
+	assert_int_equal(flow_count_of(t, 1), 2);
+	assert_int_equal(flow_count_of(t, 4), 1);
+	assert_int_equal(flow_count_of(t, answer_iface(0)), 0);
 	flow_remove(t, find(t, 3, 0));
+	assert_int_equal(flow_count_of(t, 4), 0);
 	assert_null(find(t, 3, 0));
 	assert_null(find(t, 3, 1));
 	assert_int_equal(flow_count(t), 5);

@@ -197,6 +197,9 @@ static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, uns
 	struct item items[WORKER_BURST];
 	struct flow_table *t = w->o.flows;
 
+	if (UNLIKELY(w->limits[port].from.rate > 0)) {
+		n = worker_limit_burst(w, port, m, n);
+	}
 	n = read_burst(w, port, m, n, items);
 	for (unsigned i = 0; i < n; i++) {
 		items[i].hash = flow_key_hash(&items[i].key, t->seed);
@@ -246,6 +249,7 @@ static void quiet_point(struct worker *w)
 		for (int i = 0; i < 2; i++) {
 			memset(w->tunnels[i], 0, CONFIG_ENDPOINTS_MAX * sizeof(struct tunnel));
 		}
+		worker_set_limits(w, next);
 		wiring_carry(next, w->counters->ports, sizeof(w->counters->ports[0]), next->rules,
 			     w->wiring == NULL ? NULL : w->wiring->rules);
 		__atomic_store_n(&w->wiring, next, __ATOMIC_RELEASE);
@@ -319,6 +323,7 @@ struct worker *worker_new(const struct worker_options *o)
 	w->now = o->tick;
 	w->tick_tsc = rte_get_tsc_hz() / 1000 * 10;
 	w->out = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->out));
+	w->limits = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->limits));
 	w->copies = mem_calloc(FATE_COPIES_MAX, sizeof(*w->copies));
 	w->counters = mem_zalloc(sizeof(*w->counters));
 	for (int i = 0; i < 2; i++) {
@@ -334,6 +339,7 @@ void worker_free(struct worker *w)
 	}
 	wiring_free(w->wiring);
 	free(w->out);
+	free(w->limits);
 	free(w->copies);
 	free(w->counters);
 	free(w->tunnels[0]);

@@ -102,6 +102,7 @@ static enum drop_reason begin_flow(struct worker *w, struct item *it, const stru
 {
 	enum drop_reason r = may_begin(w, p);
 
+	r = r == DROP_NONE ? worker_may_begin(w, it->key.iface) : r;
 	if (r != DROP_NONE) {
 		return r;
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of a worker, for the files that make it up: worker.c (the loop, bursts, packets that
- * go by a flow's word), worker_first.c (packets that take the whole way), worker_uplink.c (what
- * comes in at uplinks) and worker_out.c (what goes out). All on the worker's own thread.
+ * The inside of a worker, for the files that make it up: worker_limit.c (what ports may), worker.c
+ * (the loop, bursts, packets that go by a flow's word), worker_first.c (packets that take the whole
+ * way), worker_uplink.c (what comes in at uplinks) and worker_out.c (what goes out). All on the
+ * worker's own thread.
  */
 #ifndef SWITCH_WORKER_IMPL_H
 #define SWITCH_WORKER_IMPL_H
@@ -12,6 +13,7 @@
 #include <rte_mbuf.h>
 
 #include "base/macro.h"
+#include "switch/bucket.h"
 #include "switch/fate.h"
 #include "switch/flow_hot.h"
 #include "switch/tcp_track.h"
@@ -28,7 +30,13 @@ enum {
 /* Packets that wait to leave by a port. */
 struct out {
 	uint16_t n;
+	bool is_limited;
 	struct rte_mbuf *packets[WORKER_OUT_MAX];
+};
+
+/* What a port may: bytes that it sends and gets, connections that it begins. */
+struct limits {
+	struct bucket from, to, flows;
 };
 
 /* A tunnel's header, made when the next hop's address is known; looked up again from time to
@@ -50,6 +58,7 @@ struct worker {
 	uint16_t waiting[CONFIG_PORTS_MAX]; /* ports with packets to send, n_waiting of them */
 	uint16_t n_waiting;
 	struct out *out;	   /* by port */
+	struct limits *limits;	   /* by port */
 	struct tunnel *tunnels[2]; /* Geneve, VXLAN: by endpoint */
 	struct fate_out *copies;
 	struct worker_counters *counters;
@@ -88,6 +97,17 @@ void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *
 bool worker_tag(struct rte_mbuf *m, uint16_t vlan);
 bool worker_untag(struct rte_mbuf *m);
 
+/* ---- worker_limit.c ---- */
+
+/* Begins the limits of a wiring's ports, or goes on with those that it does not change. */
+void worker_set_limits(struct worker *w, const struct wiring *next);
+/* Takes what is above the rate out of a burst that came in; how many stay, in order. */
+unsigned worker_limit_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n);
+/* May a packet leave by a port? If not, it is counted and freed. */
+bool worker_may_leave(struct worker *w, uint16_t port, struct rte_mbuf *m);
+/* May what came in there begin a connection? */
+enum drop_reason worker_may_begin(struct worker *w, uint16_t iface);
+
 /* ---- worker_first.c ---- */
 
 /* A packet that is no plain one of a known connection, to its end. */
@@ -105,6 +125,9 @@ static inline void worker_put(struct worker *w, uint16_t port, struct rte_mbuf *
 {
 	struct out *o = &w->out[port];
 
+	if (UNLIKELY(o->is_limited) && !worker_may_leave(w, port, m)) {
+		return;
+	}
 	if (o->n == 0) {
 		bool is_waiting = false;
 		for (uint16_t i = 0; i < w->n_waiting; i++) {

@@ -313,6 +313,39 @@ def test_rules_are_counted_and_go_on_being_counted(fresh):
     assert 'rule="21"' not in switch.call("metrics")
 
 
+def dropped(switch, port, reason):
+    return switch.port(port)["drops"].get(reason, 0)
+
+
+def test_a_port_may_only_so_much(fresh):
+    switch, a, b, guests = fresh
+    limited = document(guests)
+    limited["ports"][0].update(flows=1)
+    switch.apply(limited)
+    wait_until(lambda: a.run(f"ping -c 1 -W 1 {ADDRESS['b']}; true") and
+               dropped(switch, "a", "flow_quota") > 0, 60, "the quota is met")
+    assert b.reaches(ADDRESS["a"])  # the quota is of what a begins
+    limited["ports"][0] = {**document(guests)["ports"][0], "new_flows_per_second": 1}
+    switch.apply(limited)
+    a.run(f"for i in 1 2 3 4 5 6; do ping -c 1 -W 1 {ADDRESS['b']} & done; sleep 3")
+    assert dropped(switch, "a", "flow_rate") > 0
+
+
+@pytest.mark.parametrize("way, port", [("from", "a"), ("to", "b")])
+def test_a_port_has_a_rate(fresh, way, port):
+    switch, a, _, guests = fresh
+    limited = document(guests)
+    item = next(p for p in limited["ports"] if p["name"] == port)
+    item[way] = {"bits_per_second": 8000, "burst_bytes": 9018}
+    before = dropped(switch, port, "qos")
+    switch.apply(limited)
+    lost = a.run(f"ping -c 20 -i 0.1 -W 1 -s 1400 {ADDRESS['b']}")[1]
+    assert dropped(switch, port, "qos") > before
+    assert 5 <= int(re.search(r"(\d+) packets received", lost).group(1)) <= 12
+    switch.apply(document(guests))
+    assert a.reaches(ADDRESS["b"])
+
+
 def test_it_ends_in_good_order(world):
     switch, _ = world
     assert switch.kill(signal.SIGTERM) == 0
