@@ -281,7 +281,8 @@ def test_the_command_line(fresh, tmp_path):
     assert "forward by port b" in done.stdout
     done = remora(switch, "explain", "a", "--dst", ADDRESS["b"], "--src", "10.1.0.99", "--json")
     assert json.loads(done.stdout)["reason"] == "guard_ip"
-    for words, said in ((("show", "cows"), "ports, flows"), (("explain", "z", "--hex", "00"), '"z"'),
+    for words, said in ((("show", "cows"), "ports, flows"),
+                        (("explain", "z", "--hex", "00"), '"z"'),
                         (("explain", "a", "--dst", "10.9.9.9"), "--dst-mac"),
                         (("explain", "a"), "--hex"), (("apply", "/nowhere"), "/nowhere")):
         done = remora(switch, *words)
