@@ -47,8 +47,8 @@ static void what_is_right_is_taken(void **state)
 {
 	static const char *const good[] = {
 		"{\"name\":\"ab\"}",
-		"{\"name\":\"ab\",\"mode\":\"b\",\"on\":true,\"n\":9,\"list\":[{\"x\":-5,\"y\":1}]"
-		"}",
+		("{\"name\":\"ab\",\"mode\":\"b\",\"on\":true,\"n\":9,\"list\":[{\"x\":-5,\"y\":1}]"
+		 "}"),
 		"{\"name\":\"z\",\"mode\":4,\"n\":\"hi\",\"list\":[{\"x\":1},{\"x\":2}]}",
 	};
 	struct error e;
