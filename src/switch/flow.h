@@ -36,9 +36,7 @@
 
 enum flow_flag {
 	FLOW_IP6 = 1 << 0,
-	FLOW_DROP = 1 << 1,   /* remembered so that the next packet costs little */
 	FLOW_ROUTED = 1 << 2, /* hop limit goes down, MAC addresses change */
-	FLOW_SLOW = 1 << 3,   /* each packet takes the whole way: mirror, log, asymmetric path */
 	FLOW_REPLIED = 1 << 4,
 	FLOW_IN_USE = 1 << 7,
 };
@@ -54,11 +52,11 @@ struct flow {
 	uint16_t epoch;	    /* of the tables that judged it */
 	uint8_t mac[2][12]; /* destination and source as packets of end d bear them coming in; those
 			     * that go out to end d bear these, exchanged */
-	uint16_t tunnel; /* remote endpoint, where one end is behind it; of FLOW_DROP: the reason */
-	uint8_t tcp;	 /* enum tcp_state, tcp_track.h */
-	uint8_t scale;	 /* TCP window scale, end 0 in the low nibble; 15: not offered */
-	uint32_t expires;	 /* tick */
-	uint32_t rule;		 /* position in the tables that judged it: what to count */
+	uint16_t tunnel;    /* remote endpoint, where one end is behind it */
+	uint8_t tcp;	    /* enum tcp_state, tcp_track.h */
+	uint8_t scale;	    /* TCP window scale, end 0 in the low nibble; 15: not offered */
+	uint32_t expires;   /* tick */
+	uint32_t rule;	    /* position in the tables that judged it: what to count */
 	uint32_t next, previous; /* in the wheel's slot, or the free list */
 	/* --- second cache line --- */
 	uint64_t bytes[2];

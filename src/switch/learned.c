@@ -124,24 +124,6 @@ bool learned_mac(struct learned *l, uint16_t segment, const uint8_t mac[6], uint
 	return is_new;
 }
 
-int32_t learned_find_mac(const struct learned *l, uint16_t segment, const uint8_t mac[6],
-			 uint32_t now)
-{
-	uint64_t key = mac_key(segment, mac);
-	const struct mac_entry *bucket = mac_bucket(l, key);
-
-	for (int i = 0; i < WAYS; i++) {
-		if (load(&bucket[i].key) != key) {
-			continue;
-		}
-		uint64_t value = load(&bucket[i].value);
-		if (load(&bucket[i].key) == key && now - (uint32_t)value < LEARNED_MAC_TICKS) {
-			return (int32_t)(value >> 32);
-		}
-	}
-	return -1;
-}
-
 void learned_each_mac(const struct learned *l, uint32_t now,
 		      void (*fn)(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t port,
 				 uint32_t age_ticks),

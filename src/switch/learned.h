@@ -33,10 +33,6 @@ void learned_free(struct learned *l);
  * there before. */
 bool learned_mac(struct learned *l, uint16_t segment, const uint8_t mac[6], uint16_t port,
 		 uint32_t now);
-/* The port; -1: not seen lately. */
-int32_t learned_find_mac(const struct learned *l, uint16_t segment, const uint8_t mac[6],
-			 uint32_t now);
-
 void learned_neighbor(struct learned *l, uint16_t segment, const struct address *address,
 		      const uint8_t mac[6], uint32_t now);
 bool learned_find_neighbor(const struct learned *l, uint16_t segment, const struct address *address,

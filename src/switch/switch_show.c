@@ -44,6 +44,13 @@ struct json_object *switch_status(const struct softswitch *s)
 	json_put_u64(o, "flows_judged_again", c->flows_judged_again);
 	json_put_u64(o, "flow_hits", c->flow_hits);
 	json_put_u64(o, "flow_misses", c->flow_misses);
+	json_put_u64(o, "flow_table_bytes", flow_table_bytes(worker_flows(s->workers[0])));
+	if (s->wiring != NULL) {
+		struct classifier_stats rules;
+		classifier_stats(tables_classifier(s->wiring->tables), &rules);
+		json_put_u64(o, "rules", rules.n_rules);
+		json_put_u64(o, "rules_bytes", rules.bytes);
+	}
 	return o;
 }
 

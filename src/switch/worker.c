@@ -71,8 +71,7 @@ static inline void take_flow(struct worker *w, struct flow *f, unsigned d, struc
 {
 	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
 
-	if (UNLIKELY(f->epoch != w->wiring->epoch || (f->flags & (FLOW_DROP | FLOW_SLOW)) != 0 ||
-		     !mac_is(data, f->mac[d]) ||
+	if (UNLIKELY(f->epoch != w->wiring->epoch || !mac_is(data, f->mac[d]) ||
 		     ((f->flags & FLOW_ROUTED) != 0 && data[22] <= 1))) {
 		worker_take_whole_way(w, it);
 		return;

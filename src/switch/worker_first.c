@@ -73,8 +73,8 @@ static void flow_set_way(struct worker *w, struct flow *f, unsigned d, const str
 {
 	f->epoch = w->wiring->epoch;
 	f->rule = (uint32_t)(fate->rule_in >= 0 ? fate->rule_in : fate->rule_out);
-	f->flags = (uint8_t)((f->flags & ~(FLOW_ROUTED | FLOW_DROP | FLOW_SLOW)) |
-			     (fate->is_routed ? FLOW_ROUTED : 0));
+	f->flags =
+		(uint8_t)((f->flags & (0xff ^ FLOW_ROUTED)) | (fate->is_routed ? FLOW_ROUTED : 0));
 	memcpy(f->mac[d], p->data, 12);
 	memcpy(f->mac[1 - d], fate->source, 6);
 	memcpy(f->mac[1 - d] + 6, fate->destination, 6);
