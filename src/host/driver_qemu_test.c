@@ -307,6 +307,23 @@ static void assert_no_traces(struct fixture *f)
 	qemu_run_fini(&run);
 }
 
+/* Logs in and reboots. A prompt may still be on its way from before, so what counts is that the
+ * machine was reset; a line typed to a console that is not ready is lost, and typed again. */
+static void reboot_from_within(struct fixture *f)
+{
+	for (int attempt = 0; attempt < 3 && f->n_resets == 0; attempt++) {
+		console_expect(f, "root\n", "# ");
+		console_expect(f, "reboot -f\n", "edge1 login:");
+		f->timed_out = false;
+		uv_timer_start(&f->patience, on_patience, 5000, 0);
+		while (f->n_resets == 0 && !f->timed_out) {
+			uv_run(&f->loop, UV_RUN_ONCE);
+		}
+		uv_timer_stop(&f->patience);
+	}
+	console_expect(f, "\n", "edge1 login:");
+}
+
 static void test_whole_life(void **state)
 {
 	struct fixture *f = *state;
@@ -349,8 +366,7 @@ static void test_whole_life(void **state)
 	assert_string_equal(f->error.msg, "");
 	assert_int_equal(f->n_resets, 0);
 	console_expect(f, NULL, "edge1 login:");
-	console_expect(f, "root\n", "# ");
-	console_expect(f, "reboot -f\n", "edge1 login:");
+	reboot_from_within(f);
 	assert_int_equal(f->n_resets, 1);
 
 	f->exited = false;
