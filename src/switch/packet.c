@@ -136,15 +136,21 @@ static void inner_ports(struct flow_key *k, const uint8_t *l4, bool is_later)
 	}
 }
 
-/* An echo request that an error speaks of. */
-static void inner_echo(struct flow_key *k, const uint8_t *icmp)
+/* ICMP that an error speaks of: keys as parse_icmp() makes them. */
+static void inner_icmp(struct flow_key *k, const uint8_t *icmp)
 {
-	uint8_t request = k->ip == 4 ? 8 : 128;
+	uint8_t request = k->ip == 4 ? 8 : 128, reply = k->ip == 4 ? 0 : 129;
 
-	if ((k->proto == PROTO_ICMP || k->proto == PROTO_ICMP6) && icmp[0] == request) {
-		k->sport = raw16(icmp + 4);
-		k->dport = htobe16((uint16_t)(request << 8));
+	if (k->proto != (k->ip == 4 ? PROTO_ICMP : PROTO_ICMP6)) {
+		return;
 	}
+	if (icmp[0] == reply) {
+		k->sport = htobe16((uint16_t)(request << 8));
+		k->dport = raw16(icmp + 4);
+		return;
+	}
+	k->sport = icmp[0] == request ? raw16(icmp + 4) : 0;
+	k->dport = raw16(icmp);
 }
 
 /* The head of the packet that an ICMP error carries; inner.ip stays 0 where it is no use. */
@@ -179,7 +185,7 @@ static void parse_inner(struct packet *p)
 		k.dst = raw32(d + 36);
 	}
 	inner_ports(&k, d + size, is_later);
-	inner_echo(&k, d + size);
+	inner_icmp(&k, d + size);
 	p->inner = k;
 }
 
@@ -195,6 +201,9 @@ static enum drop_reason parse_discovery(struct packet *p, uint8_t type)
 
 	if (p->key.ip != 6 || type < 133 || type > 137) {
 		return DROP_NONE;
+	}
+	if ((p->flags & PACKET_FRAGMENT) != 0) {
+		return DROP_FRAGMENT; /* RFC 6980 */
 	}
 	if (p->ttl != 255 || p->data[p->l4 + 1] != 0) {
 		return DROP_L4_HEADER;
@@ -426,6 +435,14 @@ static enum drop_reason parse_extensions(struct packet *p, uint8_t next)
 	return DROP_NONE;
 }
 
+/* RFC 4291 §2.5.3, §2.7: neither groups nor the loopback address send. */
+static bool source6_is_possible(const uint8_t *a)
+{
+	static const uint8_t loopback[16] = { [15] = 1 };
+
+	return a[0] != 0xff && memcmp(a, loopback, sizeof(loopback)) != 0;
+}
+
 static enum drop_reason parse_ip6(struct packet *p)
 {
 	if (!has(p, p->l3, IP6_SIZE)) {
@@ -440,7 +457,7 @@ static enum drop_reason parse_ip6(struct packet *p)
 	if (total > p->size - p->l3) {
 		return DROP_LENGTH;
 	}
-	if (h[8] == 0xff) {
+	if (!source6_is_possible(h + 8)) {
 		return DROP_IP_ADDRESS;
 	}
 	p->l3_size = (uint16_t)MIN(total, (uint32_t)UINT16_MAX);

@@ -14,7 +14,8 @@
 	X(SHORT, "short", "the frame ends inside a header")                                        \
 	X(LENGTH, "length", "a length field says more than there is, or less than its header")     \
 	X(IP_HEADER, "ip_header", "version, header length or checksum of IP is wrong")             \
-	X(IP_ADDRESS, "ip_address", "a source that no host may have: multicast, broadcast, zero")  \
+	X(IP_ADDRESS, "ip_address",                                                                \
+	  "a source that no host may have: multicast, broadcast, loopback")                        \
 	X(IP6_EXTENSION, "ip6_extension", "too many or malformed IPv6 extension headers")          \
 	X(IP_OPTION, "ip_option", "an IPv4 option that routes, or options beyond the header")      \
 	X(L4_HEADER, "l4_header", "TCP flags or header length that cannot be")                     \
