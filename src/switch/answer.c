@@ -213,7 +213,7 @@ static bool may_be_told(const struct packet *p)
 	bool to_group = (p->flags & PACKET_MULTICAST) != 0 ||
 			(to.ip == 4 ? to.bytes[0] >= 224 : to.bytes[0] == 0xff);
 
-	return (p->flags & (PACKET_ICMP_ERROR | PACKET_LATER)) == 0 && !to_group &&
+	return (p->flags & (PACKET_ICMP_ERROR | PACKET_RA | PACKET_LATER)) == 0 && !to_group &&
 	       memcmp(from.bytes, zero, from.ip == 4 ? 4 : 16) != 0;
 }
 

@@ -18,7 +18,7 @@ enum {
 /* What `fate` says to send back to where the packet came from, without a VLAN tag. `own_mac`: of
  * the router, for what a router says. `own`: the router's address there; ip 0: as the packet's
  * destination. Returns its size; 0: there is nothing to be said (RFC 1122 §3.2.2, RFC 4443 §2.4:
- * no errors about errors, fragments, or group addresses). */
+ * no errors about errors, redirects, fragments, or group addresses). */
 size_t answer_make(const struct packet *p, const struct fate *fate, const uint8_t own_mac[6],
 		   const struct address *own, uint8_t out[ANSWER_SIZE_MAX]);
 

@@ -83,9 +83,10 @@ static bool ip4_is_good(const uint8_t *ip, uint32_t n)
 	       (get16(ip + 6) & 0x3fff) == 0;
 }
 
-/* The UDP header's offset, for a packet to the team's address; 0: it is none. */
+/* The UDP header's offset, for a packet to the team's address; 0: it is none. *room: bytes from
+ * there that IP says there are, no more than are at hand where the packet is good. */
 static uint32_t read_ip(const struct config_team *team, const uint8_t *data, uint32_t head,
-			uint32_t at, struct encap_read *out)
+			uint32_t at, uint32_t *room, struct encap_read *out)
 {
 	const uint8_t *ip = data + at;
 	uint16_t type = get16(ip - 2);
@@ -94,12 +95,14 @@ static uint32_t read_ip(const struct config_team *team, const uint8_t *data, uin
 	if (team->address.ip == 4 && type == 0x0800 && head >= at + 36 && ip[9] == 17 &&
 	    memcmp(ip + 16, team->address.bytes, 4) == 0) {
 		out->is_good = ip4_is_good(ip, head - at);
+		*room = get16(ip + 2) - 20u;
 		memcpy(out->source.bytes, ip + 12, 4);
 		return at + 20;
 	}
 	if (team->address.ip == 6 && type == 0x86dd && head >= at + 56 && ip[6] == 17 &&
 	    memcmp(ip + 24, team->address.bytes, 16) == 0) {
 		out->is_good = ip[0] >> 4 == 6 && get16(ip + 4) + 40u <= head - at;
+		*room = get16(ip + 4);
 		memcpy(out->source.bytes, ip + 8, 16);
 		return at + 40;
 	}
@@ -134,7 +137,7 @@ struct encap_read encap_parse(const struct config_team *team, const uint8_t *dat
 	     (get16(data + 12) != 0x8100 || (get16(data + 14) & 0xfff) != team->vlan))) {
 		return r;
 	}
-	uint32_t udp = read_ip(team, data, head, at, &r);
+	uint32_t room = 0, udp = read_ip(team, data, head, at, &room, &r);
 	if (udp == 0 || head < udp + 16) {
 		return r;
 	}
@@ -143,9 +146,9 @@ struct encap_read encap_parse(const struct config_team *team, const uint8_t *dat
 	r.size = (uint16_t)(udp + 8);
 	r.vni = (uint32_t)tunnel[4] << 16 | (uint32_t)tunnel[5] << 8 | tunnel[6];
 	memcpy(r.source_mac, data + 6, 6);
-	r.is_good &= size >= 16 && size <= head - udp;
+	r.is_good &= size >= 16 && size <= room;
 	if (port == GENEVE_PORT) {
-		read_geneve(tunnel, head - udp - 8, &r);
+		read_geneve(tunnel, size - 8u, &r);
 	} else if (port == VXLAN_PORT) {
 		read_vxlan(tunnel, &r);
 	}

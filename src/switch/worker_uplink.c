@@ -35,6 +35,7 @@ static bool decapsulate(struct worker *w, const struct config_team *team, struct
 static bool learn_neighbor(struct worker *w, const struct config_team *team, struct item *it,
 			   const struct packet *p, uint16_t segment)
 {
+	static const uint8_t zero[16];
 	struct packet_neighbor n;
 	struct address sender, target;
 
@@ -47,10 +48,12 @@ static bool learn_neighbor(struct worker *w, const struct config_team *team, str
 	bool is_ours =
 		team->address.ip == n.ip && memcmp(team->address.bytes, target.bytes, 16) == 0;
 	bool in_underlay = team->address.ip == n.ip && p->vlan == team->vlan;
-	if (in_underlay) {
+	/* Probes claim no address, and advertisements may leave out the MAC address. */
+	bool is_claim = memcmp(n.sender, zero, 16) != 0 && memcmp(n.mac, zero, 6) != 0;
+	if (is_claim && in_underlay) {
 		learned_neighbor(w->o.learned, LEARNED_UNDERLAY, &sender, n.mac, w->now);
 	}
-	if (segment != UINT16_MAX) {
+	if (is_claim && segment != UINT16_MAX) {
 		learned_neighbor(w->o.learned, segment, &sender, n.mac, w->now);
 	}
 	if (!is_ours || !in_underlay) {
