@@ -8,7 +8,8 @@
 
 Samples come in any order and number and are kept as [min, median, max]. The ratio is that of the
 medians and always says how many times better ours is: peer / ours where less is better, ours /
-peer where more is. A row without a peer carries nulls. `aim` is the ratio hoped for.
+peer where more is. A row without a peer carries nulls, and so does
+one of our own that could not be measured. `aim` is the ratio hoped for.
 """
 
 import json
@@ -54,14 +55,12 @@ class Table:
         if better not in ("less", "more"):
             raise ValueError(f'better is "{better}": "less" or "more"')
         ours, peers = spread(ours), spread(peers)
-        if ours is None:
-            raise ValueError(f'row "{name}" has no samples')
         if peers is None:
             peer = None
         elif peer is None:
             raise ValueError(f'row "{name}" has samples of a peer without a name')
         self.rows.append({
-            "name": name, "unit": unit, "ours": [round_to(number) for number in ours],
+            "name": name, "unit": unit, "ours": ours and [round_to(number) for number in ours],
             "peer": peer, "peers": peers and [round_to(number) for number in peers],
             "ratio": ratio_of(ours, peers, better), "aim": aim,
         })
