@@ -109,9 +109,10 @@ class Rig:
         for path in (self.a, self.b):
             if os.path.exists(path):
                 os.unlink(path)
-        memory = ["--huge-dir", self.huge] if self.huge else ["--no-huge", "-m", "256"]
-        command = [self.generator, "-l", str(self.core), "--in-memory", "--single-file-segments",
-                   "--no-pci", "--file-prefix", f"gen{os.getpid()}", "--log-level=4", *memory]
+        memory = ["--in-memory", "--single-file-segments", "--huge-dir", self.huge] \
+            if self.huge else ["--no-huge", "-m", "256", "--no-shconf"]
+        command = [self.generator, "-l", str(self.core), "--no-pci", "--log-level=4",
+                   "--file-prefix", f"gen{os.getpid()}", *memory]
         for i, path in enumerate((self.a, self.b)):
             command += ["--vdev", f"virtio_user{i},path={path},server=1,queue_size=1024"]
         command += ["--", *options]

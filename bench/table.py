@@ -8,8 +8,8 @@
 
 Samples come in any order and number and are kept as [min, median, max]. The ratio is that of the
 medians and always says how many times better ours is: peer / ours where less is better, ours /
-peer where more is. A row without a peer carries nulls, and so does
-one of our own that could not be measured. `aim` is the ratio hoped for.
+peer where more is. A row without a peer carries nulls, and so does one that could not be measured.
+`aim` is the ratio hoped for.
 """
 
 import json
