@@ -154,7 +154,7 @@ void flows_prepare(void)
 {
 	for (int kind = 0; kind < FRAME_KINDS; kind++)
 		for (int from = SIDE_A; from <= SIDE_B; from++)
-			prepare_frame(frames[kind][from], kind, from);
+			prepare_frame(frames[kind][from], (enum frame_kind)kind, from);
 	memcpy(outer, tunnel_macs[SIDE_A], 6);
 	memcpy(outer + 6, tunnel_macs[SIDE_B], 6);
 	put16(outer + 12, 0x0800);
