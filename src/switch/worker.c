@@ -287,23 +287,29 @@ static unsigned take_port(struct worker *w, uint16_t port)
 	return taken;
 }
 
+unsigned worker_turn(struct worker *w)
+{
+	unsigned taken = 0;
+
+	quiet_point(w);
+	w->counters->loops++;
+	for (uint16_t p = 0; w->wiring != NULL && p < w->wiring->config->n_ports; p++) {
+		if (w->wiring->device[p] != WIRING_NO_DEVICE) {
+			taken += take_port(w, p);
+		}
+	}
+	if (w->n_waiting > 0) {
+		worker_send_all(w);
+	}
+	return taken;
+}
+
 static int loop(void *arg)
 {
 	struct worker *w = arg;
 
 	while (!__atomic_load_n(&w->is_stopping, __ATOMIC_ACQUIRE)) {
-		unsigned taken = 0;
-		quiet_point(w);
-		w->counters->loops++;
-		for (uint16_t p = 0; w->wiring != NULL && p < w->wiring->config->n_ports; p++) {
-			if (w->wiring->device[p] != WIRING_NO_DEVICE) {
-				taken += take_port(w, p);
-			}
-		}
-		if (w->n_waiting > 0) {
-			worker_send_all(w);
-		}
-		if (taken > 0) {
+		if (worker_turn(w) > 0) {
 			w->idle = 0;
 		} else {
 			rest(w);

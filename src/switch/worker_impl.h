@@ -85,6 +85,12 @@ static inline void worker_drop(struct worker *w, const struct item *it, enum dro
 	rte_pktmbuf_free(it->mbuf);
 }
 
+/* ---- worker.c ---- */
+
+/* One turn of the loop: a quiet point, a burst from each queue, and what waits is sent. How many
+ * packets came in. Tests call it in the loop's place. */
+unsigned worker_turn(struct worker *w);
+
 /* ---- worker_out.c ---- */
 
 /* Sends what waits for a port, or for all. */
