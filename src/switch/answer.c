@@ -5,96 +5,13 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "switch/dhcp.h"
+#include "switch/frame_make.h"
 
 enum {
-	ETHER = 14,
-	TTL = 64,
 	QUOTE4 = 28,   /* of the packet an ICMP error is about: header and 8 bytes, RFC 792 */
 	QUOTE6 = 1200, /* as much as fits into the minimum MTU, RFC 4443 §3 */
 };
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
-static uint32_t sum_of(const uint8_t *p, size_t n)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i + 1 < n; i += 2) {
-		sum += get16(p + i);
-	}
-	return n % 2 != 0 ? sum + (uint32_t)(p[n - 1] << 8) : sum;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
-static void put_ether(uint8_t *out, const uint8_t *to, const uint8_t *from, uint16_t type)
-{
-	memcpy(out, to, 6);
-	memcpy(out + 6, from, 6);
-	put16(out + 12, type);
-}
-
-/* An IP header before `size` bytes of a protocol; returns where those begin. */
-static uint8_t *put_ip(uint8_t *out, const struct address *from, const struct address *to,
-		       uint8_t proto, size_t size, uint8_t ttl)
-{
-	uint8_t *ip = out + ETHER;
-
-	if (from->ip == 6) {
-		memset(ip, 0, 8);
-		ip[0] = 0x60;
-		put16(ip + 4, (uint32_t)size);
-		ip[6] = proto;
-		ip[7] = ttl;
-		memcpy(ip + 8, from->bytes, 16);
-		memcpy(ip + 24, to->bytes, 16);
-		return ip + 40;
-	}
-	memset(ip, 0, 12);
-	ip[0] = 0x45;
-	put16(ip + 2, (uint32_t)size + 20);
-	ip[6] = 0x40;
-	ip[8] = ttl;
-	ip[9] = proto;
-	memcpy(ip + 12, from->bytes, 4);
-	memcpy(ip + 16, to->bytes, 4);
-	put16(ip + 10, fold(sum_of(ip, 20)));
-	return ip + 20;
-}
-
-/* The sum of what TCP and ICMPv6 cover beside themselves. RFC 9293 §3.1, RFC 8200 §8.1. */
-static uint32_t pseudo_sum(const struct address *from, const struct address *to, uint8_t proto,
-			   size_t size)
-{
-	size_t n = from->ip == 6 ? 16 : 4;
-
-	return sum_of(from->bytes, n) + sum_of(to->bytes, n) + proto + (uint32_t)size;
-}
 
 static struct address end_of(const struct packet *p, bool is_source)
 {
@@ -114,15 +31,15 @@ static struct address end_of(const struct packet *p, bool is_source)
 static size_t answer_arp(const struct packet *p, const uint8_t *mac, uint8_t *out)
 {
 	const uint8_t *ask = p->data + p->l3;
-	uint8_t *arp = out + ETHER;
+	uint8_t *arp = out + FRAME_ETHER;
 
-	put_ether(out, ask + 8, mac, 0x0806);
+	frame_put_ether(out, ask + 8, mac, 0x0806);
 	memcpy(arp, ask, 6);
-	put16(arp + 6, 2);
+	frame_put16(arp + 6, 2);
 	memcpy(arp + 8, mac, 6);
 	memcpy(arp + 14, ask + 24, 4);
 	memcpy(arp + 18, ask + 8, 10);
-	return ETHER + 28;
+	return FRAME_ETHER + 28;
 }
 
 /* RFC 4861 §4.4; to all nodes where who asks has no address yet. */
@@ -134,10 +51,10 @@ static size_t answer_advertise(const struct packet *p, const uint8_t *mac, uint8
 	bool is_solicited = memcmp(to.bytes, none.bytes, 16) != 0;
 
 	memcpy(target.bytes, p->data + p->l4 + 8, 16);
-	put_ether(out, is_solicited ? p->data + 6 : (const uint8_t *)"\x33\x33\0\0\0\1", mac,
-		  0x86dd);
+	frame_put_ether(out, is_solicited ? p->data + 6 : (const uint8_t *)"\x33\x33\0\0\0\1", mac,
+			0x86dd);
 	to = is_solicited ? to : all;
-	uint8_t *icmp = put_ip(out, &target, &to, 58, 32, 255);
+	uint8_t *icmp = frame_put_ip(out, &target, &to, 58, 32, 255);
 	memset(icmp, 0, 8);
 	icmp[0] = 136;
 	icmp[4] = is_solicited ? 0x60 : 0x20;
@@ -145,8 +62,9 @@ static size_t answer_advertise(const struct packet *p, const uint8_t *mac, uint8
 	icmp[24] = 2;
 	icmp[25] = 1;
 	memcpy(icmp + 26, mac, 6);
-	put16(icmp + 2, fold(sum_of(icmp, 32) + pseudo_sum(&target, &to, 58, 32)));
-	return ETHER + 40 + 32;
+	frame_put16(icmp + 2,
+		    frame_fold(frame_sum_of(icmp, 32) + frame_pseudo_sum(&target, &to, 58, 32)));
+	return FRAME_ETHER + 40 + 32;
 }
 
 static size_t answer_neighbor(const struct packet *p, const uint8_t *mac, uint8_t *out)
@@ -158,30 +76,31 @@ size_t answer_ask(const uint8_t own_mac[6], const struct address *own, const str
 		  uint8_t out[ANSWER_SIZE_MAX])
 {
 	if (target->ip == 4) {
-		uint8_t *arp = out + ETHER;
-		put_ether(out, (const uint8_t *)"\xff\xff\xff\xff\xff\xff", own_mac, 0x0806);
+		uint8_t *arp = out + FRAME_ETHER;
+		frame_put_ether(out, (const uint8_t *)"\xff\xff\xff\xff\xff\xff", own_mac, 0x0806);
 		memcpy(arp, "\0\1\x08\0\6\4\0\1", 8);
 		memcpy(arp + 8, own_mac, 6);
 		memcpy(arp + 14, own->bytes, 4);
 		memset(arp + 18, 0, 6);
 		memcpy(arp + 24, target->bytes, 4);
-		return ETHER + 28;
+		return FRAME_ETHER + 28;
 	}
 	/* Solicited-node multicast address: RFC 4291 §2.7.1, RFC 2464 §7. */
 	struct address group = { .bytes = { 0xff, 2, [11] = 1, [12] = 0xff }, .ip = 6 };
 	uint8_t mac[6] = { 0x33, 0x33, 0xff };
 	memcpy(group.bytes + 13, target->bytes + 13, 3);
 	memcpy(mac + 3, target->bytes + 13, 3);
-	put_ether(out, mac, own_mac, 0x86dd);
-	uint8_t *icmp = put_ip(out, own, &group, 58, 32, 255);
+	frame_put_ether(out, mac, own_mac, 0x86dd);
+	uint8_t *icmp = frame_put_ip(out, own, &group, 58, 32, 255);
 	memset(icmp, 0, 8);
 	icmp[0] = 135;
 	memcpy(icmp + 8, target->bytes, 16);
 	icmp[24] = 1;
 	icmp[25] = 1;
 	memcpy(icmp + 26, own_mac, 6);
-	put16(icmp + 2, fold(sum_of(icmp, 32) + pseudo_sum(own, &group, 58, 32)));
-	return ETHER + 40 + 32;
+	frame_put16(icmp + 2,
+		    frame_fold(frame_sum_of(icmp, 32) + frame_pseudo_sum(own, &group, 58, 32)));
+	return FRAME_ETHER + 40 + 32;
 }
 
 /* ---- ICMP ---- */
@@ -195,13 +114,14 @@ static size_t answer_echo(const struct packet *p, const uint8_t *mac, uint8_t *o
 	    (p->flags & PACKET_FRAGMENT) != 0) {
 		return 0;
 	}
-	put_ether(out, p->data + 6, mac, p->ether_type);
-	uint8_t *icmp = put_ip(out, &from, &to, p->key.proto, size, TTL);
+	frame_put_ether(out, p->data + 6, mac, p->ether_type);
+	uint8_t *icmp = frame_put_ip(out, &from, &to, p->key.proto, size, FRAME_TTL);
 	memcpy(icmp, p->data + p->l4, size);
 	icmp[0] = p->key.ip == 4 ? 0 : 129;
-	put16(icmp + 2, 0);
-	put16(icmp + 2,
-	      fold(sum_of(icmp, size) + (p->key.ip == 4 ? 0 : pseudo_sum(&from, &to, 58, size))));
+	frame_put16(icmp + 2, 0);
+	frame_put16(icmp + 2,
+		    frame_fold(frame_sum_of(icmp, size) +
+			       (p->key.ip == 4 ? 0 : frame_pseudo_sum(&from, &to, 58, size))));
 	return (size_t)(icmp - out) + size;
 }
 
@@ -242,17 +162,19 @@ static size_t answer_error(const struct packet *p, const struct fate *fate, cons
 
 	quote = MIN(quote, (size_t)(p->key.ip == 4 ? QUOTE4 + (p->l4 - p->l3 - 20) : QUOTE6));
 	error_type(fate->answer, p->key.ip, &type, &code);
-	put_ether(out, p->data + 6, mac, p->ether_type);
-	uint8_t *icmp = put_ip(out, &from, &to, p->key.ip == 4 ? 1 : 58, 8 + quote, TTL);
+	frame_put_ether(out, p->data + 6, mac, p->ether_type);
+	uint8_t *icmp =
+		frame_put_ip(out, &from, &to, p->key.ip == 4 ? 1 : 58, 8 + quote, FRAME_TTL);
 	memset(icmp, 0, 8);
 	icmp[0] = type;
 	icmp[1] = code;
 	if (fate->answer == ANSWER_TOO_BIG) {
-		put16(icmp + 6, fate->answer_mtu);
+		frame_put16(icmp + 6, fate->answer_mtu);
 	}
 	memcpy(icmp + 8, p->data + p->l3, quote);
-	put16(icmp + 2, fold(sum_of(icmp, 8 + quote) +
-			     (p->key.ip == 4 ? 0 : pseudo_sum(&from, &to, 58, 8 + quote))));
+	frame_put16(icmp + 2,
+		    frame_fold(frame_sum_of(icmp, 8 + quote) +
+			       (p->key.ip == 4 ? 0 : frame_pseudo_sum(&from, &to, 58, 8 + quote))));
 	return (size_t)(icmp - out) + 8 + quote;
 }
 
@@ -266,8 +188,8 @@ static size_t answer_rst(const struct packet *p, uint8_t *out)
 	if ((p->tcp_flags & 4) != 0) {
 		return 0;
 	}
-	put_ether(out, p->data + 6, p->data, p->ether_type);
-	uint8_t *r = put_ip(out, &from, &to, 6, 20, TTL);
+	frame_put_ether(out, p->data + 6, p->data, p->ether_type);
+	uint8_t *r = frame_put_ip(out, &from, &to, 6, 20, FRAME_TTL);
 	memset(r, 0, 20);
 	memcpy(r, t + 2, 2);
 	memcpy(r + 2, t, 2);
@@ -276,11 +198,11 @@ static size_t answer_rst(const struct packet *p, uint8_t *out)
 	if (has_ack) {
 		memcpy(r + 4, t + 8, 4);
 	} else {
-		put32(r + 8, get32(t + 4) + length);
+		frame_put32(r + 8, frame_get32(t + 4) + length);
 	}
 	r[12] = 0x50;
 	r[13] = has_ack ? 4 : 20;
-	put16(r + 16, fold(sum_of(r, 20) + pseudo_sum(&from, &to, 6, 20)));
+	frame_put16(r + 16, frame_fold(frame_sum_of(r, 20) + frame_pseudo_sum(&from, &to, 6, 20)));
 	return (size_t)(r - out) + 20;
 }
 
@@ -296,6 +218,8 @@ size_t answer_make(const struct packet *p, const struct fate *fate, const uint8_
 		return answer_neighbor(p, fate->answer_mac, out);
 	case ANSWER_ECHO:
 		return answer_echo(p, mac, out);
+	case ANSWER_DHCP:
+		return dhcp_answer(p, &fate->lease, mac, out, ANSWER_SIZE_MAX);
 	case ANSWER_RST:
 		return may_be_told(p) ? answer_rst(p, out) : 0;
 	case ANSWER_TTL:

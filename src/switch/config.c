@@ -406,6 +406,35 @@ static bool read_segment_lists(struct config_reader *r, const struct json_at *at
 	return true;
 }
 
+/* After the gateways. */
+static bool read_dhcp(struct config_reader *r, const struct json_at *at, struct config_segment *s)
+{
+	struct config_dhcp *d = config_array(r, 1, sizeof(*d));
+	struct json_at member;
+	bool has_gateway = false;
+
+	if (!json_has(at, "dhcp")) {
+		return true;
+	}
+	if (!json_get(at, "dhcp", &member, r->e) ||
+	    !read_addresses(r, &member, "dns", &d->dns, &d->n_dns)) {
+		return false;
+	}
+	for (size_t i = 0; i < s->n_gateways; i++) {
+		has_gateway |= s->gateways[i].address.ip == 4;
+	}
+	for (size_t i = 0; i < d->n_dns; i++) {
+		if (d->dns[i].ip != 4) {
+			return json_error(&member, r->e, "has a \"dns\" that is not IPv4");
+		}
+	}
+	d->lease_seconds = (uint32_t)config_u64(&member, "lease_seconds", CONFIG_LEASE_SECONDS);
+	d->domain = config_str(r, &member, "domain");
+	s->dhcp = d;
+	return has_gateway ||
+	       json_error(&member, r->e, "is for segments that have an IPv4 gateway");
+}
+
 static bool is_tunnel(const struct config_segment *s)
 {
 	return s->encapsulation == ENCAP_GENEVE || s->encapsulation == ENCAP_VXLAN;
@@ -485,7 +514,7 @@ static bool read_segment(struct config_reader *r, const struct json_at *at,
 				 (t->address.ip == 6 ? CONFIG_OVERHEAD_IP6 : CONFIG_OVERHEAD_IP4));
 	}
 	s->mtu = (uint16_t)config_u64(at, "mtu", mtu);
-	return read_segment_lists(r, at, s) && check_segment(r, at, s) &&
+	return read_segment_lists(r, at, s) && read_dhcp(r, at, s) && check_segment(r, at, s) &&
 	       check_segment_identity(r, at, s, index);
 }
 

@@ -22,7 +22,8 @@ enum {
 	CONFIG_ENDPOINTS_MAX = 4096, /* remote tunnel endpoints */
 	CONFIG_REMOTES_MAX = 100000, /* of all segments */
 	CONFIG_MTU = 1500,	     /* where none is said */
-	CONFIG_OVERHEAD_IP4 = 50,    /* of Geneve and VXLAN, with the inner Ethernet header */
+	CONFIG_LEASE_SECONDS = 86400,
+	CONFIG_OVERHEAD_IP4 = 50, /* of Geneve and VXLAN, with the inner Ethernet header */
 	CONFIG_OVERHEAD_IP6 = 70,
 };
 
@@ -123,6 +124,14 @@ struct config_remote {
 	size_t n_addresses;
 };
 
+/* DHCP for guests whose port has an address on a gateway's network. RFC 2131, RFC 2132. */
+struct config_dhcp {
+	uint32_t lease_seconds;
+	struct address *dns; /* IPv4 */
+	size_t n_dns;
+	const char *domain; /* NULL: none is told */
+};
+
 struct config_segment {
 	const char *name;
 	enum encapsulation encapsulation;
@@ -138,6 +147,7 @@ struct config_segment {
 	size_t n_flood;
 	struct config_remote *remotes;
 	size_t n_remotes;
+	const struct config_dhcp *dhcp; /* NULL: not answered here */
 };
 
 struct route {

@@ -165,6 +165,23 @@ static bool stage_neighbor(struct way *w)
 	return true;
 }
 
+/* A guest asks who it is, and the segment knows. True: the packet's way ends here. */
+static bool stage_dhcp(struct way *w)
+{
+	const struct packet *p = w->packet;
+	char text[INET6_ADDRSTRLEN];
+
+	if (w->segment->dhcp == NULL || w->from->kind != IFACE_PORT || !dhcp_is_request(p) ||
+	    !dhcp_find_lease(w->segment, &tables_config(w->tables)->ports[w->from->port],
+			     p->data + 6, &w->fate->lease)) {
+		return false;
+	}
+	tell(w, "dhcp", "answered: %s", address_text(w->fate->lease.address, text));
+	w->fate->answer = ANSWER_DHCP;
+	drop(w, "dhcp", DROP_CONSUMED);
+	return true;
+}
+
 /* ---- flooding ---- */
 
 static void copy_to(struct way *w, uint16_t iface, uint16_t endpoint)
@@ -457,7 +474,7 @@ static void stage_egress(struct way *w)
 
 static void decide(struct way *w)
 {
-	if (!stage_ingress(w) || !stage_guard(w) || stage_neighbor(w)) {
+	if (!stage_ingress(w) || !stage_guard(w) || stage_neighbor(w) || stage_dhcp(w)) {
 		return;
 	}
 	if (is_router_mac(w, w->packet->data)) {

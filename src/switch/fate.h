@@ -4,7 +4,7 @@
  * workers ask it for first packets and leave the answer in a flow, `explain` asks it and prints
  * the stages, and the tests hold it against a naive model.
  *
- * Stages, in order: ingress (which interface) → guard → neighbour (ARP and ND are answered) →
+ * Stages, in order: ingress (which interface) → guard → neighbour (ARP, ND and DHCP are answered) →
  * bridge or route (where to) → firewall out (of the port it comes from) → firewall in (of the
  * port it goes to) → egress (size). Nothing is sent or changed here: a fate lists what to do.
  */
@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "switch/dhcp.h"
 #include "switch/learned.h"
 #include "switch/packet.h"
 #include "switch/reason.h"
@@ -29,6 +30,7 @@ enum {
 enum fate_answer {
 	ANSWER_NONE,
 	ANSWER_NEIGHBOR,   /* ARP reply or neighbour advertisement, with `answer_mac` */
+	ANSWER_DHCP,	   /* a DHCP server's, with `lease` */
 	ANSWER_ECHO,	   /* of a router's own address */
 	ANSWER_TTL,	   /* ICMP time exceeded */
 	ANSWER_NO_ROUTE,   /* ICMP destination unreachable */
@@ -58,6 +60,7 @@ struct fate {
 	enum fate_answer answer;
 	uint8_t answer_mac[6];
 	uint16_t answer_mtu;
+	struct dhcp_lease lease;
 };
 
 /* Hears the stages, for `explain`. */
