@@ -181,6 +181,25 @@ def test_guests_of_a_segment_reach_each_other(fresh):
                for flow in switch.call("plane.show", what="flows"))
 
 
+def test_a_guest_is_told_its_address(world):
+    switch, guests = world
+    a = guests["a"]
+    wanted = document(guests)
+    wanted["routers"] = [{"name": "router", "mac": "02:52:4d:ff:00:01"}]
+    wanted["segments"][0].update(router="router", gateways=["10.1.0.254/24"], mtu=1400,
+                                 dhcp={"lease_seconds": 600, "dns": ["10.1.0.53"]})
+    a.run("ip addr flush dev eth0")
+    switch.apply(wanted)
+    try:
+        assert a.run(f"for i in $(seq 150); do ip addr | grep {ADDRESS['a']}/24 && break; "
+                     "sleep 0.2; done; grep 10.1.0.53 /etc/resolv.conf && "
+                     "ip route | grep 'default via 10.1.0.254' && "
+                     "grep 1400 /sys/class/net/eth0/mtu")[0] == 0
+        assert a.reaches("10.1.0.254") and a.reaches(ADDRESS["b"])
+    finally:
+        a.run("ip link set eth0 mtu 1500")
+
+
 def test_a_rule_stops_a_running_connection(fresh):
     switch, a, b, guests = fresh
     assert a.reaches(ADDRESS["b"])
