@@ -48,6 +48,32 @@ static struct value *physical_nic(const struct host *h, size_t i, struct arena *
 	return v;
 }
 
+/* ---- uplinks of the node's switch, after the hardware's own ---- */
+
+static struct value *uplink_nic(const struct host *h, size_t i, struct arena *a)
+{
+	const struct node_uplink *u = &h->node.uplinks[i];
+	struct value *v = value_new(a, T_PhysicalNic);
+	size_t at = h->hardware->n_nics + i;
+	char mac[18];
+
+	node_uplink_mac(&h->node, i, mac);
+	value_set_strf(a, v, F_PhysicalNic_key, "key-vim.host.PhysicalNic-vmnic%zu", at);
+	value_set_strf(a, v, F_PhysicalNic_device, "vmnic%zu", at);
+	value_set_str(a, v, F_PhysicalNic_pci, "");
+	value_set_str(a, v, F_PhysicalNic_driver, u->kind);
+	value_set(a, v, F_PhysicalNic_spec, value_new(a, T_PhysicalNicSpec));
+	value_set_bool(a, v, F_PhysicalNic_wakeOnLanSupported, false);
+	value_set_str(a, v, F_PhysicalNic_mac, mac);
+	return v;
+}
+
+/* Adapters that are always there; those of a card follow. */
+static size_t n_own_nics(const struct host *h)
+{
+	return h->hardware->n_nics + h->node.n_uplinks;
+}
+
 /* ---- adapters of a card that stands behind a link without PCI ---- */
 
 /* The i-th network function of the card whose MAC no adapter of the server has; where the card
@@ -90,7 +116,7 @@ static struct value *card_nic(const struct host *h, size_t i, struct arena *a)
 	if (!card_adapter(h, i, nic.mac, &is_lent)) {
 		return NULL;
 	}
-	size_t at = h->hardware->n_nics + i;
+	size_t at = n_own_nics(h) + i;
 	struct value *v = value_new(a, T_PhysicalNic);
 	value_set_strf(a, v, F_PhysicalNic_key, "key-vim.host.PhysicalNic-vmnic%zu", at);
 	value_set_strf(a, v, F_PhysicalNic_device, "vmnic%zu", at);
@@ -108,8 +134,7 @@ bool network_has_pnic(const struct host *h, const char *device)
 	char name[32], mac[18];
 	bool is_lent;
 
-	for (size_t i = 0;
-	     i < h->hardware->n_nics || card_adapter(h, i - h->hardware->n_nics, mac, &is_lent);
+	for (size_t i = 0; i < n_own_nics(h) || card_adapter(h, i - n_own_nics(h), mac, &is_lent);
 	     i++) {
 		snprintf(name, sizeof(name), "vmnic%zu", i);
 		if (strcmp(name, device) == 0) {
@@ -337,6 +362,9 @@ struct value *network_info(struct host *h, struct arena *a)
 	}
 	for (size_t i = 0; i < h->hardware->n_nics; i++) {
 		value_push(a, pnics, physical_nic(h, i, a));
+	}
+	for (size_t i = 0; i < h->node.n_uplinks; i++) {
+		value_push(a, pnics, uplink_nic(h, i, a));
 	}
 	struct value *card = card_nic(h, 0, a);
 	for (size_t i = 1; card != NULL; i++) {

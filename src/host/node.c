@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/macro.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/uuid.h"
 #include "host/hardware.h"
 #include "host/text.h"
@@ -29,6 +30,15 @@ static const char *const role_names[] = {
 const char *node_role_name(enum node_role role)
 {
 	return role_names[role];
+}
+
+void node_uplink_mac(const struct node *n, size_t i, char out[18])
+{
+	char *name = mem_printf("uplink:%s:%zu", n->uuid, i);
+	struct uuid u = uuid_from_name(name);
+
+	free(name);
+	snprintf(out, 18, "02:52:%02x:%02x:%02x:%02x", u.b[0], u.b[1], u.b[2], u.b[3]);
 }
 
 /* ---- checks, the same for what is read and what is to be written ---- */
@@ -59,6 +69,65 @@ static bool check_share(const struct node *n, struct error *e)
 			 (unsigned long long)n->memory_mib, NODE_MEMORY_MAX);
 }
 
+static bool check_uplinks(const struct node *n, struct error *e)
+{
+	static const char *const kinds[] = { "memif",  "device", "af_packet",
+					     "af_xdp", "tap",	 "stream" };
+
+	for (size_t i = 0; i < n->n_uplinks; i++) {
+		const struct node_uplink *u = &n->uplinks[i];
+		bool is_known = false;
+		for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+			is_known |= strcmp(kinds[k], u->kind) == 0;
+		}
+		if (!is_known) {
+			return error_set(e, ERROR_CORRUPT,
+					 "\"uplinks[%zu].kind\": \"%s\" is none of memif, device, "
+					 "af_packet, af_xdp, tap, stream",
+					 i, u->kind);
+		}
+		if (u->path[0] == '\0') {
+			return error_set(e, ERROR_CORRUPT, "\"uplinks[%zu].path\" is empty", i);
+		}
+	}
+	return true;
+}
+
+/* An address, with the length of its network where `with_length`. */
+static bool check_endpoint(const char *member, const char *text, bool with_length, struct error *e)
+{
+	const char *slash = strchr(text, '/');
+	char address[64];
+	struct in6_addr a;
+	uint64_t length = 0;
+
+	snprintf(address, sizeof(address), "%.*s",
+		 (int)(slash != NULL ? (size_t)(slash - text) : strlen(text)), text);
+	uint64_t most = inet_pton(AF_INET, address, &a) == 1	? 32
+			: inet_pton(AF_INET6, address, &a) == 1 ? 128
+								: 0;
+	bool good = most != 0 && (slash != NULL) == with_length &&
+		    (slash == NULL || (number_u64(slash + 1, &length) && length <= most));
+	return good || error_set(e, ERROR_CORRUPT, "\"%s\": \"%.60s\" is not of the form %s",
+				 member, text, with_length ? "10.0.0.1/24" : "10.0.0.1");
+}
+
+static bool check_network(const struct node *n, struct error *e)
+{
+	if (n->endpoint[0] != '\0' && n->n_uplinks == 0) {
+		return error_set(e, ERROR_CORRUPT, "\"endpoint\" needs one of \"uplinks\"");
+	}
+	if ((n->endpoint[0] != '\0' && !check_endpoint("endpoint", n->endpoint, true, e)) ||
+	    (n->endpoint_gateway[0] != '\0' &&
+	     !check_endpoint("endpoint_gateway", n->endpoint_gateway, false, e))) {
+		return false;
+	}
+	bool good = n->flows == 0 || (n->flows >= 1024 && (n->flows & (n->flows - 1)) == 0);
+	return (good || error_set(e, ERROR_CORRUPT, "\"flows\": %u is no power of two from 1024 on",
+				  n->flows)) &&
+	       check_uplinks(n, e);
+}
+
 static bool check_node(const struct node *n, struct error *e)
 {
 	size_t len = strlen(n->name);
@@ -76,7 +145,8 @@ static bool check_node(const struct node *n, struct error *e)
 	if (n->server_uuid[0] != '\0' && !check_uuid("server_uuid", n->server_uuid, e)) {
 		return false;
 	}
-	return check_uuid("uuid", n->uuid, e) && check_address(n->address, e) && check_share(n, e);
+	return check_uuid("uuid", n->uuid, e) && check_address(n->address, e) &&
+	       check_share(n, e) && check_network(n, e);
 }
 
 /* ---- reading ---- */
@@ -125,11 +195,51 @@ static bool take_port(const struct json_at *at, uint16_t *out, struct error *e)
 	return true;
 }
 
+static bool read_uplink(const struct json_at *at, struct node_uplink *u, struct error *e)
+{
+	static const char *const members[] = { "kind", "path", "id", "server" };
+
+	return json_as_object(at, e) && json_check_members(at, members, ARRAY_LEN(members), e) &&
+	       take_text(at, "kind", u->kind, sizeof(u->kind), e) &&
+	       take_text(at, "path", u->path, sizeof(u->path), e) &&
+	       (!json_has(at, "id") || json_get_u32(at, "id", &u->id, e)) &&
+	       (!json_has(at, "server") || json_get_bool(at, "server", &u->server, e));
+}
+
+static bool read_network(const struct json_at *at, struct node *n, struct error *e)
+{
+	struct json_at list;
+
+	if (json_has(at, "uplinks")) {
+		if (!json_get_array(at, "uplinks", &list, e)) {
+			return false;
+		}
+		if (json_array_n(&list) > NODE_UPLINKS_MAX) {
+			return error_set(e, ERROR_LIMIT, "\"uplinks\" has more than %d items",
+					 NODE_UPLINKS_MAX);
+		}
+		for (size_t i = 0; i < json_array_n(&list); i++) {
+			struct json_at item = json_item(&list, i);
+			if (!read_uplink(&item, &n->uplinks[n->n_uplinks++], e)) {
+				return false;
+			}
+		}
+	}
+	return (!json_has(at, "endpoint") ||
+		take_text(at, "endpoint", n->endpoint, sizeof(n->endpoint), e)) &&
+	       (!json_has(at, "endpoint_gateway") ||
+		take_text(at, "endpoint_gateway", n->endpoint_gateway, sizeof(n->endpoint_gateway),
+			  e)) &&
+	       (!json_has(at, "flows") || json_get_u32(at, "flows", &n->flows, e));
+}
+
 static bool read_node(const struct json_at *at, struct node *n, struct error *e)
 {
-	static const char *const members[] = { "uuid",	     "name",	    "role",
-					       "address",    "port",	    "cpus",
-					       "memory_mib", "server_uuid", "link" };
+	static const char *const members[] = { "uuid",	     "name",	 "role",
+					       "address",    "port",	 "cpus",
+					       "memory_mib", "link",	 "server_uuid",
+					       "uplinks",    "endpoint", "endpoint_gateway",
+					       "flows" };
 	return json_as_object(at, e) && json_check_members(at, members, ARRAY_LEN(members), e) &&
 	       take_text(at, "uuid", n->uuid, sizeof(n->uuid), e) &&
 	       take_text(at, "name", n->name, sizeof(n->name), e) && take_role(at, &n->role, e) &&
@@ -139,7 +249,7 @@ static bool read_node(const struct json_at *at, struct node *n, struct error *e)
 	       (!json_has(at, "server_uuid") ||
 		take_text(at, "server_uuid", n->server_uuid, sizeof(n->server_uuid), e)) &&
 	       (!json_has(at, "link") || take_text(at, "link", n->link, sizeof(n->link), e)) &&
-	       check_node(n, e);
+	       read_network(at, n, e) && check_node(n, e);
 }
 
 bool node_load(const char *state, struct node *out, struct error *e)
@@ -165,6 +275,39 @@ bool node_load(const char *state, struct node *out, struct error *e)
 	return ok;
 }
 
+static void write_network(const struct node *n, struct json_object *doc)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < n->n_uplinks; i++) {
+		const struct node_uplink *u = &n->uplinks[i];
+		struct json_object *o = json_object_new_object();
+		json_put_str(o, "kind", u->kind);
+		json_put_str(o, "path", u->path);
+		if (u->id != 0) {
+			json_put_u64(o, "id", u->id);
+		}
+		if (u->server) {
+			json_put_bool(o, "server", true);
+		}
+		json_object_array_add(list, o);
+	}
+	if (n->n_uplinks > 0) {
+		json_put(doc, "uplinks", list);
+	} else {
+		json_object_put(list);
+	}
+	if (n->endpoint[0] != '\0') {
+		json_put_str(doc, "endpoint", n->endpoint);
+	}
+	if (n->endpoint_gateway[0] != '\0') {
+		json_put_str(doc, "endpoint_gateway", n->endpoint_gateway);
+	}
+	if (n->flows != 0) {
+		json_put_u64(doc, "flows", n->flows);
+	}
+}
+
 bool node_save(const char *state, const struct node *n, struct error *e)
 {
 	if (!check_node(n, e)) {
@@ -184,6 +327,7 @@ bool node_save(const char *state, const struct node *n, struct error *e)
 	if (n->link[0] != '\0') {
 		json_put_str(doc, "link", n->link);
 	}
+	write_network(n, doc);
 	struct buf b = BUF_INIT;
 	json_add_text(&b, doc);
 	buf_addc(&b, '\n');

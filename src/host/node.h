@@ -25,6 +25,17 @@ enum node_role {
 	NODE_MANAGER,
 };
 
+#define NODE_UPLINKS_MAX 8
+#define NODE_FLOWS	 131072 /* unless node.json says otherwise */
+
+/* A way out of this node that its switch uses: a port as schema/plane-switch.json has them. */
+struct node_uplink {
+	char kind[12];	/* memif, device, af_packet, af_xdp, tap, stream */
+	char path[256]; /* socket, interface or arguments of a device */
+	uint32_t id;	/* memif: interface number */
+	bool server;	/* memif, stream: the switch makes the socket */
+};
+
 struct node {
 	char uuid[37];
 	char name[256];
@@ -35,10 +46,18 @@ struct node {
 	uint64_t memory_mib;  /* of the share */
 	char server_uuid[37]; /* of a DPU: the server it sits in; else empty */
 	char link[1024];      /* the link's folder; empty: none */
+	size_t n_uplinks;
+	struct node_uplink uplinks[NODE_UPLINKS_MAX];
+	char endpoint[64];	   /* tunnel endpoint "10.255.0.12/24"; empty: none */
+	char endpoint_gateway[64]; /* empty: none */
+	uint32_t flows;		   /* room in the switch's flow table; 0: NODE_FLOWS */
 };
 
 /* "server", "dpu", "manager" */
 const char *node_role_name(enum node_role role);
+
+/* The MAC address that the i-th uplink shows: made from the node's uuid, always the same. */
+void node_uplink_mac(const struct node *n, size_t i, char out[18]);
 
 /* Reads STATE/node.json: ERROR_NOT_FOUND, ERROR_CORRUPT. */
 bool node_load(const char *state, struct node *out, struct error *e);

@@ -68,6 +68,31 @@ static void test_reads_and_writes_a_node(void **state)
 	assert_false(node_save(f->folder, &n, &e));
 }
 
+static void test_keeps_the_network(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct node n, again;
+	char mac[18], other[18];
+
+	put(f->folder, "node.json", good_node);
+	assert_true(node_load(f->folder, &n, &e));
+	n.n_uplinks = 2;
+	n.uplinks[0] = (struct node_uplink){ .kind = "memif", .path = "/lab/a.sock", .id = 7 };
+	n.uplinks[1] = (struct node_uplink){ .kind = "stream", .path = "/b", .server = true };
+	snprintf(n.endpoint, sizeof(n.endpoint), "10.255.0.12/24");
+	snprintf(n.endpoint_gateway, sizeof(n.endpoint_gateway), "10.255.0.1");
+	n.flows = 65536;
+	assert_true(node_save(f->folder, &n, &e));
+	assert_true(node_load(f->folder, &again, &e));
+	assert_memory_equal(&n, &again, sizeof(n));
+	node_uplink_mac(&n, 0, mac);
+	node_uplink_mac(&n, 1, other);
+	assert_string_not_equal(mac, other);
+	snprintf(n.endpoint, sizeof(n.endpoint), "10.255.0.12");
+	assert_false(node_save(f->folder, &n, &e));
+}
+
 static void test_refuses_bad_nodes(void **state)
 {
 	struct fixture *f = *state;
@@ -76,6 +101,10 @@ static void test_refuses_bad_nodes(void **state)
 		{ "\"port\":8443", "\"port\":65536" },
 		{ "\"port\":8443", "\"port\":\"8443\"" },
 		{ "\"port\":8443", "\"port\":8443,\"extra\":1" },
+		{ "\"cpus\":1", "\"cpus\":1,\"endpoint\":\"10.0.0.1/24\"" },
+		{ "\"cpus\":1", "\"cpus\":1,\"flows\":1000" },
+		{ "\"cpus\":1", "\"cpus\":1,\"uplinks\":[{\"kind\":\"pipe\",\"path\":\"x\"}]" },
+		{ "\"cpus\":1", "\"cpus\":1,\"uplinks\":[{\"kind\":\"tap\"}]" },
 		{ "\"cpus\":1", "\"cpus\":0" },
 		{ "\"cpus\":1", "\"cpus\":-1" },
 		{ "\"cpus\":1", "\"cpus\":1.5" },
@@ -283,9 +312,10 @@ static void test_hears_of_changes_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_reads_and_writes_a_node), TEST(test_refuses_bad_nodes),
-		TEST(test_card_round_trip),	    TEST(test_refuses_hostile_cards),
-		TEST(test_watches_a_card),	    TEST(test_hears_of_changes_at_once),
+		TEST(test_reads_and_writes_a_node),  TEST(test_keeps_the_network),
+		TEST(test_refuses_bad_nodes),	     TEST(test_card_round_trip),
+		TEST(test_refuses_hostile_cards),    TEST(test_watches_a_card),
+		TEST(test_hears_of_changes_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
