@@ -188,29 +188,41 @@ static void copy_to(struct way *w, uint16_t iface, uint16_t endpoint)
 {
 	struct fate *f = w->fate;
 
-	if (iface == w->packet->key.iface && endpoint == 0) {
-		return;
-	}
 	if (f->copies != NULL && f->n_copies < FATE_COPIES_MAX) {
 		f->copies[f->n_copies] = (struct fate_out){ iface, endpoint };
 	}
 	f->n_copies++;
 }
 
-/* To all guests of the segment (or only to those who want everything), and, where it came from a
- * guest, beyond the team: what came from there stays here. */
-static void flood(struct way *w, bool to_all_guests)
+/* To all guests of the segment, or only to those who want everything; but not to where it came
+ * from or where it goes anyway, nor where nothing or not as much fits. */
+static void copy_to_guests(struct way *w, bool to_all)
 {
 	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
 	const struct switch_config *c = tables_config(w->tables);
 
-	w->fate->is_flooded = true;
 	for (size_t i = 0; i < s->n_guests; i++) {
-		uint16_t port = tables_iface(w->tables, s->guests[i])->port;
-		if (to_all_guests || c->ports[port].guard.promiscuous) {
+		const struct config_port *p =
+			&c->ports[tables_iface(w->tables, s->guests[i])->port];
+		if ((to_all || p->guard.promiscuous) && !p->is_blocked &&
+		    w->packet->size - w->packet->l3 <= p->mtu &&
+		    s->guests[i] != w->packet->key.iface && s->guests[i] != w->fate->out.iface) {
 			copy_to(w, s->guests[i], 0);
 		}
 	}
+}
+
+/* To guests and, where it came from a guest, beyond the team: what came from there stays here. */
+static void flood(struct way *w, bool to_all_guests)
+{
+	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
+
+	w->fate->is_flooded = true;
+	if (w->packet->size - w->packet->l3 > w->segment->mtu) {
+		drop(w, "bridge", DROP_TOO_BIG);
+		return;
+	}
+	copy_to_guests(w, to_all_guests);
 	if (w->from->kind == IFACE_PORT && s->out != 0) {
 		if (tables_iface(w->tables, s->out)->kind == IFACE_VLAN) {
 			copy_to(w, s->out, 0);
@@ -233,17 +245,6 @@ static void leave_by(struct way *w, const struct whereabouts *at)
 	w->fate->makes_flow = w->packet->key.ip != 0;
 }
 
-static void unknown_destination(struct way *w)
-{
-	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
-
-	/* Guests of this node are known: an unknown address is beyond the team, if anywhere. */
-	flood(w, false);
-	if (w->fate->reason == DROP_NONE && s->out != 0 && w->from->kind == IFACE_PORT) {
-		tell(w, "bridge", "destination not known here: toward the team");
-	}
-}
-
 static void stage_bridge(struct way *w)
 {
 	const struct packet *p = w->packet;
@@ -259,8 +260,8 @@ static void stage_bridge(struct way *w)
 	if (!tables_find_mac(w->tables, w->from->segment, p->data, &at)) {
 		bool is_beyond = s->out != 0 && w->from->kind == IFACE_PORT &&
 				 tables_iface(w->tables, s->out)->kind == IFACE_VLAN;
-		if (!is_beyond || s->has_promiscuous) {
-			unknown_destination(w);
+		if (!is_beyond) {
+			flood(w, false); /* beyond the team, if anywhere: guests here are known */
 			return;
 		}
 		at.iface = s->out; /* the team: one way, learned or not */
@@ -277,11 +278,8 @@ static void stage_bridge(struct way *w)
 	leave_by(w, &at);
 	tell(w, "bridge", "to %s", tables_iface_name(w->tables, at.iface));
 	if (s->has_promiscuous) {
-		struct fate_out one = w->fate->out;
-		flood(w, false);
-		w->fate->reason = DROP_NONE;
-		copy_to(w, one.iface, one.endpoint);
-		w->fate->makes_flow = false;
+		copy_to_guests(w, false);
+		w->fate->is_copied = w->fate->n_copies > 0;
 	}
 }
 
@@ -422,7 +420,7 @@ static void firewall_copies(struct way *w)
 	struct fate *f = w->fate;
 	uint32_t n = 0;
 
-	if (!f->is_flooded || f->copies == NULL || !is_for_firewall(w->packet)) {
+	if (f->n_copies == 0 || f->copies == NULL || !is_for_firewall(w->packet)) {
 		return;
 	}
 	for (uint32_t i = 0; i < MIN(f->n_copies, (uint32_t)FATE_COPIES_MAX); i++) {
@@ -437,7 +435,7 @@ static void firewall_copies(struct way *w)
 		}
 	}
 	f->n_copies = n;
-	if (n == 0) {
+	if (f->is_flooded && n == 0) {
 		drop(w, "firewall in", DROP_FIREWALL);
 	}
 }
@@ -468,6 +466,10 @@ static void stage_egress(struct way *w)
 		return;
 	}
 	tell(w, "egress", "%s", tables_iface_name(w->tables, w->fate->out.iface));
+	if (w->fate->is_copied) {
+		tell(w, "egress", "and %u copies to who sees everything", w->fate->n_copies);
+		copy_to(w, w->fate->out.iface, w->fate->out.endpoint);
+	}
 }
 
 /* ---- all of it ---- */

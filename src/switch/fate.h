@@ -46,10 +46,12 @@ struct fate_out {
 };
 
 /* A packet either has a reason to be dropped, or leaves by `out` (one way, MAC addresses as they
- * leave) or by all of the copies (flooded; MAC addresses as they came). */
+ * leave) or by all of the copies (flooded, or copied: `out` is one of them; MAC addresses as they
+ * came). */
 struct fate {
 	enum drop_reason reason;
 	bool is_flooded, is_routed;
+	bool is_copied;	 /* flooded for those who want to see all: it has one way out besides */
 	bool makes_flow; /* IP, one way out: the rest of its connection may follow it */
 	bool log;
 	uint8_t destination[6], source[6];

@@ -520,6 +520,9 @@ enum drop_reason packet_parse(struct packet *p, const uint8_t *data, uint16_t he
 		p->vlan = read16(data + 14) & 0xfff;
 		p->ether_type = read16(data + 16);
 		p->l3 = ETHER_SIZE + TAG_SIZE;
+		if (read16(data + 12) == TYPE_SERVICE_TAG) {
+			return DROP_VLAN; /* a provider's, in which others are stacked */
+		}
 	}
 	if ((data[0] & 1) != 0) {
 		p->flags |= PACKET_MULTICAST;

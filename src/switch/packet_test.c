@@ -108,7 +108,8 @@ static void tags_are_read(void **state)
 	assert_int_equal(p.ether_type, 0x0800);
 	put_tag(0x8100, 5);
 	want(DROP_VLAN);
-	set16(12, 0x88a8);
+	udp4(0);
+	put_tag(0x88a8, 5);
 	want(DROP_VLAN);
 	frame_size = 17;
 	want(DROP_SHORT);

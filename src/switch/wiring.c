@@ -14,10 +14,16 @@ _Static_assert(ARRAY_LEN(((struct wiring *)0)->wires) == FLOW_IFACES_MAX, "one f
 static struct wire wire_of(const struct wiring *w, const struct iface *i)
 {
 	const struct config_segment *s = &w->config->segments[i->segment];
-	struct wire out = {
-		.port = i->port, .vlan = i->vlan, .kind = i->kind, .team = i->team, .vni = s->vni
-	};
+	struct wire out = { .port = i->port,
+			    .vlan = i->vlan,
+			    .kind = i->kind,
+			    .team = i->team,
+			    .frame_max = (uint16_t)(s->mtu + 14),
+			    .vni = s->vni };
 
+	if (i->kind == IFACE_PORT && w->config->ports[i->port].mtu < s->mtu) {
+		out.frame_max = (uint16_t)(w->config->ports[i->port].mtu + 14);
+	}
 	if (i->kind == IFACE_VLAN || i->kind == IFACE_TUNNEL) {
 		const struct config_team *t = &w->config->teams[i->team];
 		out.port = t->ports[0];

@@ -25,9 +25,9 @@ struct rule_counters {
 struct wire {
 	uint16_t port; /* index in the configuration; of a team: its first that is up */
 	uint16_t vlan; /* tag to put on; PACKET_NO_VLAN: none */
-	uint8_t kind;  /* enum iface_kind */
-	uint8_t pad;
 	uint16_t team;
+	uint16_t frame_max; /* bytes of an untagged frame there */
+	uint8_t kind;	    /* enum iface_kind */
 	uint32_t vni;
 };
 

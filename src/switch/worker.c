@@ -24,18 +24,6 @@ enum {
 
 /* ---- by a flow's word ---- */
 
-static inline bool mac_is(const uint8_t *data, const uint8_t *mac)
-{
-	uint64_t a, b;
-	uint32_t c, d;
-
-	memcpy(&a, data, 8);
-	memcpy(&b, mac, 8);
-	memcpy(&c, data + 8, 4);
-	memcpy(&d, mac + 8, 4);
-	return ((a ^ b) | (c ^ d)) == 0;
-}
-
 /* What a plain segment's header says, for tcp_follow(). */
 static inline void plain_tcp(struct packet *p, const uint8_t *data, uint16_t head)
 {
@@ -48,31 +36,12 @@ static inline void plain_tcp(struct packet *p, const uint8_t *data, uint16_t hea
 	p->payload = (uint16_t)(34 + (data[46] >> 4) * 4);
 }
 
-/* Rewrites where it is routed, and sends. */
-static inline void forward(struct worker *w, struct flow *f, unsigned d, struct item *it)
-{
-	uint8_t *data = rte_pktmbuf_mtod(it->mbuf, uint8_t *);
-
-	if ((f->flags & FLOW_ROUTED) != 0) {
-		/* Out to end 1 - d go the addresses that come in from there, exchanged. */
-		memcpy(data, f->mac[1 - d] + 6, 6);
-		memcpy(data + 6, f->mac[1 - d], 6);
-		worker_hop(data + 14, it->key.ip);
-	}
-	enum drop_reason r =
-		worker_leave(w, it->mbuf, f->iface[1 - d], f->tunnel, (uint32_t)it->hash);
-	if (UNLIKELY(r != DROP_NONE)) {
-		worker_count(w, it->port)->drops[r]++;
-	}
-}
-
 /* A plain packet with its record. */
 static inline void take_flow(struct worker *w, struct flow *f, unsigned d, struct item *it)
 {
 	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
 
-	if (UNLIKELY(f->epoch != w->wiring->epoch || !mac_is(data, f->mac[d]) ||
-		     ((f->flags & FLOW_ROUTED) != 0 && data[22] <= 1))) {
+	if (UNLIKELY(!worker_may_follow(w, f, d, it))) {
 		worker_take_whole_way(w, it);
 		return;
 	}
@@ -91,7 +60,7 @@ static inline void take_flow(struct worker *w, struct flow *f, unsigned d, struc
 		}
 	}
 	worker_count_flow(w, f, d, it);
-	forward(w, f, d, it);
+	worker_forward(w, f, d, it);
 }
 
 /* ---- what comes in ---- */
@@ -148,8 +117,10 @@ static inline bool enter(struct worker *w, struct item *it)
 	if (UNLIKELY(p->n_trunk > 0)) {
 		const uint8_t *d = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
 		if (it->mbuf->data_len >= 18 && d[12] == 0x81 && d[13] == 0) {
-			it->key.iface = tables_ingress(w->wiring->tables, it->port,
-						       (uint16_t)((d[14] << 8 | d[15]) & 0xfff));
+			uint16_t vlan = (uint16_t)((d[14] << 8 | d[15]) & 0xfff);
+			if (vlan != 0) { /* else only a priority: IEEE 802.1Q §6.9 */
+				it->key.iface = tables_ingress(w->wiring->tables, it->port, vlan);
+			}
 			if (it->key.iface == 0) {
 				worker_drop(w, it, DROP_VLAN);
 				return false;

@@ -73,8 +73,9 @@ static void flow_set_way(struct worker *w, struct flow *f, unsigned d, const str
 {
 	f->epoch = w->wiring->epoch;
 	f->rule = (uint32_t)(fate->rule_in >= 0 ? fate->rule_in : fate->rule_out);
-	f->flags =
-		(uint8_t)((f->flags & (0xff ^ FLOW_ROUTED)) | (fate->is_routed ? FLOW_ROUTED : 0));
+	f->flags = (uint8_t)((f->flags & (0xff ^ (FLOW_ROUTED | FLOW_COPIED))) |
+			     (fate->is_routed ? FLOW_ROUTED : 0) |
+			     (fate->is_copied ? FLOW_COPIED : 0));
 	memcpy(f->mac[d], p->data, 12);
 	memcpy(f->mac[1 - d], fate->source, 6);
 	memcpy(f->mac[1 - d] + 6, fate->destination, 6);
@@ -145,8 +146,9 @@ static enum drop_reason judge_again(struct worker *w, struct flow *f, unsigned d
 {
 	w->counters->flows_judged_again++;
 	if (fate->reason != DROP_NONE) {
-		/* Only what the policy says ends a connection: a stray packet does not. */
-		if (f->epoch != w->wiring->epoch) {
+		/* Only what the rules say ends a connection: a stray packet does not. */
+		if (f->epoch != w->wiring->epoch &&
+		    (fate->reason == DROP_FIREWALL || fate->reason == DROP_FIREWALL_REJECT)) {
 			worker_end_flow(w, f);
 			flow_remove(w->o.flows, f);
 		}
@@ -165,19 +167,17 @@ static enum drop_reason judge_again(struct worker *w, struct flow *f, unsigned d
 	return DROP_NONE;
 }
 
-/* The connection that an ICMP error is about, if it may pass: RFC 5927 asks that it be known. */
-static bool is_related(struct worker *w, const struct packet *p)
+/* The connection that an ICMP error is about and belongs to: RFC 5927 asks that it be known. *d:
+ * the end that it comes from. */
+static struct flow *find_related(struct worker *w, const struct packet *p, unsigned *d)
 {
-	struct flow_key inner = p->inner;
-	unsigned d;
-
-	if (inner.ip == 0) {
-		return false;
+	if ((p->flags & PACKET_ICMP_ERROR) == 0 || p->inner.ip == 0) {
+		return NULL;
 	}
 	/* The packet it speaks of went the other way: it came in where the error goes to. The error
 	 * comes in where answers do. */
-	struct flow_key answer = flow_key_reverse(&inner, p->key.iface);
-	return flow_find(w->o.flows, &answer, flow_hash(w->o.flows, &answer), &d) != NULL;
+	struct flow_key answer = flow_key_reverse(&p->inner, p->key.iface);
+	return flow_find(w->o.flows, &answer, flow_hash(w->o.flows, &answer), d);
 }
 
 static struct flow *find_flow(struct worker *w, const struct item *it, const struct packet *p,
@@ -214,6 +214,7 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 	struct flow *f = p->key.ip == 0 || (p->flags & PACKET_LATER) != 0
 				 ? NULL
 				 : find_flow(w, it, p, &d, &r);
+	struct flow *related = find_related(w, p, &d), *known = f != NULL ? f : related;
 	struct flow_key first;
 	struct fate fate = { .copies = w->copies };
 	struct fate_input in = { .tables = w->wiring->tables,
@@ -226,13 +227,18 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 		worker_drop(w, it, r);
 		return;
 	}
-	if (f != NULL) {
-		flow_key_of(f, 0, &first);
+	if (f != NULL && worker_may_follow(w, f, d, it)) {
+		worker_count_flow(w, f, d, it);
+		worker_forward(w, f, d, it);
+		return;
+	}
+	if (known != NULL) {
+		flow_key_of(known, 0, &first);
 		in.first = &first;
 		in.is_answer = d == 1;
 	}
 	fate_decide(&in, &fate);
-	if (f == NULL) {
+	if (known == NULL) {
 		worker_count_rule(w, fate.rule_out);
 		if (fate.rule_in != fate.rule_out) {
 			worker_count_rule(w, fate.rule_in);
@@ -245,7 +251,7 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 	if (f != NULL) {
 		r = judge_again(w, f, d, it, p, &fate);
 	} else if (r == DROP_NONE && w->wiring->is_stateful &&
-		   (p->flags & PACKET_ICMP_ERROR) != 0 && !is_related(w, p)) {
+		   (p->flags & PACKET_ICMP_ERROR) != 0 && related == NULL) {
 		r = DROP_ICMP_UNRELATED;
 	} else if (r == DROP_NONE && fate.makes_flow &&
 		   (p->flags & (PACKET_LATER | PACKET_ICMP_ERROR)) == 0) {
@@ -266,7 +272,16 @@ void worker_take_whole_way(struct worker *w, struct item *it)
 	enum drop_reason r = packet_parse(&p, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
 					  it->mbuf->data_len, it->mbuf->pkt_len, false);
 
+	if (r == DROP_NONE && p.vlan == 0) {
+		/* Only a priority. Nothing bears an identifier any more here: IEEE 802.1Q §6.9 */
+		if (worker_untag(it->mbuf)) {
+			worker_take_whole_way(w, it);
+			return;
+		}
+		r = DROP_SHORT;
+	}
 	w->counters->flow_misses++;
+	r = r == DROP_NONE && p.vlan != PACKET_NO_VLAN ? DROP_VLAN : r;
 	if (r != DROP_NONE) {
 		worker_drop(w, it, r);
 		return;

@@ -237,6 +237,53 @@ static inline enum tcp_verdict worker_follow(struct worker *w, struct flow *f, u
 	return v;
 }
 
+/* Both MAC addresses of a frame, destination first. */
+static inline bool worker_mac_is(const uint8_t *data, const uint8_t *mac)
+{
+	uint64_t a, b;
+	uint32_t c, d;
+
+	memcpy(&a, data, 8);
+	memcpy(&b, mac, 8);
+	memcpy(&c, data + 8, 4);
+	memcpy(&d, mac + 8, 4);
+	return ((a ^ b) | (c ^ d)) == 0;
+}
+
+/* May a packet go by its record's word? Else the tables are asked: where it was judged under
+ * others, has other MAC addresses, comes to its last hop, does not fit, or others get copies. */
+static inline bool worker_may_follow(const struct worker *w, const struct flow *f, unsigned d,
+				     const struct item *it)
+{
+	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
+
+	if (f->epoch != w->wiring->epoch || !worker_mac_is(data, f->mac[d]) ||
+	    it->mbuf->pkt_len > w->wiring->wires[f->iface[1 - d]].frame_max) {
+		return false;
+	}
+	return (f->flags & (FLOW_ROUTED | FLOW_COPIED)) == 0 ||
+	       ((f->flags & FLOW_COPIED) == 0 && data[it->key.ip == 6 ? 21 : 22] > 1);
+}
+
+/* Rewrites a packet of end d where it is routed, and sends it. Untagged: IP begins at 14. */
+static inline void worker_forward(struct worker *w, const struct flow *f, unsigned d,
+				  struct item *it)
+{
+	uint8_t *data = rte_pktmbuf_mtod(it->mbuf, uint8_t *);
+
+	if ((f->flags & FLOW_ROUTED) != 0) {
+		/* Out to end 1 - d go the addresses that come in from there, exchanged. */
+		memcpy(data, f->mac[1 - d] + 6, 6);
+		memcpy(data + 6, f->mac[1 - d], 6);
+		worker_hop(data + 14, it->key.ip);
+	}
+	enum drop_reason r =
+		worker_leave(w, it->mbuf, f->iface[1 - d], f->tunnel, (uint32_t)it->hash);
+	if (UNLIKELY(r != DROP_NONE)) {
+		worker_count(w, it->port)->drops[r]++;
+	}
+}
+
 /* A rule decided about a packet; position as fate.h says. */
 static inline void worker_count_rule(struct worker *w, int32_t rule)
 {
