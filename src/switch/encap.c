@@ -68,6 +68,17 @@ void encap_header_make(struct encap_header *h, const struct config_team *team,
 	h->size = (uint8_t)(h->udp_at + 16);
 }
 
+const struct address *encap_next_hop(const struct config_team *team, const struct address *to)
+{
+	struct prefix network = { .length = team->prefix_length, .ip = team->address.ip };
+
+	memcpy(network.address, team->address.bytes, 16);
+	for (unsigned bit = network.length; bit < 128; bit++) {
+		network.address[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+	}
+	return team->gateway.ip == 0 || prefix_contains(&network, to->bytes) ? to : &team->gateway;
+}
+
 /* ---- reading ---- */
 
 static bool ip4_is_good(const uint8_t *ip, uint32_t n)

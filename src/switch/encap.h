@@ -33,6 +33,9 @@ void encap_header_make(struct encap_header *h, const struct config_team *team,
 		       const struct address *remote, const uint8_t next_hop[6],
 		       enum encapsulation encapsulation);
 
+/* The next hop to an endpoint: itself on the team's network, else the gateway. */
+const struct address *encap_next_hop(const struct config_team *team, const struct address *to);
+
 /* Writes the header of a frame of `size` bytes before it, at `at`; `hash` of the inner connection
  * gives the source port its entropy. */
 static inline void encap_write(const struct encap_header *h, uint8_t *at, uint32_t size,

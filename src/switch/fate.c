@@ -447,17 +447,14 @@ static void stage_egress(struct way *w)
 	const struct switch_config *c = tables_config(w->tables);
 	const struct iface *to = tables_iface(w->tables, w->fate->out.iface);
 	const struct packet *p = w->packet;
-	uint16_t mtu = c->segments[w->segment_out].mtu;
+	uint16_t mtu = tables_mtu(w->tables, w->fate->out.iface);
 
 	if (w->fate->is_flooded) {
 		return;
 	}
-	if (to->kind == IFACE_PORT) {
-		if (c->ports[to->port].is_blocked) {
-			drop(w, "egress", DROP_PORT_CLOSED);
-			return;
-		}
-		mtu = c->ports[to->port].mtu < mtu ? c->ports[to->port].mtu : mtu;
+	if (to->kind == IFACE_PORT && c->ports[to->port].is_blocked) {
+		drop(w, "egress", DROP_PORT_CLOSED);
+		return;
 	}
 	if (p->size - p->l3 > mtu) {
 		w->fate->answer = w->fate->is_routed ? ANSWER_TOO_BIG : ANSWER_NONE;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/macro.h"
-#include "switch/fate.h"
+#include "base/mem.h"
+#include "switch/explain.h"
 #include "switch/port.h"
 #include "switch/switch_impl.h"
 #include "switch/tcp_track.h"
@@ -279,46 +281,59 @@ static int32_t port_index(const struct softswitch *s, const char *name)
 	return -1;
 }
 
-static void explain(const struct softswitch *s, uint16_t port, struct packet *p,
-		    struct json_object *stages, struct fate *fate)
+/* The ways out, by name. */
+static struct json_object *show_outs(const struct tables *t, const struct fate *fate)
 {
-	struct fate_trace trace = { add_stage, stages };
-	struct fate_input in = { .tables = s->wiring->tables,
-				 .learned = s->learned,
-				 .packet = p,
-				 .now = worker_tick(),
-				 .trace = &trace };
+	struct json_object *list = json_object_new_array();
+	bool is_one = !fate->is_flooded && !fate->is_copied;
 
-	p->key.iface = tables_ingress(s->wiring->tables, port, p->vlan);
-	in.hash = (uint32_t)flow_hash(worker_flows(s->workers[0]), &p->key);
-	fate_decide(&in, fate);
+	for (uint32_t i = 0; fate->reason == DROP_NONE && i < (is_one ? 1 : fate->n_copies); i++) {
+		uint16_t iface = is_one ? fate->out.iface : fate->copies[i].iface;
+		json_object_array_add(list, json_object_new_string(tables_iface_name(t, iface)));
+	}
+	return list;
+}
+
+static void put_fate(struct json_object *o, const struct tables *t, const struct fate *fate)
+{
+	int32_t rule = fate->rule_in >= 0 ? fate->rule_in : fate->rule_out;
+
+	json_put_str(o, "fate", fate->reason == DROP_NONE ? "forward" : "drop");
+	json_put_str(o, "reason", drop_reason_name(fate->reason));
+	if (fate->reason == DROP_NONE && !fate->is_flooded) {
+		json_put_str(o, "out", tables_iface_name(t, fate->out.iface));
+	}
+	json_put(o, "outs", show_outs(t, fate));
+	json_put_u64(o, "copies", fate->n_copies);
+	json_put_str(o, "answer", explain_answer_name(fate->answer));
+	if (rule >= 0) {
+		json_put_u64(o, "rule", tables_config(t)->rules[rule].id);
+	}
 }
 
 struct json_object *switch_explain(const struct softswitch *s, const char *port,
 				   const uint8_t *frame, size_t n, struct error *e)
 {
 	int32_t index = port_index(s, port);
-	struct packet p;
-	struct fate fate = { .reason = DROP_NONE };
 
 	if (index < 0) {
 		error_set(e, ERROR_NOT_FOUND, "there is no port \"%s\"", port);
 		return NULL;
 	}
 	struct json_object *o = json_object_new_object(), *stages = json_object_new_array();
-	fate.reason =
-		packet_parse(&p, frame, (uint16_t)MIN(n, (size_t)UINT16_MAX), (uint32_t)n, false);
-	if (fate.reason == DROP_NONE) {
-		explain(s, (uint16_t)index, &p, stages, &fate);
-	} else {
-		add_stage(stages, "parse", drop_reason_text(fate.reason));
-	}
+	struct fate_trace trace = { add_stage, stages };
+	struct fate fate = { .copies = mem_calloc(FATE_COPIES_MAX, sizeof(struct fate_out)) };
+	struct explain_input in = { .tables = s->wiring->tables,
+				    .learned = s->learned,
+				    .flows = worker_flows(s->workers[0]),
+				    .port = (uint16_t)index,
+				    .frame = frame,
+				    .size = n,
+				    .now = worker_tick(),
+				    .trace = &trace };
+	explain_frame(&in, &fate);
 	json_put(o, "stages", stages);
-	json_put_str(o, "fate", fate.reason == DROP_NONE ? "forward" : "drop");
-	json_put_str(o, "reason", drop_reason_name(fate.reason));
-	if (fate.reason == DROP_NONE && !fate.is_flooded) {
-		json_put_str(o, "out", tables_iface_name(s->wiring->tables, fate.out.iface));
-	}
-	json_put_u64(o, "copies", fate.n_copies);
+	put_fate(o, s->wiring->tables, &fate);
+	free(fate.copies);
 	return o;
 }

@@ -440,6 +440,16 @@ const struct iface *tables_iface(const struct tables *t, uint16_t iface)
 	return &t->ifaces[iface < FLOW_IFACES_MAX ? iface : 0];
 }
 
+uint16_t tables_mtu(const struct tables *t, uint16_t iface)
+{
+	const struct iface *i = tables_iface(t, iface);
+	uint16_t mtu = t->config->segments[i->segment].mtu;
+
+	return i->kind == IFACE_PORT && t->config->ports[i->port].mtu < mtu
+		       ? t->config->ports[i->port].mtu
+		       : mtu;
+}
+
 const char *tables_iface_name(const struct tables *t, uint16_t iface)
 {
 	const char *name = iface < FLOW_IFACES_MAX ? t->iface_names[iface] : NULL;

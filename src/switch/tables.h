@@ -51,6 +51,8 @@ const struct switch_config *tables_config(const struct tables *t);
 uint16_t tables_epoch(const struct tables *t);
 const struct classifier *tables_classifier(const struct tables *t);
 
+/* The largest packet, with its IP header, that leaves there. */
+uint16_t tables_mtu(const struct tables *t, uint16_t iface);
 /* Kind IFACE_NONE: no such interface. Any index may be asked for. */
 const struct iface *tables_iface(const struct tables *t, uint16_t iface);
 /* "port web-1", "port web-1 VLAN 5", "segment blue" */

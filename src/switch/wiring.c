@@ -11,19 +11,17 @@
 
 _Static_assert(ARRAY_LEN(((struct wiring *)0)->wires) == FLOW_IFACES_MAX, "one for each");
 
-static struct wire wire_of(const struct wiring *w, const struct iface *i)
+static struct wire wire_of(const struct wiring *w, uint16_t iface)
 {
+	const struct iface *i = tables_iface(w->tables, iface);
 	const struct config_segment *s = &w->config->segments[i->segment];
 	struct wire out = { .port = i->port,
 			    .vlan = i->vlan,
 			    .kind = i->kind,
 			    .team = i->team,
-			    .frame_max = (uint16_t)(s->mtu + 14),
+			    .frame_max = (uint16_t)(tables_mtu(w->tables, iface) + 14),
 			    .vni = s->vni };
 
-	if (i->kind == IFACE_PORT && w->config->ports[i->port].mtu < s->mtu) {
-		out.frame_max = (uint16_t)(w->config->ports[i->port].mtu + 14);
-	}
 	if (i->kind == IFACE_VLAN || i->kind == IFACE_TUNNEL) {
 		const struct config_team *t = &w->config->teams[i->team];
 		out.port = t->ports[0];
@@ -51,9 +49,8 @@ struct wiring *wiring_new(struct tables *tables, const uint16_t *devices, const 
 	memcpy(w->device, devices, w->config->n_ports * sizeof(*devices));
 	memcpy(w->n_queues, n_queues, w->config->n_ports * sizeof(*n_queues));
 	for (uint32_t i = 1; i < ARRAY_LEN(w->wires); i++) {
-		const struct iface *iface = tables_iface(tables, (uint16_t)i);
-		if (iface->kind != IFACE_NONE) {
-			w->wires[i] = wire_of(w, iface);
+		if (tables_iface(tables, (uint16_t)i)->kind != IFACE_NONE) {
+			w->wires[i] = wire_of(w, (uint16_t)i);
 		}
 	}
 	return w;

@@ -57,25 +57,13 @@ static void ask_for_neighbor(struct worker *w, const struct config_team *team, u
 	worker_put(w, port, m);
 }
 
-/* The next hop to an endpoint: itself on the team's network, else the gateway. */
-static const struct address *hop_to(const struct config_team *team, const struct address *to)
-{
-	struct prefix network = { .length = team->prefix_length, .ip = team->address.ip };
-
-	memcpy(network.address, team->address.bytes, 16);
-	for (unsigned bit = network.length; bit < 128; bit++) {
-		network.address[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
-	}
-	return team->gateway.ip == 0 || prefix_contains(&network, to->bytes) ? to : &team->gateway;
-}
-
 /* Makes a tunnel's header, or asks who its next hop is. */
 void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *wire,
 			 uint16_t endpoint, enum encapsulation encapsulation)
 {
 	const struct config_team *team = &w->wiring->config->teams[wire->team];
 	const struct address *to = &w->wiring->config->endpoints[endpoint];
-	const struct address *hop = hop_to(team, to);
+	const struct address *hop = encap_next_hop(team, to);
 	uint8_t mac[6];
 
 	if (t->checked == w->now && t->is_asked) {
