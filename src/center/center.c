@@ -17,6 +17,7 @@
 #include "center/follow.h"
 #include "center/hosts.h"
 #include "center/load.h"
+#include "center/node_policy.h"
 #include "center/place.h"
 #include "center/pool.h"
 #include "center/portgroup.h"
@@ -212,6 +213,7 @@ struct center *center_new(const struct center_config *config, struct error *e)
 		center_free(c);
 		return NULL;
 	}
+	c->policy = node_policy_new(c);
 	c->root = folder_new(c, api_root_id(API_CENTER), "Datacenters", NULL);
 	methods_register(c);
 	if (!load_entities(c, e) || !load_history(c, e)) {
@@ -241,6 +243,9 @@ void center_free(struct center *c)
 		return;
 	}
 	hosts_free(c->hosts);
+	c->hosts = NULL;
+	node_policy_free(c->policy);
+	c->policy = NULL;
 	event_unlisten(c->api->events, c);
 	task_listen(c->api->tasks, NULL, NULL);
 	follow_stop(c);

@@ -38,6 +38,7 @@
 
 struct database;
 struct hosts;
+struct node_policy;
 struct rollup;
 
 struct center_config {
@@ -65,9 +66,10 @@ struct center {
 	struct extension_manager *extensions;
 	struct license_manager *licenses;
 	struct option_manager *options;
-	struct rollup *rollup; /* of rollup.c */
-	struct list follows;   /* of follow.c */
-	struct hosts *hosts;   /* of the layer of hosts */
+	struct rollup *rollup;	    /* of rollup.c */
+	struct list follows;	    /* of follow.c */
+	struct node_policy *policy; /* what nodes are given; NULL: not there yet, or any more */
+	struct hosts *hosts;	    /* of the layer of hosts */
 };
 
 /* Builds the inventory from the database; nothing runs yet. NULL with `e`. */

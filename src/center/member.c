@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "center/compute.h"
 #include "center/database.h"
+#include "center/node_policy.h"
 #include "center/pairing.h"
 #include "center/place.h"
 #include "center/remote_task.h"
@@ -85,6 +86,7 @@ void member_set_state(struct member *m, enum member_state state)
 	if (m->state != state) {
 		m->state = state;
 		mirror_touch_state(&m->mirror);
+		node_policy_look(m);
 	}
 }
 
@@ -244,6 +246,7 @@ void member_free(struct member *m)
 		return;
 	}
 	m->is_wanted = false;
+	node_policy_forget(m);
 	if (m->link != NULL) {
 		link_close(m->link);
 	}
@@ -383,6 +386,7 @@ bool member_enter(struct member *m, struct object *place, const char *name, stru
 		log_error("what host \"%s\" has cannot be kept: %s", name, e->msg);
 	}
 	pairing_look(m);
+	node_policy_look(m);
 	return true;
 }
 

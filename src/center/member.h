@@ -51,6 +51,7 @@ struct member {
 	struct task *reconnect; /* a pending ReconnectHost_Task, or NULL */
 	/* Where new objects go, see hosts_add_local(); NULL: where they usually do. */
 	struct object *datastore_folder, *vm_folder, *vm_pool;
+	struct node *node; /* of node_policy.c; NULL: not entered yet, or within the process */
 	struct pairing *pairing; /* of pairing.c; NULL: neither a card nor a server with one */
 };
 

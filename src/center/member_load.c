@@ -10,6 +10,7 @@
 #include "center/compute.h"
 #include "center/database.h"
 #include "center/member.h"
+#include "center/node_policy.h"
 #include "center/place.h"
 
 LOG_MODULE("host");
@@ -101,6 +102,7 @@ bool member_load(struct hosts *hs, struct error *e)
 		struct member *m = l.members.items[i];
 		if (ok && load_one(&l, m, e)) {
 			list_push_back(&hs->members, &m->link_node);
+			node_policy_look(m);
 		} else {
 			ok = false;
 			member_free(m);
