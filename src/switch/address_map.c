@@ -30,6 +30,7 @@ struct class
 };
 
 struct address_map {
+	unsigned n_owners;
 	struct root roots[ROOTS];
 	VEC(uint16_t) starts;	  /* lower halves */
 	VEC(uint32_t) classes_at; /* of the interval at the same index */
@@ -271,6 +272,7 @@ struct address_map *address_map_new(struct address_member *members, size_t n)
 	struct address_map *m = mem_zalloc(sizeof(*m));
 	struct cut cut = { .map = m };
 
+	m->n_owners = 1;
 	if (n > 0) {
 		qsort(members, n, sizeof(*members), compare_members);
 	}
@@ -290,9 +292,15 @@ struct address_map *address_map_new(struct address_member *members, size_t n)
 	return m;
 }
 
+struct address_map *address_map_again(struct address_map *m)
+{
+	m->n_owners++;
+	return m;
+}
+
 void address_map_free(struct address_map *m)
 {
-	if (m == NULL) {
+	if (m == NULL || --m->n_owners > 0) {
 		return;
 	}
 	vec_free(&m->starts);

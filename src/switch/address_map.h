@@ -29,7 +29,9 @@ struct address_map;
 
 /* `members` is put in order on the way; the same prefix may be in many groups. */
 struct address_map *address_map_new(struct address_member *members, size_t n);
-void address_map_free(struct address_map *m);
+/* One more owner of the same map. */
+struct address_map *address_map_again(struct address_map *m);
+void address_map_free(struct address_map *m); /* by each owner */
 
 uint32_t address_map_n_classes(const struct address_map *m);
 /* Its own class for 0 and 1. A parent's number is lower than its children's. */

@@ -1,60 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/classifier.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/macro.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/vec.h"
-#include "switch/address_map.h"
-#include "switch/range_map.h"
-
-#define WORDS 8		   /* of a bit string */
-#define CHUNK (WORDS * 64) /* entries */
-#define ZERO  0		   /* the string without a bit */
-
-enum {
-	SOURCE,
-	DESTINATION,
-	SOURCE_PORT,
-	SERVICE,
-	PORT_OUT,
-	PORT_IN,
-	N_DIMENSIONS,
-	N_ASKED = 5, /* of a packet: one of the last two */
-};
-
-struct bits {
-	uint64_t w[WORDS];
-};
-
-/* One dimension: for each class, where its rules are. `words` is the length of a set of chunks. */
-struct dimension {
-	uint32_t n_classes;
-	uint64_t *some;	 /* [class][words]: chunks with any bit */
-	uint64_t *own;	 /* [class][words]: chunks where the string is not the usual one */
-	uint32_t *first; /* [class]: in ids, of its own strings in order of chunks */
-	VEC(uint32_t) ids;
-	uint32_t *usual; /* [chunk] */
-};
-
-struct classifier {
-	struct dimension dimensions[N_DIMENSIONS];
-	struct address_map *sources, *destinations;
-	struct range_map *source_ports, *services;
-	uint32_t *port_classes[2]; /* [out, in][port] */
-	struct bits *strings;
-	uint32_t n_strings, cap_strings;
-	uint32_t n_chunks, words;
-	struct classifier_match fallback;
-	/* What an entry stands for: most rules are one entry, those that tell services by their
-	 * source ports several. */
-	VEC(int32_t) positions;
-	struct classifier_match *matches; /* by position */
-	size_t n_rules;
-};
+#include "switch/classifier_impl.h"
+#include "switch/range_set.h"
 
 /* ---- bit strings, each once ---- */
 
@@ -69,7 +24,8 @@ struct making {
 	/* Entries by what they name in a dimension: name << 32 | entry, in order of entries. */
 	VEC(uint64_t) named[N_DIMENSIONS];
 	struct bits *usual[N_DIMENSIONS]; /* [chunk]: entries that take any value */
-	VEC(struct range) ranges[2];	  /* of source ports, of services */
+	struct range_set ranges[2];	  /* of source ports, of services */
+	const struct classifier *before;
 	struct error *e;
 };
 
@@ -173,11 +129,11 @@ static void entry_range(struct making *m, int dimension, uint32_t entry, const s
 		if (rule->ip != 0 && rule->ip != ip) {
 			continue;
 		}
-		struct range r = { range_point(ip, proto, proto_from_to[1]),
-				   range_point(ip, proto == 0 ? 255 : proto, proto_from_to[2]), 0 };
-		r.id = (uint32_t)m->ranges[dimension - SOURCE_PORT].n;
-		vec_push(&m->ranges[dimension - SOURCE_PORT], r);
-		entry_names(m, dimension, entry, r.id);
+		uint32_t name =
+			range_set_name(&m->ranges[dimension - SOURCE_PORT],
+				       range_point(ip, proto, proto_from_to[1]),
+				       range_point(ip, proto == 0 ? 255 : proto, proto_from_to[2]));
+		entry_names(m, dimension, entry, name);
 	}
 }
 
@@ -247,6 +203,9 @@ static size_t n_entries_of(const struct rule *rule)
 {
 	size_t n = 0;
 
+	if (rule->is_disabled) {
+		return 0;
+	}
 	for (size_t i = 0; i < rule->n_services; i++) {
 		n += has_source_port(&rule->services[i]);
 	}
@@ -258,6 +217,9 @@ static void add_entries(struct making *m, int32_t position)
 	const struct rule *rule = &m->rules[position];
 	size_t n_with = 0;
 
+	if (rule->is_disabled) {
+		return;
+	}
 	for (size_t i = 0; i < rule->n_services; i++) {
 		if (has_source_port(&rule->services[i])) {
 			entry_add(m, position, &rule->services[i]);
@@ -465,9 +427,11 @@ static const uint32_t *range_members(const void *map, uint32_t class, size_t *n)
 	return range_map_members(map, class, n);
 }
 
-/* Only groups that a rule names in this dimension cut the address space. */
+/* Only groups that a rule names in this dimension cut the address space. What the map before was
+ * made of serves again where it is the same. */
 static struct address_map *map_addresses(struct making *m, int which)
 {
+	const struct classifier *b = m->before;
 	bool *is_named = mem_calloc(m->n_groups + 1, sizeof(*is_named));
 	VEC(struct address_member) members = { 0 };
 
@@ -476,10 +440,21 @@ static struct address_map *map_addresses(struct making *m, int which)
 	}
 	for (uint32_t g = 0; g < m->n_groups; g++) {
 		for (size_t i = 0; is_named[g] && i < m->groups[g].n_prefixes; i++) {
-			vec_push(&members, (struct address_member){ m->groups[g].prefixes[i], g });
+			struct address_member member;
+			memset(&member, 0, sizeof(member)); /* its gaps are looked at too */
+			member.prefix = m->groups[g].prefixes[i];
+			member.group = g;
+			vec_push(&members, member);
 		}
 	}
-	struct address_map *map = address_map_new(members.items, members.n);
+	uint64_t print = map_hash(members.items, members.n * sizeof(*members.items));
+	struct address_map *map = NULL;
+	if (b != NULL && b->prints[which] == print) {
+		map = address_map_again(which == SOURCE ? b->sources : b->destinations);
+	} else {
+		map = address_map_new(members.items, members.n);
+	}
+	m->c->prints[which] = print;
 	vec_free(&members);
 	free(is_named);
 	return map;
@@ -496,8 +471,8 @@ static struct address_map *make_addresses(struct making *m, int which)
 
 static struct range_map *make_ranges(struct making *m, int which)
 {
-	struct range_map *map = range_map_new(m->ranges[which - SOURCE_PORT].items,
-					      m->ranges[which - SOURCE_PORT].n);
+	struct range_map *map = range_map_new(m->ranges[which - SOURCE_PORT].list.items,
+					      m->ranges[which - SOURCE_PORT].list.n);
 
 	if (map == NULL) {
 		error_set(m->e, ERROR_LIMIT,
@@ -506,7 +481,7 @@ static struct range_map *make_ranges(struct making *m, int which)
 		return NULL;
 	}
 	struct classes classes = { map, range_map_n_classes(map), no_parent, range_members };
-	dimension_make(m, which, &classes, (uint32_t)m->ranges[which - SOURCE_PORT].n);
+	dimension_make(m, which, &classes, (uint32_t)m->ranges[which - SOURCE_PORT].list.n);
 	return map;
 }
 
@@ -550,23 +525,22 @@ static void make_ports(struct making *m, int which)
 
 /* ---- making one ---- */
 
-static bool check_limits(const struct rule *rules, size_t n_rules, const struct rule_group *groups,
-			 size_t n_groups, struct error *e)
+static bool check_limits(const struct classifier_input *in, struct error *e)
 {
 	size_t n_prefixes = 0, n_entries = 0;
 
-	for (size_t g = 0; g < n_groups; g++) {
-		n_prefixes += groups[g].n_prefixes;
+	for (size_t g = 0; g < in->n_groups; g++) {
+		n_prefixes += in->groups[g].n_prefixes;
 	}
-	for (size_t i = 0; i < n_rules; i++) {
-		n_entries += n_entries_of(&rules[i]);
+	for (size_t i = 0; i < in->n_rules; i++) {
+		n_entries += n_entries_of(&in->rules[i]);
 	}
 	if (n_entries > CLASSIFIER_RULES_MAX) {
 		return error_set(e, ERROR_LIMIT, "%zu rules; there can be %d", n_entries,
 				 CLASSIFIER_RULES_MAX);
 	}
-	if (n_groups > CLASSIFIER_GROUPS_MAX) {
-		return error_set(e, ERROR_LIMIT, "%zu groups; there can be %d", n_groups,
+	if (in->n_groups > CLASSIFIER_GROUPS_MAX) {
+		return error_set(e, ERROR_LIMIT, "%zu groups; there can be %d", in->n_groups,
 				 CLASSIFIER_GROUPS_MAX);
 	}
 	if (n_prefixes > CLASSIFIER_PREFIXES_MAX) {
@@ -617,28 +591,30 @@ static bool make(struct making *m, size_t n_rules)
 	return true;
 }
 
-struct classifier *classifier_new(const struct rule *rules, size_t n_rules,
-				  const struct rule_group *groups, size_t n_groups,
-				  enum rule_action fallback, struct error *e)
+struct classifier *classifier_new(const struct classifier_input *in, struct error *e)
 {
-	if (!check_limits(rules, n_rules, groups, n_groups, e)) {
+	if (!check_limits(in, e)) {
 		return NULL;
 	}
 	struct classifier *c = mem_zalloc(sizeof(*c));
-	struct making m = {
-		.c = c, .rules = rules, .groups = groups, .n_groups = n_groups, .e = e
-	};
+	struct making m = { .c = c,
+			    .rules = in->rules,
+			    .groups = in->groups,
+			    .n_groups = in->n_groups,
+			    .before = in->before,
+			    .e = e };
 
-	c->n_rules = n_rules;
-	c->fallback = (struct classifier_match){ CLASSIFIER_ANY, 0, fallback, false };
-	bool made = make(&m, n_rules);
+	c->n_rules = in->n_rules;
+	c->fallback = (struct classifier_match){ CLASSIFIER_ANY, 0, in->fallback, false };
+	bool made = make(&m, in->n_rules);
 	free(m.index);
 	for (int d = 0; d < N_DIMENSIONS; d++) {
 		vec_free(&m.named[d]);
 		free(m.usual[d]);
 	}
-	vec_free(&m.ranges[0]);
-	vec_free(&m.ranges[1]);
+	for (int i = 0; i < 2; i++) {
+		range_set_fini(&m.ranges[i]);
+	}
 	if (!made) {
 		classifier_free(c);
 		return NULL;
@@ -669,120 +645,4 @@ void classifier_free(struct classifier *c)
 	vec_free(&c->positions);
 	free(c->matches);
 	free(c);
-}
-
-/* ---- looking up ---- */
-
-/* A packet's class in each dimension that it is asked for. */
-struct place {
-	const struct dimension *dimension;
-	const uint64_t *some, *own;
-	uint32_t first;
-};
-
-static void place_at(const struct classifier *c, int which, uint32_t class, struct place *out)
-{
-	const struct dimension *d = &c->dimensions[which];
-
-	out->dimension = d;
-	out->some = d->some + (size_t) class * c->words;
-	out->own = d->own + (size_t) class * c->words;
-	out->first = d->first[class];
-}
-
-static const struct bits *place_string(const struct classifier *c, const struct place *p,
-				       uint32_t chunk)
-{
-	uint32_t word = chunk / 64;
-	uint64_t own = p->own[word], bit = (uint64_t)1 << (chunk % 64);
-
-	if ((own & bit) == 0) {
-		return &c->strings[p->dimension->usual[chunk]];
-	}
-	uint32_t rank = (uint32_t)__builtin_popcountll(own & (bit - 1));
-	for (uint32_t w = 0; w < word; w++) {
-		rank += (uint32_t)__builtin_popcountll(p->own[w]);
-	}
-	return &c->strings[p->dimension->ids.items[p->first + rank]];
-}
-
-/* The first entry of a chunk that all dimensions allow, or -1. */
-static int32_t chunk_find(const struct classifier *c, const struct place *places, uint32_t chunk)
-{
-	const struct bits *s[N_ASKED];
-	struct bits both;
-
-	for (int d = 0; d < N_ASKED; d++) {
-		s[d] = place_string(c, &places[d], chunk);
-	}
-	for (int i = 0; i < WORDS; i++) {
-		both.w[i] = s[0]->w[i] & s[1]->w[i] & s[2]->w[i] & s[3]->w[i] & s[4]->w[i];
-	}
-	for (int i = 0; i < WORDS; i++) {
-		if (both.w[i] != 0) {
-			return (int32_t)(chunk * CHUNK) + i * 64 + __builtin_ctzll(both.w[i]);
-		}
-	}
-	return -1;
-}
-
-static uint32_t address_class(const struct address_map *m, uint8_t ip, uint32_t low,
-			      const uint32_t high[3])
-{
-	uint32_t a[4];
-
-	if (ip == 4) {
-		return address_map_find4(m, low);
-	}
-	memcpy(a, high, 12);
-	a[3] = low;
-	return address_map_find6(m, (const uint8_t *)a);
-}
-
-struct classifier_match classifier_find(const struct classifier *c, const struct flow_key *k,
-					uint16_t port, enum rule_direction direction)
-{
-	struct place places[N_ASKED];
-	int port_dimension = direction == RULE_OUT ? PORT_OUT : PORT_IN;
-
-	if (c->n_chunks == 0 || port >= CLASSIFIER_PORTS_MAX) {
-		return c->fallback;
-	}
-	place_at(c, SOURCE, address_class(c->sources, k->ip, k->src, k->src_high), &places[0]);
-	place_at(c, DESTINATION, address_class(c->destinations, k->ip, k->dst, k->dst_high),
-		 &places[1]);
-	place_at(c, SOURCE_PORT,
-		 range_map_find(c->source_ports, k->ip, k->proto, be16toh(k->sport)), &places[2]);
-	place_at(c, SERVICE, range_map_find(c->services, k->ip, k->proto, be16toh(k->dport)),
-		 &places[3]);
-	place_at(c, port_dimension, c->port_classes[port_dimension - PORT_OUT][port], &places[4]);
-	for (uint32_t w = 0; w < c->words; w++) {
-		uint64_t left = places[0].some[w] & places[1].some[w] & places[2].some[w] &
-				places[3].some[w] & places[4].some[w];
-		for (; left != 0; left &= left - 1) {
-			uint32_t chunk = w * 64 + (uint32_t)__builtin_ctzll(left);
-			int32_t entry = chunk_find(c, places, chunk);
-			if (entry >= 0) {
-				return c->matches[c->positions.items[entry]];
-			}
-		}
-	}
-	return c->fallback;
-}
-
-void classifier_stats(const struct classifier *c, struct classifier_stats *out)
-{
-	*out = (struct classifier_stats){ .n_rules = c->n_rules,
-					  .n_chunks = c->n_chunks,
-					  .n_strings = c->n_strings };
-	out->bytes = sizeof(*c) + c->cap_strings * sizeof(struct bits) + c->positions.cap * 4 +
-		     c->n_rules * sizeof(*c->matches) + address_map_bytes(c->sources) +
-		     address_map_bytes(c->destinations) + range_map_bytes(c->source_ports) +
-		     range_map_bytes(c->services) + 2 * CLASSIFIER_PORTS_MAX * sizeof(uint32_t);
-	for (int i = 0; i < N_DIMENSIONS; i++) {
-		const struct dimension *d = &c->dimensions[i];
-		out->n_classes[i] = d->n_classes;
-		out->bytes += d->n_classes * ((size_t)c->words * 16 + 4) + d->ids.cap * 4 +
-			      c->n_chunks * 4;
-	}
 }

@@ -10,7 +10,7 @@
  * at all. A lookup intersects, chunk by chunk, the strings of the classes and takes the first bit;
  * per class a summary says which chunks are worth a look.
  *
- * A compilation is immutable: any thread may look up. Making one is the control thread's.
+ * A compilation is immutable: any thread may look up. Making and freeing are the control thread's.
  */
 #ifndef SWITCH_CLASSIFIER_H
 #define SWITCH_CLASSIFIER_H
@@ -72,15 +72,23 @@ struct rule {
 	uint8_t direction; /* enum rule_direction */
 	uint8_t ip;	   /* 0 both, 4, 6 */
 	bool log;
+	bool is_disabled; /* has its place and matches nothing */
 };
 
 struct classifier;
 
-/* Rules in order of evaluation; `fallback`: what applies where none matches. Nothing of the
- * arguments is kept. NULL where a limit above is passed. */
-struct classifier *classifier_new(const struct rule *rules, size_t n_rules,
-				  const struct rule_group *groups, size_t n_groups,
-				  enum rule_action fallback, struct error *e);
+struct classifier_input {
+	const struct rule *rules; /* in order of evaluation */
+	size_t n_rules;
+	const struct rule_group *groups;
+	size_t n_groups;
+	enum rule_action fallback;	 /* where none matches */
+	const struct classifier *before; /* NULL, or one whose unchanged parts may serve again */
+};
+
+/* Nothing of the arguments is kept, but parts of `before` are shared. NULL where a limit above is
+ * passed. */
+struct classifier *classifier_new(const struct classifier_input *in, struct error *e);
 void classifier_free(struct classifier *c);
 
 struct classifier_match {

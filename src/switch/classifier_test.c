@@ -217,7 +217,8 @@ static int32_t model_find(const struct world *w, const struct flow_key *k, uint1
 	model_bytes(k->dst, k->dst_high, k->ip, dst);
 	for (size_t i = 0; i < w->n_rules; i++) {
 		const struct rule *r = &w->rules[i];
-		if ((r->direction & direction) != 0 && (r->ip == 0 || r->ip == k->ip) &&
+		if (!r->is_disabled && (r->direction & direction) != 0 &&
+		    (r->ip == 0 || r->ip == k->ip) &&
 		    model_address(w, r->sources, r->n_sources, src, k->ip) &&
 		    model_address(w, r->destinations, r->n_destinations, dst, k->ip) &&
 		    model_service(r, k) && model_port(w, r, port)) {
@@ -250,16 +251,8 @@ static struct flow_key draw_key(struct world *w)
 	return k;
 }
 
-static void check_world(uint64_t seed, size_t n_rules, size_t n_packets)
+static void check_packets(struct world *w, const struct classifier *c, size_t n_packets)
 {
-	struct world *w = calloc(1, sizeof(*w));
-	struct error e;
-
-	w->seed = seed;
-	draw_groups(w);
-	draw_rules(w, n_rules);
-	struct classifier *c = classifier_new(w->rules, n_rules, w->groups, GROUPS, RULE_DROP, &e);
-	assert_non_null(c);
 	for (size_t i = 0; i < n_packets; i++) {
 		struct flow_key k = draw_key(w);
 		uint16_t port = (uint16_t)draw(w, PORTS + 1);
@@ -276,7 +269,46 @@ static void check_world(uint64_t seed, size_t n_rules, size_t n_packets)
 		assert_int_equal(m.action, w->rules[wanted].action);
 		assert_int_equal(m.log, w->rules[wanted].log);
 	}
+}
+
+/* Another action or group, or none of it counts for now. */
+static void change_rule(struct world *w, struct rule *r)
+{
+	switch (draw(w, 3)) {
+	case 0:
+		r->is_disabled = !r->is_disabled;
+		break;
+	case 1:
+		r->action = (uint8_t)draw(w, 3);
+		break;
+	default:
+		r->n_sources = draw_list(w, w->lists[r - w->rules][0]);
+		break;
+	}
+}
+
+static void check_world(uint64_t seed, size_t n_rules, size_t n_packets)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct error e;
+
+	w->seed = seed;
+	draw_groups(w);
+	draw_rules(w, n_rules);
+	struct classifier_input in = { w->rules, n_rules, w->groups, GROUPS, RULE_DROP, NULL };
+	struct classifier *c = classifier_new(&in, &e);
+	assert_non_null(c);
+	check_packets(w, c, n_packets);
+	/* A second one that shares what stays, and outlives the first. */
+	for (size_t i = 0; i < 3 && n_rules > 0; i++) {
+		change_rule(w, &w->rules[draw(w, (uint32_t)n_rules)]);
+	}
+	in.before = c;
+	struct classifier *next = classifier_new(&in, &e);
+	assert_non_null(next);
 	classifier_free(c);
+	check_packets(w, next, n_packets);
+	classifier_free(next);
 	world_free(w);
 	free(w);
 }
@@ -322,7 +354,8 @@ static void late_rules_are_found(void **state)
 					  .n_destinations = 1,
 					  .direction = RULE_IN_OUT };
 	}
-	struct classifier *c = classifier_new(rules, N, groups, N, RULE_REJECT, &e);
+	struct classifier_input in = { rules, N, groups, N, RULE_REJECT, NULL };
+	struct classifier *c = classifier_new(&in, &e);
 	assert_non_null(c);
 	for (uint32_t i = 0; i < N * 7; i++) {
 		struct flow_key k = { .ip = 4, .proto = 17, .dst = htobe32(0x0a000000 + i) };
@@ -339,10 +372,13 @@ static void late_rules_are_found(void **state)
 static void too_much_is_refused_with_the_limit(void **state)
 {
 	struct rule_group *groups = calloc(CLASSIFIER_GROUPS_MAX + 1, sizeof(*groups));
+	struct classifier_input in = {
+		NULL, 0, groups, CLASSIFIER_GROUPS_MAX + 1, RULE_DROP, NULL
+	};
 	struct error e;
 
 	(void)state;
-	assert_null(classifier_new(NULL, 0, groups, CLASSIFIER_GROUPS_MAX + 1, RULE_DROP, &e));
+	assert_null(classifier_new(&in, &e));
 	assert_int_equal(e.kind, ERROR_LIMIT);
 	assert_string_equal(e.msg, "262145 groups; there can be 262144");
 	free(groups);

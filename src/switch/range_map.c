@@ -39,6 +39,8 @@ struct edge {
 /* The ranges that hold at a place of the sweep, in no order. */
 struct active {
 	VEC(uint32_t) ids;
+	VEC(uint32_t) sorted;
+	uint32_t *place; /* [id]: in ids */
 };
 
 static int compare_edges(const void *a, const void *b)
@@ -58,15 +60,14 @@ static int compare_ids(const void *a, const void *b)
 static void pass_edge(struct active *a, const struct edge *edge)
 {
 	if (!edge->is_end) {
+		a->place[edge->id] = (uint32_t)a->ids.n;
 		vec_push(&a->ids, edge->id);
 		return;
 	}
-	for (size_t i = 0; i < a->ids.n; i++) {
-		if (a->ids.items[i] == edge->id) {
-			a->ids.items[i] = vec_last(&a->ids);
-			a->ids.n--;
-			return;
-		}
+	uint32_t last = vec_pop(&a->ids), hole = a->place[edge->id];
+	if (last != edge->id) {
+		a->ids.items[hole] = last;
+		a->place[last] = hole;
 	}
 }
 
@@ -76,16 +77,20 @@ static uint32_t class_of(struct range_map *m, struct active *a)
 	if (a->ids.n == 0) {
 		return 0;
 	}
-	vec_sort(&a->ids, compare_ids);
+	vec_clear(&a->sorted);
+	vec_each (&a->ids, id) {
+		vec_push(&a->sorted, *id);
+	}
+	vec_sort(&a->sorted, compare_ids);
 	for (size_t back = 1; back <= 8 && back < m->classes.n; back++) {
 		const struct class *c = &m->classes.items[m->classes.n - back];
-		if (c->n == a->ids.n && memcmp(m->members.items + c->first, a->ids.items,
-					       c->n * sizeof(uint32_t)) == 0) {
+		if (c->n == a->sorted.n && memcmp(m->members.items + c->first, a->sorted.items,
+						  c->n * sizeof(uint32_t)) == 0) {
 			return (uint32_t)(m->classes.n - back);
 		}
 	}
 	vec_push(&m->classes, (struct class){ (uint32_t)m->members.n, (uint32_t)a->ids.n });
-	vec_each (&a->ids, id) {
+	vec_each (&a->sorted, id) {
 		vec_push(&m->members, *id);
 	}
 	return (uint32_t)m->classes.n - 1;
@@ -129,7 +134,7 @@ static struct edge *edges_of(const struct range *ranges, size_t n)
 
 static bool sweep(struct range_map *m, const struct edge *edges, size_t n)
 {
-	struct active active = { 0 };
+	struct active active = { .place = mem_calloc(n / 2 + 1, sizeof(uint32_t)) };
 	uint32_t class = 0;
 	size_t i = 0;
 
@@ -146,6 +151,8 @@ static bool sweep(struct range_map *m, const struct edge *edges, size_t n)
 		}
 	}
 	vec_free(&active.ids);
+	vec_free(&active.sorted);
+	free(active.place);
 	return m->members.n <= RANGE_MAP_MEMBERS_MAX;
 }
 

@@ -19,7 +19,7 @@ static inline uint32_t range_point(uint8_t ip, uint8_t proto, uint16_t port)
 	return (uint32_t)(ip == 6) << 24 | (uint32_t)proto << 16 | port;
 }
 
-/* Both ends are part of it. */
+/* Both ends are part of it; identifiers are 0 to n - 1, each once. */
 struct range {
 	uint32_t from, to;
 	uint32_t id;

@@ -370,12 +370,23 @@ static bool make_ifaces(struct tables *t, const struct iface_index *index, struc
 struct tables *tables_new(struct switch_config *config, uint16_t epoch,
 			  const struct iface_index *index, struct error *e)
 {
+	return tables_next(NULL, config, epoch, index, e);
+}
+
+struct tables *tables_next(const struct tables *before, struct switch_config *config,
+			   uint16_t epoch, const struct iface_index *index, struct error *e)
+{
 	struct tables *t = mem_zalloc(sizeof(*t));
+	struct classifier_input rules = { .rules = config->rules,
+					  .n_rules = config->n_rules,
+					  .groups = config->groups,
+					  .n_groups = config->n_groups,
+					  .fallback = config->fallback,
+					  .before = before == NULL ? NULL : before->classifier };
 
 	t->config = config;
 	t->epoch = epoch;
-	t->classifier = classifier_new(config->rules, config->n_rules, config->groups,
-				       config->n_groups, config->fallback, e);
+	t->classifier = classifier_new(&rules, e);
 	if (t->classifier == NULL || !make_ifaces(t, index, e)) {
 		t->config = NULL; /* stays the caller's */
 		for (size_t i = 0; t->tagged != NULL && i < config->n_ports; i++) {

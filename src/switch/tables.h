@@ -45,6 +45,10 @@ struct iface_index {
 /* Takes the configuration over where it succeeds. */
 struct tables *tables_new(struct switch_config *config, uint16_t epoch,
 			  const struct iface_index *index, struct error *e);
+/* The same, knowing the tables that are to be replaced (NULL: none), which share what did not
+ * change. */
+struct tables *tables_next(const struct tables *before, struct switch_config *config,
+			   uint16_t epoch, const struct iface_index *index, struct error *e);
 void tables_free(struct tables *t);
 
 const struct switch_config *tables_config(const struct tables *t);
