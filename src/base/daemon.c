@@ -131,7 +131,8 @@ static void status_reply(void *arg, struct rpc_call *call)
 
 static bool control_begin(struct daemon *d, struct control_command *status, struct error *e)
 {
-	char *path = daemon_path(d, "control.sock");
+	const char *name = d->program->socket;
+	char *path = daemon_path(d, name != NULL ? name : "control.sock");
 	struct control_options options = { .path = path,
 					   .program = d->program->name,
 					   .version = d->program->version,
@@ -180,12 +181,20 @@ static void log_reopen(void *arg)
 	}
 }
 
+void daemon_stop(struct daemon *d)
+{
+	mainloop_stop(&d->mainloop);
+}
+
 static bool daemon_live(struct daemon *d, struct error *e)
 {
 	struct control_command status;
 
-	if (!file_make_dirs(d->options.state, 0700, e) || !state_lock(d, e) ||
-	    !d->program->begin(d->arg, e) || !control_begin(d, &status, e)) {
+	const struct daemon_program *p = d->program;
+
+	if (!file_make_dirs(d->options.state, 0700, e) ||
+	    !(p->lock != NULL ? p->lock(d->arg, e) : state_lock(d, e)) || !p->begin(d->arg, e) ||
+	    !control_begin(d, &status, e)) {
 		return false;
 	}
 	mainloop_catch_signals(&d->mainloop);

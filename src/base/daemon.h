@@ -28,11 +28,15 @@ struct daemon_program {
 	const char *version; /* "0.1.0" */
 	const char *usage;   /* all of it, with the end of its last line */
 	const char *status_help;
+	const char *socket; /* in the state folder; NULL: "control.sock" */
 	struct daemon_option
 		options[DAEMON_OPTIONS_MAX];	/* besides the common ones; to name NULL */
 	const struct control_command *commands; /* besides `status`; given `arg` */
 	size_t n_commands;
 	size_t message_limit; /* of the control socket, as there */
+	/* In place of the lock on the state folder that keeps others out. NULL: that. Nobody
+	 * catches signals yet. */
+	bool (*lock)(void *arg, struct error *e);
 	/* Begins all that it does; the state folder is there and locked. */
 	bool (*begin)(void *arg, struct error *e);
 	void (*status)(void *arg, struct json_object *o); /* fills in what `status` answers */
@@ -61,6 +65,9 @@ struct daemon {
  * loop from within the hooks. */
 int daemon_main(struct daemon *d, const struct daemon_program *program, void *arg, int argc,
 		char **argv);
+
+/* Ends it as a signal would that asks for the end; later, from the loop. */
+void daemon_stop(struct daemon *d);
 
 /* STATE/NAME, to be freed. */
 char *daemon_path(const struct daemon *d, const char *name);

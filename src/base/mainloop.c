@@ -29,10 +29,8 @@ static void stop_look(void *arg)
 	uv_stop(&m->loop);
 }
 
-static void on_stop(uv_signal_t *s, int number)
+static void stop(struct mainloop *m, int number)
 {
-	struct mainloop *m = s->data;
-
 	if (m->stopping != NULL) {
 		uv_stop(&m->loop);
 		return;
@@ -43,6 +41,16 @@ static void on_stop(uv_signal_t *s, int number)
 	m->stop_by_us = clock_mono_us(clock_real()) + STOP_LIMIT_MS * INT64_C(1000);
 	m->stopping = timer_new(&m->loop, clock_real(), stop_look, m);
 	timer_start(m->stopping, 0, STOP_POLL_MS);
+}
+
+static void on_stop(uv_signal_t *s, int number)
+{
+	stop(s->data, number);
+}
+
+void mainloop_stop(struct mainloop *m)
+{
+	stop(m, SIGTERM);
 }
 
 static void on_hangup(uv_signal_t *s, int number)

@@ -36,6 +36,8 @@ void mainloop_init(struct mainloop *m, const struct mainloop_hooks *hooks, void 
 void mainloop_catch_signals(struct mainloop *m);
 /* Returns when it was stopped. */
 void mainloop_run(struct mainloop *m);
+/* Ends it as SIGTERM does, from within the loop. */
+void mainloop_stop(struct mainloop *m);
 /* After all others have closed what they had on the loop. */
 void mainloop_fini(struct mainloop *m);
 

@@ -11,12 +11,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/mem.h"
@@ -26,6 +29,10 @@
 LOG_MODULE("flow");
 
 #define MAGIC "remflow"
+
+enum {
+	ADOPT_PORTION = 64,
+};
 
 /* Stores stay in this order; only this thread writes, so the compiler is all that must be told. */
 #define STORED() __atomic_signal_fence(__ATOMIC_SEQ_CST)
@@ -179,17 +186,29 @@ unsigned flow_age(struct flow_table *t, uint32_t now, unsigned n,
 	return looked;
 }
 
+/* Is it in the wheel? Not yet where it was left behind by another process and not come to. */
+static bool is_adopted(const struct flow_table *t, const struct flow *f)
+{
+	uint32_t at = (uint32_t)(f - t->flows);
+
+	return at < t->adopt_at || at >= t->adopt_end;
+}
+
 void flow_expire(struct flow_table *t, struct flow *f, uint32_t expires)
 {
 	f->expires = expires;
-	list_take(t, f);
-	wheel_add(t, f);
+	if (is_adopted(t, f)) {
+		list_take(t, f);
+		wheel_add(t, f);
+	}
 }
 
 /* ---- records ---- */
 
 static struct flow *record_take(struct flow_table *t)
 {
+	while (t->free == FLOW_NONE && flow_adopt(t, ADOPT_PORTION) > 0) {
+	}
 	if (t->free != FLOW_NONE) {
 		struct flow *f = &t->flows[t->free];
 		t->free = f->next;
@@ -251,6 +270,9 @@ void flow_remove(struct flow_table *t, struct flow *f)
 	}
 	STORED();
 	f->flags = 0;
+	if (!is_adopted(t, f)) {
+		return; /* it will be found free */
+	}
 	list_take(t, f);
 	f->next = t->free;
 	t->free = at;
@@ -269,6 +291,16 @@ void flow_key_of(const struct flow *f, unsigned d, struct flow_key *out)
 				  .ip = (f->flags & FLOW_IP6) != 0 ? 6 : 4 };
 	memcpy(out->src_high, f->high[d], 12);
 	memcpy(out->dst_high, f->high[1 - d], 12);
+}
+
+uint16_t flow_epoch(const struct flow_table *t)
+{
+	return (uint16_t)t->header->epoch;
+}
+
+void flow_set_epoch(struct flow_table *t, uint16_t epoch)
+{
+	t->header->epoch = epoch;
 }
 
 uint32_t flow_count(const struct flow_table *t)
@@ -305,6 +337,18 @@ struct flow *flow_at(const struct flow_table *t, uint32_t index)
 
 /* ---- interfaces ---- */
 
+uint16_t flow_iface_find(const struct flow_table *t, const char *name)
+{
+	const struct flow_header *h = t->header;
+
+	for (uint32_t i = 1; i < h->n_ifaces; i++) {
+		if (strcmp(h->ifaces[i], name) == 0) {
+			return (uint16_t)i;
+		}
+	}
+	return 0;
+}
+
 uint16_t flow_iface(struct flow_table *t, const char *name)
 {
 	struct flow_header *h = t->header;
@@ -312,13 +356,9 @@ uint16_t flow_iface(struct flow_table *t, const char *name)
 	if (strlen(name) >= FLOW_IFACE_NAME_MAX || name[0] == '\0') {
 		return 0;
 	}
-	for (uint32_t i = 1; i < h->n_ifaces; i++) {
-		if (strcmp(h->ifaces[i], name) == 0) {
-			return (uint16_t)i;
-		}
-	}
-	if (h->n_ifaces == FLOW_IFACES_MAX) {
-		return 0;
+	uint16_t known = flow_iface_find(t, name);
+	if (known != 0 || h->n_ifaces == FLOW_IFACES_MAX) {
+		return known;
 	}
 	memcpy(h->ifaces[h->n_ifaces], name, strlen(name) + 1);
 	STORED();
@@ -370,18 +410,27 @@ static void header_begin(struct flow_header *h, uint32_t n_max)
 	memcpy(h->magic, MAGIC, sizeof(h->magic));
 }
 
-/* Opens and locks the file; ERROR_BUSY where another process has it. */
-static bool file_open(struct flow_table *t, const char *path, struct error *e)
+static bool file_open(struct flow_table *t, const char *path, int flags, struct error *e)
 {
-	t->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (t->fd < 0) {
-		return error_set_sys(e, errno, "flow table \"%s\"", path);
-	}
-	if (flock(t->fd, LOCK_EX | LOCK_NB) != 0) {
-		return errno == EWOULDBLOCK
-			       ? error_set(e, ERROR_BUSY,
-					   "flow table \"%s\": another switch has it", path)
-			       : error_set_sys(e, errno, "flow table \"%s\"", path);
+	t->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	return t->fd >= 0 || error_set_sys(e, errno, "flow table \"%s\"", path);
+}
+
+/* Locks the file; ERROR_BUSY where another process has it for longer than wait_ms. */
+static bool file_lock(struct flow_table *t, int64_t wait_ms, struct error *e)
+{
+	static const struct timespec pause = { .tv_nsec = 500000 };
+	int64_t end = clock_mono_us(clock_real()) + wait_ms * 1000;
+
+	while (flock(t->fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK) {
+			return error_set_sys(e, errno, "flow table \"%s\"", t->path);
+		}
+		if (clock_mono_us(clock_real()) >= end) {
+			return error_set(e, ERROR_BUSY, "flow table \"%s\": another switch has it",
+					 t->path);
+		}
+		nanosleep(&pause, NULL);
 	}
 	return true;
 }
@@ -428,23 +477,25 @@ static bool file_map(struct flow_table *t, const char *path, uint32_t n_max, str
 }
 
 /* Wheel and free list, from the records. */
-static void adopt(struct flow_table *t)
+unsigned flow_adopt(struct flow_table *t, unsigned n)
 {
-	for (uint32_t i = t->header->high_water; i-- > 0;) {
-		struct flow *f = &t->flows[i];
+	unsigned done = 0;
+
+	for (; done < n && t->adopt_at < t->adopt_end; done++) {
+		struct flow *f = &t->flows[t->adopt_at++];
 		if ((f->flags & FLOW_IN_USE) != 0) {
 			wheel_add(t, f);
 			t->n++;
 			t->n_of[f->iface[0] % FLOW_IFACES_MAX]++;
 		} else {
 			f->next = t->free;
-			t->free = i;
+			t->free = t->adopt_at - 1;
 		}
 	}
+	return done;
 }
 
-struct flow_table *flow_table_open(const char *path, uint32_t n_max, uint32_t now,
-				   uint32_t *n_adopted, struct error *e)
+static struct flow_table *table_new(const char *path, uint32_t n_max, struct error *e)
 {
 	if (n_max < 64 || n_max > FLOW_N_MAX || (n_max & (n_max - 1)) != 0) {
 		error_set(e, ERROR_INVALID, "%u flows: a power of two from 64 to %u is wanted",
@@ -453,26 +504,112 @@ struct flow_table *flow_table_open(const char *path, uint32_t n_max, uint32_t no
 	}
 	struct flow_table *t = mem_zalloc(sizeof(*t));
 	t->fd = -1;
+	t->path = path == NULL ? NULL : mem_strdup(path);
 	t->size = size_of(n_max);
+	t->bucket_mask = n_buckets_of(n_max) - 1;
+	t->mask = n_max - 1;
+	t->free = FLOW_NONE;
+	memset(t->slots, 0xff, sizeof(t->slots));
+	return t;
+}
+
+static void find_parts(struct flow_table *t)
+{
+	t->flows = (void *)((char *)t->header + header_size());
+	t->buckets = (void *)(t->flows + t->mask + 1);
+}
+
+/* From here on the table is this process's. */
+static void own(struct flow_table *t, uint32_t now)
+{
+	t->seed = t->header->seed;
+	t->tick = now;
+	t->adopt_end = t->header->high_water;
+}
+
+struct flow_table *flow_table_open(const char *path, uint32_t n_max, uint32_t now,
+				   uint32_t *n_adopted, struct error *e)
+{
+	struct flow_table *t = table_new(path, n_max, e);
+
+	if (t == NULL) {
+		return NULL;
+	}
 	if (!(path == NULL ? map(t, path, e)
-			   : file_open(t, path, e) && file_map(t, path, n_max, e))) {
+			   : file_open(t, path, O_CREAT, e) && file_lock(t, 0, e) &&
+				     file_map(t, path, n_max, e))) {
 		flow_table_close(t);
 		return NULL;
 	}
 	if (!header_is_ours(t->header, n_max)) {
 		header_begin(t->header, n_max);
 	}
-	t->flows = (void *)((char *)t->header + header_size());
-	t->buckets = (void *)(t->flows + n_max);
-	t->bucket_mask = n_buckets_of(n_max) - 1;
-	t->mask = n_max - 1;
-	t->seed = t->header->seed;
-	t->free = FLOW_NONE;
-	t->tick = now;
-	memset(t->slots, 0xff, sizeof(t->slots));
-	adopt(t);
+	find_parts(t);
+	own(t, now);
+	(void)flow_adopt(t, UINT_MAX);
 	*n_adopted = t->n;
 	return t;
+}
+
+/* Has the pages at hand that packets will ask for. Best effort: Linux 5.14. */
+static void populate(struct flow_table *t)
+{
+#ifdef MADV_POPULATE_WRITE
+	size_t used = (size_t)t->header->high_water * sizeof(struct flow);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	(void)madvise(t->header, (header_size() + used + page - 1) / page * page,
+		      MADV_POPULATE_WRITE);
+	if (t->header->high_water > t->mask / 64) {
+		(void)madvise(t->buckets,
+			      t->size - (size_t)((char *)t->buckets - (char *)t->header),
+			      MADV_POPULATE_WRITE);
+	}
+#else
+	(void)t;
+#endif
+}
+
+struct flow_table *flow_table_map(const char *path, uint32_t n_max, struct error *e)
+{
+	struct flow_table *t = table_new(path, n_max, e);
+	struct stat st;
+
+	if (t == NULL) {
+		return NULL;
+	}
+	bool ok = file_open(t, path, 0, e);
+	if (ok && (fstat(t->fd, &st) != 0 || (size_t)st.st_size != t->size)) {
+		ok = error_set(e, ERROR_UNSUPPORTED,
+			       "flow table \"%s\" is not one of %u records of layout %u", path,
+			       n_max, FLOW_LAYOUT_VERSION);
+	}
+	ok = ok && map(t, path, e);
+	if (ok && !header_is_ours(t->header, n_max)) {
+		ok = error_set(e, ERROR_UNSUPPORTED,
+			       "flow table \"%s\" has layout %u; %u is known here", path,
+			       t->header->version, FLOW_LAYOUT_VERSION);
+	}
+	if (!ok) {
+		flow_table_close(t);
+		return NULL;
+	}
+	find_parts(t);
+	populate(t);
+	return t;
+}
+
+bool flow_table_take(struct flow_table *t, uint32_t now, int64_t wait_ms, struct error *e)
+{
+	if (!file_lock(t, wait_ms, e)) {
+		return false;
+	}
+	if (!header_is_ours(t->header, t->mask + 1)) {
+		return error_set(e, ERROR_UNSUPPORTED, "flow table \"%s\": it was begun anew",
+				 t->path);
+	}
+	own(t, now);
+	return true;
 }
 
 void flow_table_close(struct flow_table *t)
@@ -486,5 +623,6 @@ void flow_table_close(struct flow_table *t)
 	if (t->fd >= 0) {
 		close(t->fd);
 	}
+	free(t->path);
 	free(t);
 }

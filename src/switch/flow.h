@@ -18,6 +18,9 @@
  * wheel and the free list are made anew from the records, in one pass over them, by whoever opens
  * the table; the index is taken as it is. So at most the flow that was being made is lost. A file
  * of another version is put aside and an empty table begun.
+ *
+ * A process that waits to take the table over maps it before, and looks at nothing in it but names;
+ * when it has taken it, connections are found at once and the pass goes on in portions.
  */
 #ifndef SWITCH_FLOW_H
 #define SWITCH_FLOW_H
@@ -29,7 +32,7 @@
 #include "base/error.h"
 #include "switch/packet.h"
 
-#define FLOW_LAYOUT_VERSION 1
+#define FLOW_LAYOUT_VERSION 2
 #define FLOW_NONE	    UINT32_MAX
 #define FLOW_N_MAX	    (1u << 30)
 #define FLOW_TICK_MS	    250 /* the unit of `expires` */
@@ -78,8 +81,21 @@ struct flow_table;
  * ERROR_BUSY. */
 struct flow_table *flow_table_open(const char *path, uint32_t n_max, uint32_t now,
 				   uint32_t *n_adopted, struct error *e);
+/* Maps a table that another process has, to take it over when that has gone; until then only
+ * flow_iface_find() and flow_table_close() may be called. ERROR_NOT_FOUND: there is none yet;
+ * ERROR_UNSUPPORTED: of another layout or size. */
+struct flow_table *flow_table_map(const char *path, uint32_t n_max, struct error *e);
+/* Takes it over; waits for wait_ms where the other one has not let go of it yet, else ERROR_BUSY.
+ * Records are adopted by flow_adopt(), in the owner's time. */
+bool flow_table_take(struct flow_table *t, uint32_t now, int64_t wait_ms, struct error *e);
+/* Adopts at most n records more; how many it did. */
+unsigned flow_adopt(struct flow_table *t, unsigned n);
 /* Leaves the file for the next process. */
 void flow_table_close(struct flow_table *t);
+
+/* The last epoch that records in the file were judged under, by whichever process. */
+uint16_t flow_epoch(const struct flow_table *t);
+void flow_set_epoch(struct flow_table *t, uint16_t epoch);
 
 uint32_t flow_count(const struct flow_table *t);
 /* Those whose first packet came in on an interface. */
@@ -120,6 +136,7 @@ unsigned flow_age(struct flow_table *t, uint32_t now, unsigned n,
 #define FLOW_IFACES_MAX	    4096
 #define FLOW_IFACE_NAME_MAX 128
 uint16_t flow_iface(struct flow_table *t, const char *name);
+uint16_t flow_iface_find(const struct flow_table *t, const char *name); /* 0: none has it */
 /* NULL: unused. */
 const char *flow_iface_name(const struct flow_table *t, uint16_t iface);
 

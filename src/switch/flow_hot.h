@@ -34,6 +34,7 @@ struct flow_header {
 	uint32_t high_water; /* records that were ever used */
 	uint64_t seed;
 	uint32_t n_ifaces; /* highest used, plus one */
+	uint32_t epoch;	   /* the last that records were judged under */
 	char ifaces[FLOW_IFACES_MAX][FLOW_IFACE_NAME_MAX];
 };
 
@@ -46,8 +47,10 @@ struct flow_table {
 	uint32_t n, free;		/* free: head of the list, FLOW_NONE */
 	uint32_t tick;			/* that the wheel has come to */
 	uint32_t slots[FLOW_SLOTS + 1]; /* heads of lists; the last: what is due to be looked at */
+	uint32_t adopt_at, adopt_end;	/* records in between are in neither wheel nor free list */
 	size_t size;
 	int fd;
+	char *path;
 	uint32_t n_of[FLOW_IFACES_MAX]; /* by the interface of end 0 */
 };
 

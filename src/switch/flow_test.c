@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/flow.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -305,6 +306,94 @@ static void the_next_process_adopts(void **state)
 	free(path);
 }
 
+/* A table is used while its records are still being adopted, and comes out as a model says. */
+static void a_table_is_used_while_it_is_adopted(void **state)
+{
+	char *path = new_path();
+	struct error e = { 0 };
+	uint32_t n_adopted;
+	bool is_there[900];
+
+	(void)state;
+	assert_null(flow_table_map(path, 1024, &e));
+	assert_int_equal(e.kind, ERROR_NOT_FOUND);
+	struct flow_table *t = open_file(path, 1024, &n_adopted);
+	uint16_t iface = flow_iface(t, "vm-1:4000");
+	flow_set_epoch(t, 17);
+	for (uint32_t i = 0; i < 800; i++) {
+		insert(t, i, 50);
+	}
+	for (uint32_t i = 0; i < 800; i += 3) {
+		flow_remove(t, find(t, i, 0));
+	}
+	struct flow_table *next = flow_table_map(path, 1024, &e);
+	assert_non_null(next);
+	assert_int_equal(flow_iface_find(next, "vm-1:4000"), iface);
+	assert_int_equal(flow_iface_find(next, "vm-2:4000"), 0);
+	assert_false(flow_table_take(next, 0, 0, &e));
+	assert_int_equal(e.kind, ERROR_BUSY);
+	flow_table_close(t);
+	assert_true(flow_table_take(next, 0, 0, &e));
+	assert_int_equal(flow_epoch(next), 17);
+
+	for (uint32_t i = 0; i < 900; i++) {
+		is_there[i] = i < 800 && i % 3 != 0;
+	}
+	for (uint32_t n = 0; n < 20000; n++) {
+		uint32_t i = draw(900);
+		struct flow *f = find(next, i, n & 1);
+		assert_int_equal(f != NULL, is_there[i]);
+		if (f == NULL) {
+			assert_non_null(insert(next, i, 50));
+		} else if (draw(3) == 0) {
+			flow_expire(next, f, 40);
+			continue;
+		} else {
+			flow_remove(next, f);
+		}
+		is_there[i] = f == NULL;
+		if (n % 16 == 0) {
+			flow_adopt(next, 1);
+		}
+	}
+	flow_adopt(next, 1024);
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < 900; i++) {
+		n += is_there[i];
+	}
+	assert_int_equal(flow_count(next), n);
+	while (flow_age(next, 50, 10, NULL, NULL) > 0) {
+	}
+	assert_int_equal(flow_count(next), 0);
+	for (uint32_t i = 0; i < 1024; i++) { /* all are free again */
+		assert_non_null(insert(next, i, 50));
+	}
+	flow_table_close(next);
+	assert_null(flow_table_map(path, 2048, &e));
+	assert_int_equal(e.kind, ERROR_UNSUPPORTED);
+	unlink(path);
+	free(path);
+}
+
+static void another_layout_is_not_taken(void **state)
+{
+	char *path = new_path();
+	struct error e = { 0 };
+	uint32_t n_adopted, other = FLOW_LAYOUT_VERSION + 1;
+
+	(void)state;
+	flow_table_close(open_file(path, 1024, &n_adopted));
+	int fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &other, 4, 8), 4);
+	close(fd);
+	assert_null(flow_table_map(path, 1024, &e));
+	assert_int_equal(e.kind, ERROR_UNSUPPORTED);
+	assert_non_null(strstr(e.msg, "layout"));
+	unlink(path);
+	free(path);
+}
+
 /* What the child writes down after each operation; the last one may be missing. */
 struct journal {
 	uint32_t n_done;
@@ -399,6 +488,8 @@ int main(void)
 		cmocka_unit_test(ageing_is_done_in_portions),
 		cmocka_unit_test(the_table_is_what_a_model_says),
 		cmocka_unit_test(the_next_process_adopts),
+		cmocka_unit_test(a_table_is_used_while_it_is_adopted),
+		cmocka_unit_test(another_layout_is_not_taken),
 		cmocka_unit_test(a_killed_process_loses_one_flow_at_most),
 		cmocka_unit_test(what_is_no_table_is_refused),
 	};

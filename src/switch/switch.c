@@ -77,11 +77,11 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 		return error_set(e, ERROR_NO_SPACE, "no memory for %d packet buffers", PACKETS);
 	}
 	s->learned = learned_new();
-	s->epoch = (uint16_t)worker_tick(); /* records of before are judged again */
 	s->document_path = mem_printf("%s/plane.json", o->state);
 	if (!begin_workers(s, o, e)) {
 		return false;
 	}
+	s->epoch = flow_epoch(worker_flows(s->workers[0])); /* theirs are judged again */
 	switch_metrics_begin(s);
 	return true;
 }
@@ -213,6 +213,7 @@ static void publish(struct applying *a, struct wiring *w)
 	struct softswitch *s = a->s;
 
 	wiring_follow(w, s->wiring);
+	flow_set_epoch(worker_flows(s->workers[0]), w->epoch);
 	struct wiring *before = worker_publish(s->workers[0], w);
 	switch_metrics_follow(s, w, before);
 	wiring_free(before);

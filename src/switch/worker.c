@@ -18,6 +18,7 @@
 
 enum {
 	AGE_PORTION = 64,
+	ADOPT_PORTION = 256,
 	IDLE_LOOPS = 2000, /* without a packet, before a worker of the standard mode sleeps */
 	SLEEP_NS = 200000,
 };
@@ -229,6 +230,9 @@ static void quiet_point(struct worker *w)
 	if (tsc >= w->next_tick_tsc) {
 		w->now = worker_tick();
 		w->next_tick_tsc = tsc + w->tick_tsc;
+	}
+	if (UNLIKELY(w->o.flows->adopt_at < w->o.flows->adopt_end)) {
+		flow_adopt(w->o.flows, ADOPT_PORTION);
 	}
 	flow_age(w->o.flows, w->now, AGE_PORTION, note_end, w);
 }
