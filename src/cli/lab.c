@@ -165,8 +165,13 @@ static int node_command(struct lab *lab, const char *verb, const char *name)
 	bool good;
 
 	if (n == NULL) {
-		error_set(&e, ERROR_NOT_FOUND,
-			  "there is no node \"%s\": the lab has center, server-1 and dpu-1", name);
+		struct buf names = BUF_INIT;
+		for (size_t i = 0; i < lab_n_nodes; i++) {
+			buf_addf(&names, "%s%s", i == 0 ? "" : ", ", lab_nodes[i].name);
+		}
+		error_set(&e, ERROR_NOT_FOUND, "there is no node \"%s\": the lab has %s", name,
+			  names.data);
+		buf_free(&names);
 		return lab_complain(&e);
 	}
 	if (strcmp(verb, "start") == 0) {

@@ -5,7 +5,9 @@
  *
  *   password          of root on the hosts and of the manager's administrator, mode 0600
  *   nodes/NAME/       state of a node: node.json, datastores, run/, log, process
- *   link-1/           the folder that stands for the PCIe link between server-1 and dpu-1
+ *   nodes/tor-1/      the top-of-rack switch: state of its remora-switchd, and a memif socket for
+ *                     each card that is plugged into it
+ *   link-1/, link-2/  the folders that stand for the PCIe links between servers and cards
  *   guest/            the guest disk that was built
  */
 #ifndef CLI_LAB_H
@@ -21,11 +23,13 @@
 #define LAB_HOST_USER	"root"
 
 struct lab_node {
-	const char *name, *role; /* role: "manager", "server", "dpu" */
-	const char *address;
-	const char *program; /* "remora-hostd" */
-	const char *server;  /* of a DPU: the server it sits in */
-	const char *link;    /* folder of the PCIe link below the lab's, or NULL */
+	const char *name, *role; /* role: "manager", "switch", "server", "dpu" */
+	const char *address;	 /* NULL: it has no API (a switch) */
+	const char *program;	 /* "remora-hostd" */
+	const char *server;	 /* of a DPU: the server it sits in */
+	const char *link;	 /* folder of the PCIe link below the lab's, or NULL */
+	const char *endpoint; /* plugged into the top-of-rack switch, with this tunnel endpoint; or
+			       * NULL */
 	unsigned cpus, memory_mib;
 };
 
@@ -49,15 +53,35 @@ void lab_close(struct lab *lab);
 char *lab_path(const struct lab *lab, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 const struct lab_node *lab_node_find(const char *name); /* or NULL */
+bool lab_node_is_host(const struct lab_node *n);
 bool lab_node_is_running(const struct lab *lab, const struct lab_node *n);
 
-/* Starts the node's daemon unless it runs, and waits until it answers. */
+/* Starts the node's daemon unless it runs, and waits until it answers; a switch is given its
+ * document. */
 bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct error *e);
-/* Stops the whole node: its daemon and, for a host, the VMs on it. at_once: SIGKILL. */
+/* Stops the whole node: its daemon and, for a host, the VMs on it and its switch. at_once: SIGKILL.
+ */
 bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once, struct error *e);
 
 /* Logs in at a node. */
 struct remote *lab_node_connect(const struct lab *lab, const struct lab_node *n, struct error *e);
+
+/* The top-of-rack switch: waits until it answers and gives it its document. */
+bool lab_switch_ready(const struct lab *lab, const struct lab_node *n, struct error *e);
+/* Where a card is plugged into it; free(). */
+char *lab_switch_socket(const struct lab *lab, const struct lab_node *card);
+
+/* The overlay segment that VMs on the cards are on, with the router's address there. */
+#define LAB_SEGMENT "overlay-1"
+#define LAB_GATEWAY "10.1.0.254/24"
+bool lab_network_make(struct remote *r, struct error *e);
+
+/* A VM's network card on that segment is given its address. */
+struct lab_card {
+	const char *vm, *uuid, *mac, *address; /* uuid: the VM's instance UUID */
+	int32_t key;			       /* of the device */
+};
+bool lab_network_bind(struct remote *r, const struct lab_card *card, struct error *e);
 
 /* The subcommands; argc and argv begin with the subcommand's own arguments. Exit status. */
 int lab_up(struct lab *lab);

@@ -31,11 +31,52 @@ enum {
 };
 
 const struct lab_node lab_nodes[] = {
-	{ "center", "manager", "127.0.10.1", "remora-centerd", NULL, NULL, 1, 512 },
-	{ "server-1", "server", "127.0.10.11", "remora-hostd", NULL, "link-1", 2, 2048 },
-	{ "dpu-1", "dpu", "127.0.10.12", "remora-hostd", "server-1", "link-1", 2, 1024 },
+	{ .name = "center",
+	  .role = "manager",
+	  .address = "127.0.10.1",
+	  .program = "remora-centerd",
+	  .cpus = 1,
+	  .memory_mib = 512 },
+	{ .name = "tor-1", .role = "switch", .program = "remora-switchd" },
+	{ .name = "server-1",
+	  .role = "server",
+	  .address = "127.0.10.11",
+	  .program = "remora-hostd",
+	  .link = "link-1",
+	  .cpus = 2,
+	  .memory_mib = 2048 },
+	{ .name = "dpu-1",
+	  .role = "dpu",
+	  .address = "127.0.10.12",
+	  .program = "remora-hostd",
+	  .server = "server-1",
+	  .link = "link-1",
+	  .endpoint = "10.255.0.12/24",
+	  .cpus = 2,
+	  .memory_mib = 1024 },
+	{ .name = "server-2",
+	  .role = "server",
+	  .address = "127.0.10.21",
+	  .program = "remora-hostd",
+	  .link = "link-2",
+	  .cpus = 2,
+	  .memory_mib = 2048 },
+	{ .name = "dpu-2",
+	  .role = "dpu",
+	  .address = "127.0.10.22",
+	  .program = "remora-hostd",
+	  .server = "server-2",
+	  .link = "link-2",
+	  .endpoint = "10.255.0.22/24",
+	  .cpus = 2,
+	  .memory_mib = 1024 },
 };
 const size_t lab_n_nodes = ARRAY_LEN(lab_nodes);
+
+bool lab_node_is_host(const struct lab_node *n)
+{
+	return n->address != NULL && n != &lab_nodes[LAB_CENTER];
+}
 
 const struct lab_node *lab_node_find(const char *name)
 {
@@ -63,12 +104,21 @@ static void node_uuid(const struct lab *lab, const struct lab_node *n, char out[
 	free(seed);
 }
 
+static bool is_switch(const struct lab_node *n)
+{
+	return n->address == NULL;
+}
+
 static bool node_prepare(const struct lab *lab, const struct lab_node *n, struct error *e)
 {
 	char *state = lab_path(lab, "nodes/%s", n->name);
 	struct node node = { .port = LAB_PORT, .cpus = n->cpus, .memory_mib = n->memory_mib };
 	bool good = file_make_dirs(state, 0700, e);
 
+	if (is_switch(n)) {
+		free(state);
+		return good;
+	}
 	snprintf(node.name, sizeof(node.name), "%s", n->name);
 	snprintf(node.address, sizeof(node.address), "%s", n->address);
 	node_uuid(lab, n, node.uuid);
@@ -84,6 +134,14 @@ static bool node_prepare(const struct lab *lab, const struct lab_node *n, struct
 			node_uuid(lab, server, node.server_uuid);
 		}
 		free(link);
+	}
+	if (n->endpoint != NULL) {
+		char *socket = lab_switch_socket(lab, n);
+		node.n_uplinks = 1;
+		snprintf(node.uplinks[0].kind, sizeof(node.uplinks[0].kind), "memif");
+		snprintf(node.uplinks[0].path, sizeof(node.uplinks[0].path), "%s", socket);
+		snprintf(node.endpoint, sizeof(node.endpoint), "%s", n->endpoint);
+		free(socket);
 	}
 	good = good && node_save(state, &node, e);
 	free(state);
@@ -127,6 +185,9 @@ static bool answers(const struct lab_node *n)
 
 static bool wait_ready(const struct lab *lab, const struct lab_node *n, struct error *e)
 {
+	if (is_switch(n)) {
+		return lab_switch_ready(lab, n, e);
+	}
 	int64_t end = clock_mono_us(clock_real()) + READY_S * INT64_C(1000000);
 
 	while (!answers(n)) {
@@ -155,14 +216,19 @@ static bool spawn(const struct lab *lab, const struct lab_node *n, struct error 
 	char *link = n->link == NULL ? NULL : lab_path(lab, "%s", n->link);
 	char *password = lab_path(lab, "password");
 	char *identity = lab_path(lab, "nodes/%s/process", n->name);
-	const char *argv[10] = { program, "--state", state, "--password-file", password };
+	const char *argv[10] = { program, "--state", state };
 	char text[PROCESS_IDENTITY_TEXT_SIZE];
 	uv_loop_t loop;
 	bool good = false;
 
+	size_t argc = 3;
+	if (!is_switch(n)) {
+		argv[argc++] = "--password-file";
+		argv[argc++] = password;
+	}
 	if (link != NULL && strcmp(n->role, "server") == 0) {
-		argv[5] = "--link";
-		argv[6] = link;
+		argv[argc++] = "--link";
+		argv[argc++] = link;
 	}
 	uv_loop_init(&loop);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -198,7 +264,7 @@ bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct erro
 	if (lab_node_is_running(lab, n)) {
 		return wait_ready(lab, n, e);
 	}
-	if (answers(n)) {
+	if (!is_switch(n) && answers(n)) {
 		return error_set(e, ERROR_BUSY,
 				 "%s:%d is in use by another program (another lab?): stop it first",
 				 n->address, LAB_PORT);
@@ -225,9 +291,8 @@ static void end_process(int fd, bool at_once)
 	}
 }
 
-/* True when the process was started for the machine "vm-UUID.pid" names: its UUID is on the command
- * line. A pid from a file may have been given to another program since. */
-static bool belongs_to(pid_t pid, const char *name)
+/* A pid from a file may have been given to another program since: the command line tells. */
+static bool has_on_command_line(pid_t pid, const char *word, size_t len)
 {
 	char path[64], text[16384];
 	ssize_t n = 0;
@@ -238,8 +303,14 @@ static bool belongs_to(pid_t pid, const char *name)
 		n = read(fd, text, sizeof(text) - 1);
 		close(fd);
 	}
-	size_t len = strlen(name) - strlen("vm-") - strlen(".pid");
-	return n > 0 && memmem(text, (size_t)n, name + strlen("vm-"), len) != NULL;
+	return n > 0 && memmem(text, (size_t)n, word, len) != NULL;
+}
+
+/* True when the process was started for the machine "vm-UUID.pid" names: its UUID is on the command
+ * line. */
+static bool belongs_to(pid_t pid, const char *name)
+{
+	return has_on_command_line(pid, name, strlen(name) - strlen("vm-") - strlen(".pid"));
 }
 
 static void end_machine(const char *run, const char *name, bool at_once)
@@ -284,6 +355,35 @@ static void end_machines(const struct lab *lab, const struct lab_node *n, bool a
 	free(run);
 }
 
+/* A host's switch: the process that its pid file names, where that has the state folder on its
+ * command line. At once: all that it has started, too. */
+static void end_switch(const struct lab *lab, const struct lab_node *n, bool at_once)
+{
+	char *path = lab_path(lab, "nodes/%s/switchd/switchd.pid", n->name);
+	char *state = lab_path(lab, "nodes/%s/switchd", n->name);
+	struct buf b = BUF_INIT;
+	int64_t pid;
+
+	if (file_read(path, 64, &b, NULL)) {
+		b.data[strcspn(b.data, "\n ")] = '\0';
+		if (number_i64(b.data, &pid) && pid > 1 && pid <= INT32_MAX) {
+			int fd = open_pid((pid_t)pid);
+			if (fd >= 0 && has_on_command_line((pid_t)pid, state, strlen(state))) {
+				if (at_once && getpgid((pid_t)pid) == (pid_t)pid) {
+					kill(-(pid_t)pid, SIGKILL);
+				}
+				end_process(fd, at_once);
+			}
+			if (fd >= 0) {
+				close(fd);
+			}
+		}
+	}
+	buf_free(&b);
+	free(path);
+	free(state);
+}
+
 bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once, struct error *e)
 {
 	struct process_identity who;
@@ -299,8 +399,9 @@ bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once
 			close(fd);
 		}
 	}
-	if (n != &lab_nodes[LAB_CENTER]) {
+	if (lab_node_is_host(n)) {
 		end_machines(lab, n, at_once);
+		end_switch(lab, n, at_once);
 	}
 	return true;
 }

@@ -38,12 +38,14 @@ static struct json_object *host_json(const struct lab *lab, const struct lab_nod
 	struct json_object *o = json_object_new_object();
 	char url[64];
 
+	bool has_api = n->address != NULL;
+
 	node_url(n, url);
 	json_put_str(o, "name", n->name);
 	json_put_str(o, "role", n->role);
-	json_put_str(o, "url", url);
-	json_put_str(o, "user", LAB_HOST_USER);
-	json_put_str(o, "password", lab->password);
+	json_put(o, "url", has_api ? json_new_str(url) : NULL);
+	json_put(o, "user", has_api ? json_new_str(LAB_HOST_USER) : NULL);
+	json_put(o, "password", has_api ? json_new_str(lab->password) : NULL);
 	json_put_str(o, "state", lab_node_is_running(lab, n) ? "up" : "down");
 	return o;
 }
@@ -87,7 +89,11 @@ static struct json_object *vm_json(const struct lab *lab, const struct lab_node 
 	struct error e;
 	bool known = remote_get(r, vm, "runtime.powerState", &state, &e) && state != NULL;
 	unsigned power = known ? (unsigned)value_scalar(state).num : 0;
+	const struct value *ip = NULL;
 	bool on = known && power == E_VirtualMachinePowerState_poweredOn;
+	if (!on || !remote_get(r, vm, "guest.ipAddress", &ip, &e)) {
+		ip = NULL;
+	}
 	char *console =
 		lab_path(lab, "nodes/%s/datastores/datastore1/%s/serial0.sock", n->name, name);
 
@@ -96,7 +102,7 @@ static struct json_object *vm_json(const struct lab *lab, const struct lab_node 
 	json_put_str(o, "power",
 		     known ? schema_enum_name(T_VirtualMachinePowerState, power) : "poweredOff");
 	json_put(o, "accel", on && accel != NULL ? json_new_str(accel) : NULL);
-	json_put(o, "ip", NULL);
+	json_put(o, "ip", ip == NULL ? NULL : json_new_str(value_bytes(ip)));
 	json_put_str(o, "console", console);
 	free(console);
 	return o;
@@ -106,7 +112,8 @@ static void host_vms(const struct lab *lab, const struct lab_node *n, struct jso
 {
 	struct error e;
 	const struct value *vms = NULL, *hosts = NULL;
-	struct remote *r = lab_node_is_running(lab, n) ? lab_node_connect(lab, n, &e) : NULL;
+	bool is_up = lab_node_is_host(n) && lab_node_is_running(lab, n);
+	struct remote *r = is_up ? lab_node_connect(lab, n, &e) : NULL;
 
 	if (r != NULL && remote_list(r, "HostSystem", "name", &hosts, &e) &&
 	    remote_list(r, "VirtualMachine", "name", &vms, &e)) {
@@ -136,11 +143,11 @@ static void print_table(struct json_object *hosts, struct json_object *vms)
 		printf("%-10s %-8s %-6s %s\n", member(h, "name"), member(h, "role"),
 		       member(h, "state"), member(h, "url"));
 	}
-	printf("\n%-10s %-10s %-11s %s\n", "VM", "HOST", "POWER", "ACCEL");
+	printf("\n%-10s %-10s %-11s %-6s %s\n", "VM", "HOST", "POWER", "ACCEL", "ADDRESS");
 	for (size_t i = 0; i < json_object_array_length(vms); i++) {
 		struct json_object *v = json_object_array_get_idx(vms, i);
-		printf("%-10s %-10s %-11s %s\n", member(v, "name"), member(v, "host"),
-		       member(v, "power"), member(v, "accel"));
+		printf("%-10s %-10s %-11s %-6s %s\n", member(v, "name"), member(v, "host"),
+		       member(v, "power"), member(v, "accel"), member(v, "ip"));
 	}
 }
 

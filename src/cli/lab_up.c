@@ -34,7 +34,10 @@ enum {
 
 static const struct {
 	const char *vm, *node;
-} lab_vms[] = { { "edge-1", "dpu-1" }, { "web-1", "server-1" } };
+	const char *address; /* on the overlay segment; NULL: on the host's own switch */
+} lab_vms[] = { { "edge-1", "dpu-1", "10.1.0.11" },
+		{ "edge-2", "dpu-2", "10.1.0.12" },
+		{ "web-1", "server-1", NULL } };
 
 /* ---- the manager's inventory ---- */
 
@@ -195,18 +198,40 @@ static void device_add(struct arena *a, struct value *changes, struct value *dev
 	value_push(a, changes, change);
 }
 
-static struct value *vm_spec(struct arena *a, const char *name, const char *datastore)
+/* On the overlay by the fast path, else emulated on the host's own switch. */
+static struct value *vm_network_card(struct arena *a, bool on_overlay)
+{
+	struct value *nic = value_new(a, T_VirtualVmxnet3), *backing;
+
+	if (on_overlay) {
+		backing = value_new(a, T_VirtualEthernetCardOpaqueNetworkBackingInfo);
+		value_set_str(a, backing,
+			      F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId,
+			      LAB_SEGMENT);
+		value_set_str(a, backing,
+			      F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkType,
+			      "nsx.LogicalSwitch");
+		value_set_bool(a, nic, F_VirtualVmxnet3_uptv2Enabled, true);
+	} else {
+		backing = value_new(a, T_VirtualEthernetCardNetworkBackingInfo);
+		value_set_str(a, backing, F_VirtualDeviceDeviceBackingInfo_deviceName,
+			      "VM Network");
+	}
+	value_set(a, nic, F_VirtualDevice_backing, backing);
+	value_set_num(a, nic, F_VirtualDevice_key, -3);
+	return nic;
+}
+
+static struct value *vm_spec(struct arena *a, size_t i, const char *datastore)
 {
 	struct value *spec = value_new(a, T_VirtualMachineConfigSpec);
 	struct value *files = value_new(a, T_VirtualMachineFileInfo);
 	struct value *changes = value_new_array(a, T_VirtualDeviceConfigSpec);
 	struct value *controller = value_new(a, T_VirtualAHCIController);
-	struct value *serial = value_new(a, T_VirtualSerialPort),
-		     *nic = value_new(a, T_VirtualVmxnet3);
-	struct value *network = value_new(a, T_VirtualEthernetCardNetworkBackingInfo);
+	struct value *serial = value_new(a, T_VirtualSerialPort);
 	struct value *uri = value_new(a, T_VirtualSerialPortURIBackingInfo);
 
-	value_set_str(a, spec, F_VirtualMachineConfigSpec_name, name);
+	value_set_str(a, spec, F_VirtualMachineConfigSpec_name, lab_vms[i].vm);
 	value_set_str(a, spec, F_VirtualMachineConfigSpec_guestId, "other6xLinux64Guest");
 	value_set_str(a, spec, F_VirtualMachineConfigSpec_annotation, "made by remora lab up");
 	value_set_num(a, spec, F_VirtualMachineConfigSpec_memoryMB, GUEST_MEMORY_MB);
@@ -222,10 +247,7 @@ static struct value *vm_spec(struct arena *a, const char *name, const char *data
 	value_set_num(a, serial, F_VirtualDevice_key, -2);
 	value_set_bool(a, serial, F_VirtualSerialPort_yieldOnPoll, true);
 	device_add(a, changes, serial);
-	value_set_str(a, network, F_VirtualDeviceDeviceBackingInfo_deviceName, "VM Network");
-	value_set(a, nic, F_VirtualDevice_backing, network);
-	value_set_num(a, nic, F_VirtualDevice_key, -3);
-	device_add(a, changes, nic);
+	device_add(a, changes, vm_network_card(a, lab_vms[i].address != NULL));
 	value_set(a, spec, F_VirtualMachineConfigSpec_deviceChange, changes);
 	return spec;
 }
@@ -252,8 +274,8 @@ struct place {
 	const char *datastore; /* as the manager calls it */
 };
 
-static bool vm_create(struct remote *r, const struct place *at, const char *name,
-		      const struct value **vm, struct error *e)
+static bool vm_create(struct remote *r, const struct place *at, size_t i, const struct value **vm,
+		      struct error *e)
 {
 	struct arena *a = remote_arena(r);
 	struct value *args = value_new(a, schema_method(M_Folder_CreateVM_Task)->args);
@@ -264,7 +286,7 @@ static bool vm_create(struct remote *r, const struct place *at, const char *name
 	    !remote_get(r, parent, "resourcePool", &pool, e)) {
 		return false;
 	}
-	value_set(a, args, A_Folder_CreateVM_Task_config, vm_spec(a, name, at->datastore));
+	value_set(a, args, A_Folder_CreateVM_Task_config, vm_spec(a, i, at->datastore));
 	value_set(a, args, A_Folder_CreateVM_Task_pool, pool);
 	value_set(a, args, A_Folder_CreateVM_Task_host, at->host);
 	return remote_task(r, M_Folder_CreateVM_Task, folder, args, vm, e);
@@ -348,12 +370,40 @@ static bool vm_make(const struct lab *lab, struct remote *r, const struct value 
 	if (good) {
 		lab_say("the guest disk is on %s's datastore", n->name);
 	}
-	good = good && (*vm != NULL || vm_create(r, &at, name, vm, e)) &&
+	good = good && (*vm != NULL || vm_create(r, &at, i, vm, e)) &&
 	       (disk_copy_to(r, dc, at.datastore, name, e) ||
 		remote_fault(r) == T_FileAlreadyExists) &&
 	       disk_attach(r, *vm, at.datastore, name, e);
 	free(raw);
 	return good || error_prefix(e, "%s: ", name);
+}
+
+/* The VM's network card gets its address on the overlay. */
+static bool vm_bind(struct remote *r, const struct value *vm, size_t i, struct error *e)
+{
+	const struct value *devices = NULL, *uuid = NULL;
+
+	if (lab_vms[i].address == NULL) {
+		return true;
+	}
+	if (!remote_get(r, vm, "config.hardware.device", &devices, e) ||
+	    !remote_get(r, vm, "config.instanceUuid", &uuid, e)) {
+		return false;
+	}
+	for (size_t k = 0; k < value_count(devices); k++) {
+		const struct value *d = value_item(devices, k);
+		if (value_is_a(d, T_VirtualEthernetCard)) {
+			struct lab_card card = {
+				.vm = lab_vms[i].vm,
+				.uuid = value_bytes(uuid),
+				.mac = value_get_str(d, F_VirtualEthernetCard_macAddress),
+				.address = lab_vms[i].address,
+				.key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0),
+			};
+			return lab_network_bind(r, &card, e);
+		}
+	}
+	return error_set(e, ERROR_NOT_FOUND, "\"%s\" has no network card", lab_vms[i].vm);
 }
 
 static bool vm_power_on(struct remote *r, const struct value *vm, struct error *e)
@@ -421,8 +471,13 @@ static bool nodes_start(const struct lab *lab, struct error *e)
 		if (!lab_node_start(lab, &lab_nodes[i], e)) {
 			return false;
 		}
-		lab_say("%s %s at https://%s:%d", lab_nodes[i].name, ran ? "is running" : "is up",
-			lab_nodes[i].address, LAB_PORT);
+		const char *word = ran ? "is running" : "is up";
+		if (lab_nodes[i].address == NULL) {
+			lab_say("%s %s, the switch between the cards", lab_nodes[i].name, word);
+		} else {
+			lab_say("%s %s at https://%s:%d", lab_nodes[i].name, word,
+				lab_nodes[i].address, LAB_PORT);
+		}
 	}
 	return true;
 }
@@ -435,13 +490,18 @@ static bool inventory_make(const struct lab *lab, struct remote *r, struct error
 		return false;
 	}
 	for (size_t i = 0; i < lab_n_nodes; i++) {
-		if (i != LAB_CENTER && !host_add(lab, r, dc, &lab_nodes[i], e)) {
+		if (lab_node_is_host(&lab_nodes[i]) && !host_add(lab, r, dc, &lab_nodes[i], e)) {
 			return error_prefix(e, "%s: ", lab_nodes[i].name);
 		}
 	}
 	lab_say("the manager has its hosts");
+	if (!lab_network_make(r, e)) {
+		return false;
+	}
+	lab_say("segment " LAB_SEGMENT " is in force on the cards");
 	for (size_t i = 0; i < ARRAY_LEN(lab_vms); i++) {
-		if (!vm_make(lab, r, dc, i, &vm, e) || !vm_power_on(r, vm, e)) {
+		if (!vm_make(lab, r, dc, i, &vm, e) || !vm_bind(r, vm, i, e) ||
+		    !vm_power_on(r, vm, e)) {
 			return false;
 		}
 		lab_say("%s is powered on on %s", lab_vms[i].vm, lab_vms[i].node);
@@ -453,10 +513,13 @@ static void tell(const struct lab *lab)
 {
 	const struct lab_node *c = &lab_nodes[LAB_CENTER];
 
-	printf("\nThe lab is up: edge-1 runs on the DPU (dpu-1), web-1 on the server "
-	       "(server-1).\n\n");
+	printf("\nThe lab is up: edge-1 and edge-2 run on the DPUs (dpu-1, dpu-2) and share the\n"
+	       "segment " LAB_SEGMENT "; web-1 runs on the server (server-1).\n\n");
 	printf("  manager   https://%s:%d/sdk    %s\n", c->address, LAB_PORT, LAB_CENTER_USER);
-	for (size_t i = 1; i < lab_n_nodes; i++) {
+	for (size_t i = 0; i < lab_n_nodes; i++) {
+		if (!lab_node_is_host(&lab_nodes[i])) {
+			continue;
+		}
 		printf("  %-9s https://%s:%d/sdk   %s\n", lab_nodes[i].name, lab_nodes[i].address,
 		       LAB_PORT, LAB_HOST_USER);
 	}

@@ -7,9 +7,12 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "vim/client.h"
+#include "vim/peer.h"
 
 enum {
-	TASK_POLL_S = 20
+	TASK_POLL_S = 20,
+	REST_MS = 60000,
+	REST_ANSWER_MAX = 16 << 20
 };
 
 struct remote {
@@ -389,5 +392,80 @@ bool remote_put(struct remote *r, const struct remote_upload *u, struct error *e
 						     .arg = &put });
 	bool good = wait_answer(r, e);
 	buf_free(&path);
+	return good;
+}
+
+/* ---- REST ---- */
+
+struct rest {
+	struct remote *r;
+	const char *path;
+	struct json_object *out;
+};
+
+static bool refused(const struct rest *rest, int status, struct error *e)
+{
+	static const char *const members[] = { "error_message", "reason", "message" };
+	struct json_at at = json_root(rest->out);
+	enum error_kind kind = status == 404			? ERROR_NOT_FOUND
+			       : status == 401 || status == 403 ? ERROR_PERMISSION
+			       : status == 503			? ERROR_BUSY
+								: ERROR_INVALID;
+	const char *why;
+	struct error none;
+
+	for (size_t i = 0; rest->out != NULL && i < ARRAY_LEN(members); i++) {
+		if (json_get_str(&at, members[i], &why, &none)) {
+			return error_set(e, kind, "%s", why);
+		}
+	}
+	return error_set(e, kind, "%s was answered with status %d", rest->path, status);
+}
+
+static void rest_done(void *arg, const struct peer_answer *answer, const struct error *e)
+{
+	struct rest *rest = arg;
+	struct remote *r = rest->r;
+
+	r->answered = true;
+	if (e != NULL) {
+		r->e = *e;
+		return;
+	}
+	bool is_good = answer->status >= 200 && answer->status < 300;
+	if (answer->len > 0) {
+		rest->out = json_parse(answer->body, answer->len, REST_ANSWER_MAX,
+				       JSON_DEPTH_DEFAULT, &r->e);
+	}
+	r->good = is_good ? answer->len == 0 || rest->out != NULL
+			  : refused(rest, answer->status, &r->e);
+}
+
+bool remote_rest(struct remote *r, const char *method, const char *path, struct json_object *body,
+		 struct json_object **out, struct error *e)
+{
+	struct rest rest = { .r = r, .path = path };
+	struct buf text = BUF_INIT;
+
+	if (body != NULL) {
+		buf_adds(&text, json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN));
+		json_object_put(body);
+	}
+	begin(r);
+	peer_send(client_peer(r->client), &(struct peer_order){ .method = method,
+								.path = path,
+								.content_type = "application/json",
+								.body = body == NULL ? NULL : &text,
+								.max_bytes = REST_ANSWER_MAX,
+								.timeout_ms = REST_MS,
+								.done = rest_done,
+								.arg = &rest });
+	bool good = wait_answer(r, e);
+	buf_free(&text);
+	if (good && out != NULL) {
+		*out = rest.out;
+	} else {
+		json_object_put(rest.out);
+	}
 	return good;
 }

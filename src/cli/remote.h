@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "vim/value.h"
 
 struct remote;
@@ -57,5 +58,12 @@ struct remote_upload {
 	void *arg;
 };
 bool remote_put(struct remote *r, const struct remote_upload *u, struct error *e);
+
+/* A request of the REST interface with the session's cookie: method "PUT", path
+ * "/policy/api/v1/…". `body` is taken over, NULL: none. *out (may be NULL) is the caller's, NULL
+ * where the answer is empty. A refusal becomes `e` with the server's reason: ERROR_NOT_FOUND,
+ * ERROR_PERMISSION, ERROR_BUSY (503), else ERROR_INVALID. */
+bool remote_rest(struct remote *r, const char *method, const char *path, struct json_object *body,
+		 struct json_object **out, struct error *e);
 
 #endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lab's top-of-rack switch: a remora-switchd of its own that joins the cards' uplinks as any
+ * Ethernet switch would, by the addresses that it learns. */
+#include "cli/lab.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/rpc.h"
+
+enum {
+	ASK_MS = 20000,
+	READY_S = 30,
+	POLL_MS = 30,
+	FABRIC_MTU = 1700, /* a guest's 1500 bytes and what Geneve adds */
+	ADDRESSES_MAX = 1024,
+	GENERATION = 1,
+};
+
+char *lab_switch_socket(const struct lab *lab, const struct lab_node *card)
+{
+	return lab_path(lab, "nodes/tor-1/%s.sock", card->name);
+}
+
+static struct json_object *port_json(const struct lab *lab, const struct lab_node *card)
+{
+	static const char *const allowed[] = { "forged_transmits", "mac_changes", "promiscuous",
+					       "dhcp_server",	   "router",	  "any_address" };
+	struct json_object *port = json_object_new_object(), *guard = json_object_new_object();
+	struct json_object *learning = json_object_new_object();
+	char *path = lab_switch_socket(lab, card);
+
+	json_put_str(port, "name", card->name);
+	json_put_str(port, "kind", "memif");
+	json_put_str(port, "path", path);
+	json_put(port, "server", json_object_new_boolean(true));
+	json_put(port, "mtu", json_object_new_int(FABRIC_MTU));
+	json_put_str(port, "segment", "fabric");
+	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
+		json_put(guard, allowed[i], json_object_new_boolean(true));
+	}
+	json_put(port, "guard", guard);
+	json_put(learning, "limit", json_object_new_int(ADDRESSES_MAX));
+	json_put(port, "learning", learning);
+	free(path);
+	return port;
+}
+
+static struct json_object *document(const struct lab *lab)
+{
+	struct json_object *ports = json_object_new_array(), *segments = json_object_new_array();
+	struct json_object *segment = json_object_new_object(), *all = json_object_new_object();
+
+	for (size_t i = 0; i < lab_n_nodes; i++) {
+		if (lab_nodes[i].endpoint != NULL) {
+			json_object_array_add(ports, port_json(lab, &lab_nodes[i]));
+		}
+	}
+	json_put_str(segment, "name", "fabric");
+	json_put(segment, "mtu", json_object_new_int(FABRIC_MTU));
+	json_object_array_add(segments, segment);
+	json_put(all, "ports", ports);
+	json_put(all, "segments", segments);
+	return all;
+}
+
+bool lab_switch_ready(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	char *path = lab_path(lab, "nodes/%s/control.sock", n->name);
+	int64_t end = clock_mono_us(clock_real()) + READY_S * INT64_C(1000000);
+	struct json_object *result = NULL, *params = NULL;
+	bool answers = false, timed_out = false;
+
+	while (!answers && !timed_out && lab_node_is_running(lab, n)) {
+		answers = rpc_request(path, "plane.hello", NULL, ASK_MS, &result, e);
+		timed_out = clock_mono_us(clock_real()) > end;
+		if (!answers) {
+			nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
+		}
+	}
+	bool good = answers;
+	if (good) {
+		json_object_put(result);
+		result = NULL;
+		params = json_object_new_object();
+		json_put(params, "generation", json_object_new_int(GENERATION));
+		json_put(params, "document", document(lab));
+		good = rpc_request(path, "plane.apply", params, ASK_MS, &result, e);
+		json_object_put(result);
+	} else {
+		error_set(e, timed_out ? ERROR_TIMEOUT : ERROR_STATE,
+			  "\"%s\" %s: see %s/nodes/%s/log", n->name,
+			  timed_out ? "does not answer" : "ended at its start", lab->folder,
+			  n->name);
+	}
+	free(path);
+	return good || error_prefix(e, "%s: ", n->name);
+}
