@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/mem.h"
+#include "switch/stream.h"
 
 LOG_MODULE("port");
 
@@ -28,6 +29,7 @@ struct port {
 	uint16_t n_queues;
 	uint16_t mtu;
 	bool is_attached, is_started;
+	struct stream *stream; /* of a stream port; else NULL */
 };
 
 /* "net_vhost7,iface=/run/…": driver, number and arguments of the device that serves a port. */
@@ -49,6 +51,7 @@ static char *arguments_of(const struct config_port *c, int number)
 	case PORT_AF_XDP:
 		return mem_printf("net_af_xdp%d,iface=%s,queue_count=%u", number, c->path, q);
 	case PORT_STREAM:
+		return mem_printf("stream%d,path=%s,server=%d", number, c->path, c->is_server);
 	case PORT_DEVICE:
 		break;
 	}
@@ -130,20 +133,34 @@ static bool attach(struct port *p, const struct config_port *c, struct error *e)
 	return r == 0 || fail(c, r, "no such device", e);
 }
 
+static bool attach_stream(struct port *p, const struct config_port *c, struct rte_mempool *pool,
+			  struct error *e)
+{
+	if (c->n_queues > 1) {
+		return error_set(e, ERROR_UNSUPPORTED, "port \"%s\": %u queues; a stream has one",
+				 c->name, c->n_queues);
+	}
+	p->stream = stream_open(&(struct stream_options){ .name = c->name,
+							  .path = c->path,
+							  .is_server = c->is_server,
+							  .number = p->number,
+							  .pool = pool },
+				e);
+	p->is_attached = p->stream != NULL;
+	p->device = p->is_attached ? stream_device(p->stream) : 0;
+	return p->is_attached;
+}
+
 struct port *port_open(const struct config_port *c, struct rte_mempool *pool, struct error *e)
 {
-	if (c->kind == PORT_STREAM) {
-		error_set(e, ERROR_UNSUPPORTED, "port \"%s\": stream sockets are not served yet",
-			  c->name);
-		return NULL;
-	}
 	struct port *p = mem_zalloc(sizeof(*p));
 	p->name = mem_strdup(c->name);
 	p->n_queues = c->n_queues;
 	p->mtu = c->mtu;
 	p->number = c->kind == PORT_DEVICE ? -1 : number_take();
 	p->arguments = arguments_of(c, p->number);
-	if (!attach(p, c, e) || !set_up(p, c, pool, e)) {
+	bool is_there = c->kind == PORT_STREAM ? attach_stream(p, c, pool, e) : attach(p, c, e);
+	if (!is_there || !set_up(p, c, pool, e)) {
 		port_close(p);
 		return NULL;
 	}
@@ -166,6 +183,9 @@ void port_close(struct port *p)
 			(void)rte_eth_dev_close(p->device);
 			(void)rte_dev_remove(d);
 		}
+	}
+	if (p->stream != NULL) {
+		stream_close(p->stream);
 	}
 	number_give(p->number);
 	free(p->arguments);
@@ -199,10 +219,18 @@ uint16_t port_n_queues(const struct port *p)
 	return p->n_queues;
 }
 
+struct stream *port_stream(const struct port *p)
+{
+	return p->stream;
+}
+
 bool port_is_up(const struct port *p)
 {
 	struct rte_eth_link link;
 
+	if (p->stream != NULL) {
+		return stream_is_up(p->stream);
+	}
 	return rte_eth_link_get_nowait(p->device, &link) == 0 &&
 	       link.link_status == RTE_ETH_LINK_UP;
 }

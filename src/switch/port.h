@@ -14,6 +14,7 @@
 
 struct rte_mempool;
 struct port;
+struct stream;
 
 /* `pool`: where its packets come from. */
 struct port *port_open(const struct config_port *config, struct rte_mempool *pool, struct error *e);
@@ -22,8 +23,9 @@ void port_close(struct port *p);
 const char *port_name(const struct port *p);
 /* Would this configuration open the same device? */
 bool port_is_same(const struct port *p, const struct config_port *config);
-uint16_t port_device(const struct port *p);   /* DPDK port number */
-uint16_t port_n_queues(const struct port *p); /* pairs */
-bool port_is_up(const struct port *p);	      /* its other side is there */
+uint16_t port_device(const struct port *p);	  /* DPDK port number */
+struct stream *port_stream(const struct port *p); /* NULL: it is none */
+uint16_t port_n_queues(const struct port *p);	  /* pairs */
+bool port_is_up(const struct port *p);		  /* its other side is there */
 
 #endif

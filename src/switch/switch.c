@@ -204,7 +204,11 @@ static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct err
 		return NULL;
 	}
 	a->config = NULL; /* the tables' now */
-	return wiring_new(t, a->devices, a->n_queues);
+	struct wiring *w = wiring_new(t, a->devices, a->n_queues);
+	for (size_t i = 0; i < a->ports.n; i++) {
+		w->stream[i] = port_stream(a->ports.items[i]);
+	}
+	return w;
 }
 
 /* Gives the workers the wiring and ends what it replaces. */

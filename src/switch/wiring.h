@@ -31,12 +31,15 @@ struct wire {
 	uint32_t vni;
 };
 
+struct stream;
+
 struct wiring {
 	struct tables *tables;
 	const struct switch_config *config; /* the tables' */
 	uint16_t device[CONFIG_PORTS_MAX];  /* of each port; WIRING_NO_DEVICE: not open */
 	uint16_t n_queues[CONFIG_PORTS_MAX];
-	struct wire wires[4096]; /* by interface */
+	struct stream *stream[CONFIG_PORTS_MAX]; /* of stream ports; else NULL */
+	struct wire wires[4096];		 /* by interface */
 	uint16_t epoch;
 	struct rule_counters *rules; /* the worker's; by position, the default behind them */
 	/* Where ports and rules were in the wiring before, to take counts along; -1: new. */

@@ -4,18 +4,23 @@
 #include <rte_ethdev.h>
 
 #include "switch/answer.h"
+#include "switch/stream.h"
 
 /* ---- sending ---- */
 
 void worker_send_port(struct worker *w, uint16_t port)
 {
 	struct out *o = &w->out[port];
+	const struct stream *stream = w->wiring->stream[port];
 	uint16_t device = w->wiring->device[port], sent = 0;
 	struct port_counters *c = worker_count(w, port);
 	uint64_t bytes = 0;
 
 	for (uint16_t i = 0; i < o->n; i++) {
 		bytes += o->packets[i]->pkt_len;
+	}
+	if (UNLIKELY(stream != NULL && !stream_is_up(stream))) {
+		device = WIRING_NO_DEVICE;
 	}
 	if (device != WIRING_NO_DEVICE) {
 		sent = rte_eth_tx_burst(device, 0, o->packets, o->n);
@@ -27,6 +32,9 @@ void worker_send_port(struct worker *w, uint16_t port)
 			bytes -= o->packets[i]->pkt_len;
 		}
 		rte_pktmbuf_free_bulk(o->packets + sent, (unsigned)(o->n - sent));
+	}
+	if (UNLIKELY(stream != NULL && sent > 0)) {
+		stream_wake();
 	}
 	c->tx_packets += sent;
 	c->tx_bytes += bytes;

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A switch and guests on it, for tests: real processes, commands over control socket and console."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from daemon import build_folder, program, wait_until
+
+QEMU = "/usr/bin/qemu-system-x86_64"
+MAC = {"a": "02:52:4d:00:00:0a", "b": "02:52:4d:00:00:0b"}
+ADDRESS = {"a": "10.1.0.10", "b": "10.1.0.11"}
+
+
+class Switch:
+    def __init__(self, rig):
+        self.state = rig.path("switch")
+        self.log = open(rig.path("switch.log"), "ab")
+        self.process = None
+        self.generation = 0
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [program("remora-switchd"), "--state", self.state, "--flows", "1024"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        wait_until(lambda: self.process.poll() is None and self.is_answering(), 30,
+                   "the switch answers")
+        return self
+
+    def call(self, method, **params):
+        """The result, or the error's message as an exception."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(os.path.join(self.state, "control.sock"))
+            s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
+                                  "params": params}).encode() + b"\n")
+            answer = json.loads(s.makefile().readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"]["message"])
+        return answer["result"]
+
+    def is_answering(self):
+        try:
+            return bool(self.call("plane.hello"))
+        except OSError:
+            return False
+
+    def apply(self, document):
+        self.generation += 1
+        self.call("plane.apply", generation=self.generation, document=document)
+
+    def port(self, name):
+        return next(p for p in self.call("plane.show", what="ports") if p["name"] == name)
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def wreck(self):
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        self.log.close()
+
+
+class Guest:
+    """A machine that boots the lab's disk; commands go over its serial port. Its network card is
+    virtio over vhost-user or, where a model is named, emulated and on a stream socket."""
+
+    def __init__(self, rig, name, model=None):
+        self.name = name
+        self.kind = "vhost" if model is None else "stream"
+        self.socket = rig.path(f"{name}.sock")
+        serial = rig.path(f"{name}.serial")
+        self.process = subprocess.Popen(
+            [QEMU, "-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg",
+             "-m", "96", "-object", "memory-backend-memfd,id=m,size=96M,share=on",
+             "-numa", "node,memdev=m", "-snapshot",
+             "-drive", f"file={build_folder()}/guest/guest.raw,format=raw,if=virtio",
+             "-chardev", f"socket,id=s,path={serial},server=on,wait=off", "-serial", "chardev:s",
+             *self.card(model)],
+            stdin=subprocess.DEVNULL)
+        self.console = socket.socket(socket.AF_UNIX)
+        wait_until(lambda: self.connect(serial), 20, "the serial port")
+        self.text = ""
+
+    def card(self, model):
+        if model is not None:
+            return ["-netdev", f"stream,id=n0,server=on,addr.type=unix,addr.path={self.socket}",
+                    "-device", f"{model},netdev=n0,mac={MAC[self.name]}"]
+        return ["-chardev", f"socket,id=n,path={self.socket},server=on,wait=off",
+                "-netdev", "vhost-user,id=n0,chardev=n",
+                "-device", f"virtio-net-pci,netdev=n0,mac={MAC[self.name]},vectors=0"]
+
+    def connect(self, path):
+        try:
+            self.console.connect(path)
+            self.console.settimeout(0.2)
+            return True
+        except OSError:
+            return False
+
+    def expect(self, pattern, seconds=60):
+        """What the console says until a pattern; that is taken away."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.text, re.S)):
+            assert time.monotonic() < end, f"{self.name}: no {pattern!r} in {self.text[-400:]!r}"
+            try:
+                self.text += self.console.recv(4096).decode(errors="replace")
+            except TimeoutError:
+                pass
+        before = self.text[:found.end()]
+        self.text = self.text[found.end():]
+        return before
+
+    def run(self, command, seconds=60):
+        """The output of a command and its status."""
+        self.console.sendall(f"{command}\necho end:$?:\n".encode())
+        said = self.expect(r"end:(\d+):", seconds)
+        return int(re.search(r"end:(\d+):$", said).group(1)), said
+
+    def login(self):
+        self.console.sendall(b"\n")
+        self.expect("login:", 120)
+        self.console.sendall(b"root\n")
+        self.expect("# ")
+        assert self.run(f"ip addr add {ADDRESS[self.name]}/24 dev eth0")[0] == 0
+
+    def reaches(self, address, count=2):
+        return self.run(f"ping -c {count} -i 0.2 -W 2 {address}")[0] == 0
+
+    def wreck(self):
+        self.process.kill()
+        self.process.wait()
+        self.console.close()
+
+
+def document(guests, rules=(), default="allow"):
+    return {
+        "ports": [{"name": name, "kind": guest.kind, "path": guest.socket, "segment": "blue",
+                   "mac": MAC[name], "addresses": [ADDRESS[name]]}
+                  for name, guest in guests.items()],
+        "segments": [{"name": "blue"}],
+        "groups": [{"name": name, "addresses": [ADDRESS[name]], "ports": [name]}
+                   for name in guests],
+        "firewall": {"default": default, "sections": [{"name": "test", "rules": list(rules)}]},
+    }
