@@ -48,6 +48,9 @@ static struct segment segment_of(const struct packet *p)
 
 	s.length = (uint32_t)p->l3 + p->l3_size - p->payload + ((s.flags & SYN) != 0) +
 		   ((s.flags & FIN) != 0);
+	if ((p->flags & PACKET_FRAGMENT) != 0) {
+		s.length = UINT16_MAX; /* how much follows in later fragments is not known yet */
+	}
 	s.end = s.seq + s.length;
 	return s;
 }

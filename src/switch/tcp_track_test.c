@@ -136,6 +136,20 @@ static void a_connection_is_opened_in_order_only(void **state)
 	assert_int_equal(send_from(0, SYN, 2001, 0, 1000, 0), TCP_BAD_STATE);
 }
 
+/* A segment that is larger than a frame comes in fragments, of which the first has the header. */
+static void a_fragmented_segment_may_be_acknowledged(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	open_connection(7, 7);
+	p = segment(ACK, 1001, 5001, 1000, 40, -1);
+	p.flags |= PACKET_FRAGMENT;
+	assert_int_equal(tcp_follow(&flow, 0, &p), TCP_GOOD);
+	assert_int_equal(send_from(1, ACK, 5001, 1001 + 9000, 1000, 0), TCP_GOOD);
+	assert_int_equal(send_from(1, ACK, 5001, 1001 + 65536, 1000, 0), TCP_BAD_WINDOW);
+}
+
 static void sequence_numbers_wrap(void **state)
 {
 	struct packet p = segment(SYN, 0xfffffff0, 0, 1000, 0, -1);
@@ -157,6 +171,7 @@ int main(void)
 		cmocka_unit_test(what_is_outside_of_the_window_is_refused),
 		cmocka_unit_test(windows_are_scaled_where_both_offer),
 		cmocka_unit_test(a_connection_is_opened_in_order_only),
+		cmocka_unit_test(a_fragmented_segment_may_be_acknowledged),
 		cmocka_unit_test(sequence_numbers_wrap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

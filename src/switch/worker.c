@@ -30,6 +30,7 @@ static inline void plain_tcp(struct packet *p, const uint8_t *data, uint16_t hea
 {
 	p->data = data;
 	p->head = head;
+	p->flags = 0;
 	p->l3 = 14;
 	p->l4 = 34;
 	p->l3_size = (uint16_t)(data[16] << 8 | data[17]);

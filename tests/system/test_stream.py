@@ -2,6 +2,7 @@
 """Stream ports: a guest whose network card QEMU emulates, and peers that mean no good."""
 
 import os
+import re
 import socket
 import struct
 
@@ -33,9 +34,9 @@ def test_an_emulated_card_reaches_a_virtual_one(world):
     assert a.reaches(ADDRESS["b"]) and b.reaches(ADDRESS["a"])
     assert b.run(f"ping -c 2 -i 0.2 -s 6000 {ADDRESS['a']}")[0] == 0  # in several frames
     b.run("dd if=/dev/urandom of=/tmp/sent bs=1k count=2000")
-    a.run("(nc -l -p 6000 > /tmp/got) &")
+    a.run("(sleep 600 | nc -l -p 6000 > /tmp/got) &")
     b.run(f"(sleep 1; nc {ADDRESS['a']} 6000 < /tmp/sent) &")
-    wanted = b.run("md5sum < /tmp/sent")[1].split("\n")[1].split()[0]
+    wanted = re.search(r"[0-9a-f]{32}", b.run("md5sum < /tmp/sent")[1]).group()
     wait_until(lambda: wanted in a.run("md5sum < /tmp/got")[1], 30, "all of it has come", 0.5)
     assert switch.port("b")["rx_packets"] > 100
 
