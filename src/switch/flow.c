@@ -39,46 +39,74 @@ enum {
 
 /* ---- the index ---- */
 
-static bool index_add_to(struct flow_bucket *b, uint64_t hash, uint32_t at)
+static unsigned free_entries(const struct flow_bucket *b)
 {
-	for (unsigned i = 0; i < 8; i++) {
-		if (b->signature[i] == 0) {
-			b->at[i] = at;
-			STORED();
-			b->signature[i] = flow_signature(hash);
+	return flow_candidates(b, 0);
+}
+
+static void entry_set(struct flow_bucket *b, unsigned i, uint64_t hash, uint32_t at)
+{
+	b->at[i] = at;
+	STORED();
+	b->signature[i] = flow_signature(hash);
+}
+
+/* n_away is never too low: raised before, lowered after. Once at its end it stays. */
+static void note_away(struct flow_bucket *first, int by)
+{
+	if (first->n_away != UINT16_MAX) {
+		first->n_away = (uint16_t)(first->n_away + by);
+	}
+}
+
+/* Into the first bucket while it has room to spare or is no fuller than the second, so that most
+ * keys are found by their first look. */
+static bool index_add(struct flow_table *t, uint64_t hash, uint32_t at)
+{
+	struct flow_bucket *first = flow_bucket(t, hash, 0), *second;
+	unsigned here = free_entries(first);
+
+	if (LIKELY((here & (here - 1)) != 0)) {
+		entry_set(first, (unsigned)__builtin_ctz(here), hash, at);
+		return true;
+	}
+	second = flow_bucket(t, hash, 1);
+	unsigned there = free_entries(second);
+	if (here != 0 && (there & (there - 1)) == 0) {
+		entry_set(first, (unsigned)__builtin_ctz(here), hash, at);
+		return true;
+	}
+	if (there == 0) {
+		return false;
+	}
+	note_away(first, 1);
+	STORED();
+	entry_set(second, (unsigned)__builtin_ctz(there), hash, at);
+	return true;
+}
+
+static bool index_remove_from(struct flow_bucket *b, uint64_t hash, uint32_t at)
+{
+	unsigned found = flow_candidates(b, flow_signature(hash));
+
+	for (; found != 0; found &= found - 1) {
+		unsigned i = (unsigned)__builtin_ctz(found);
+		if (b->at[i] == at) {
+			b->signature[i] = 0;
 			return true;
 		}
 	}
 	return false;
 }
 
-static unsigned bucket_load(const struct flow_bucket *b)
-{
-	return (unsigned)__builtin_popcount(~flow_candidates(b, 0) & 0xff);
-}
-
-/* Into the first bucket while it is no fuller than the second, so that most keys are found by
- * their first look. */
-static bool index_add(struct flow_table *t, uint64_t hash, uint32_t at)
-{
-	struct flow_bucket *first = flow_bucket(t, hash, 0), *second = flow_bucket(t, hash, 1);
-
-	if (bucket_load(first) > 6 && bucket_load(second) < bucket_load(first)) {
-		return index_add_to(second, hash, at);
-	}
-	return index_add_to(first, hash, at) || index_add_to(second, hash, at);
-}
-
 static void index_remove(struct flow_table *t, uint64_t hash, uint32_t at)
 {
-	for (unsigned which = 0; which < 2; which++) {
-		struct flow_bucket *b = flow_bucket(t, hash, which);
-		for (unsigned i = 0; i < 8; i++) {
-			if (b->signature[i] != 0 && b->at[i] == at) {
-				b->signature[i] = 0;
-				return;
-			}
-		}
+	struct flow_bucket *first = flow_bucket(t, hash, 0);
+
+	if (!index_remove_from(first, hash, at) && first->n_away != 0 &&
+	    index_remove_from(flow_bucket(t, hash, 1), hash, at)) {
+		STORED();
+		note_away(first, -1);
 	}
 }
 
@@ -90,19 +118,12 @@ uint64_t flow_hash(const struct flow_table *t, const struct flow_key *k)
 struct flow *flow_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash,
 		       unsigned *direction)
 {
-	for (unsigned which = 0; which < 2; which++) {
-		const struct flow_bucket *b = flow_bucket(t, hash, which);
-		unsigned found = flow_candidates(b, flow_signature(hash));
-		for (; found != 0; found &= found - 1) {
-			uint32_t at = b->at[__builtin_ctz(found)];
-			struct flow *f = &t->flows[at & t->mask];
-			if (flow_matches(f, k, at >> 31)) {
-				*direction = at >> 31;
-				return f;
-			}
-		}
-	}
-	return NULL;
+	const struct flow_bucket *first = flow_bucket(t, hash, 0);
+	struct flow *f = flow_find_in(t, first, k, hash, direction);
+
+	return f != NULL || first->n_away == 0
+		       ? f
+		       : flow_find_in(t, flow_bucket(t, hash, 1), k, hash, direction);
 }
 
 /* ---- the wheel ---- */
@@ -207,12 +228,10 @@ void flow_expire(struct flow_table *t, struct flow *f, uint32_t expires)
 
 static struct flow *record_take(struct flow_table *t)
 {
-	while (t->free == FLOW_NONE && flow_adopt(t, ADOPT_PORTION) > 0) {
+	while (t->n_free == 0 && flow_adopt(t, ADOPT_PORTION) > 0) {
 	}
-	if (t->free != FLOW_NONE) {
-		struct flow *f = &t->flows[t->free];
-		t->free = f->next;
-		return f;
+	if (t->n_free > 0) {
+		return &t->flows[t->free[--t->n_free]];
 	}
 	if (t->header->high_water > t->mask) {
 		return NULL;
@@ -241,8 +260,7 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *forward, u
 		memcpy(f->high[1], forward->dst_high, 12);
 	}
 	if (!index_add(t, hash, at)) {
-		f->next = t->free;
-		t->free = at;
+		t->free[t->n_free++] = at;
 		return NULL;
 	}
 	STORED();
@@ -274,8 +292,7 @@ void flow_remove(struct flow_table *t, struct flow *f)
 		return; /* it will be found free */
 	}
 	list_take(t, f);
-	f->next = t->free;
-	t->free = at;
+	t->free[t->n_free++] = at;
 	t->n--;
 	t->n_of[f->iface[0] % FLOW_IFACES_MAX]--;
 }
@@ -488,8 +505,7 @@ unsigned flow_adopt(struct flow_table *t, unsigned n)
 			t->n++;
 			t->n_of[f->iface[0] % FLOW_IFACES_MAX]++;
 		} else {
-			f->next = t->free;
-			t->free = t->adopt_at - 1;
+			t->free[t->n_free++] = t->adopt_at - 1;
 		}
 	}
 	return done;
@@ -508,7 +524,7 @@ static struct flow_table *table_new(const char *path, uint32_t n_max, struct err
 	t->size = size_of(n_max);
 	t->bucket_mask = n_buckets_of(n_max) - 1;
 	t->mask = n_max - 1;
-	t->free = FLOW_NONE;
+	t->free = mem_alloc((size_t)n_max * sizeof(*t->free));
 	memset(t->slots, 0xff, sizeof(t->slots));
 	return t;
 }
@@ -623,6 +639,7 @@ void flow_table_close(struct flow_table *t)
 	if (t->fd >= 0) {
 		close(t->fd);
 	}
+	free(t->free);
 	free(t->path);
 	free(t);
 }

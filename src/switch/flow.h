@@ -61,7 +61,7 @@ struct flow {
 	uint8_t scale;	    /* TCP window scale, end 0 in the low nibble; 15: not offered */
 	uint32_t expires;   /* tick */
 	uint32_t rule;	    /* position in the tables that judged it: what to count */
-	uint32_t next, previous; /* in the wheel's slot, or the free list */
+	uint32_t next, previous; /* in the wheel's slot */
 	/* --- second cache line --- */
 	uint64_t bytes[2];
 	uint32_t packets[2];

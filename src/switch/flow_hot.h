@@ -11,6 +11,10 @@
 
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "switch/flow.h"
 
 #define FLOW_DIRECTION 0x80000000u /* in an index entry: end 1's */
@@ -23,7 +27,10 @@ enum {
 struct flow_bucket {
 	uint16_t signature[8]; /* 0: free */
 	uint32_t at[8];	       /* index of a record, and the direction */
-	uint8_t spare[16];
+	/* No fewer than the entries that are in their second bucket and have this one as their
+	 * first: where it is 0, who does not find a key here need not look there. */
+	uint16_t n_away;
+	uint8_t spare[14];
 };
 _Static_assert(sizeof(struct flow_bucket) == 64, "a bucket is a cache line");
 
@@ -44,7 +51,9 @@ struct flow_table {
 	struct flow_bucket *buckets;
 	uint32_t bucket_mask, mask; /* mask: of record indexes */
 	uint64_t seed;
-	uint32_t n, free;		/* free: head of the list, FLOW_NONE */
+	uint32_t n;
+	uint32_t *free; /* a stack of n_free records: the last that was freed is at hand */
+	uint32_t n_free;
 	uint32_t tick;			/* that the wheel has come to */
 	uint32_t slots[FLOW_SLOTS + 1]; /* heads of lists; the last: what is due to be looked at */
 	uint32_t adopt_at, adopt_end;	/* records in between are in neither wheel nor free list */
@@ -76,12 +85,19 @@ static inline void flow_prefetch(const struct flow_table *t, uint64_t hash)
 /* Entries of a bucket that bear the signature, as a bit set. */
 static inline unsigned flow_candidates(const struct flow_bucket *b, uint16_t signature)
 {
+#ifdef __SSE2__
+	__m128i all = _mm_load_si128((const void *)b->signature);
+	__m128i same = _mm_cmpeq_epi16(all, _mm_set1_epi16((int16_t)signature));
+
+	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128()));
+#else
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
 		found |= (unsigned)(b->signature[i] == signature) << i;
 	}
 	return found;
+#endif
 }
 
 /* The entry that probably is it, with its record on the way; FLOW_NONE: not in the first bucket. */
@@ -111,18 +127,54 @@ static inline bool flow_matches(const struct flow *f, const struct flow_key *k, 
 			      memcmp(f->high[1 - d], k->dst_high, 12) == 0);
 }
 
+/* The record of a key in one of its buckets, or NULL. */
+static inline struct flow *flow_find_in(const struct flow_table *t, const struct flow_bucket *b,
+					const struct flow_key *k, uint64_t hash,
+					unsigned *direction)
+{
+	unsigned found = flow_candidates(b, flow_signature(hash));
+
+	for (; found != 0; found &= found - 1) {
+		uint32_t at = b->at[__builtin_ctz(found)];
+		struct flow *f = &t->flows[at & t->mask];
+		if (flow_matches(f, k, at >> 31)) {
+			*direction = at >> 31;
+			return f;
+		}
+	}
+	return NULL;
+}
+
 /* What flow_guess() said, checked, or else searched for. */
 static inline struct flow *flow_confirm(const struct flow_table *t, const struct flow_key *k,
 					uint64_t hash, uint32_t guess, unsigned *direction)
 {
+	const struct flow_bucket *first = flow_bucket(t, hash, 0);
+
 	if (guess != FLOW_NONE) {
 		struct flow *f = &t->flows[guess & t->mask];
 		*direction = guess >> 31;
 		if (__builtin_expect(flow_matches(f, k, *direction), 1)) {
 			return f;
 		}
+		f = flow_find_in(t, first, k, hash, direction);
+		if (f != NULL) {
+			return f;
+		}
 	}
-	return flow_find(t, k, hash, direction);
+	return first->n_away == 0 ? NULL
+				  : flow_find_in(t, flow_bucket(t, hash, 1), k, hash, direction);
+}
+
+/* Fetches the record that the nth insertion from now, from 0, will write. */
+static inline void flow_prefetch_free(const struct flow_table *t, uint32_t nth)
+{
+	uint32_t at = nth < t->n_free ? t->free[t->n_free - 1 - nth]
+				      : t->header->high_water + nth - t->n_free;
+	const char *f = (const char *)&t->flows[at & t->mask];
+
+	__builtin_prefetch(f, 1);
+	__builtin_prefetch(f + 64, 1);
 }
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "switch/reason.h"
 
@@ -83,10 +84,52 @@ enum drop_reason packet_parse(struct packet *p, const uint8_t *data, uint16_t he
 /* Of a packet with PACKET_NEIGHBOR; false where it is malformed. */
 bool packet_neighbor(const struct packet *p, struct packet_neighbor *out);
 
+/* ---- keys ---- */
+
+static inline uint64_t flow_key_fold(uint64_t a, uint64_t b)
+{
+	__extension__ unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 /* `seed` is a secret of the table, so that nobody can choose keys that fall together. */
-uint64_t flow_key_hash(const struct flow_key *k, uint64_t seed);
-bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);
+static inline uint64_t flow_key_hash(const struct flow_key *k, uint64_t seed)
+{
+	uint64_t w[2];
+
+	memcpy(w, k, sizeof(w));
+	uint64_t h = flow_key_fold(w[0] ^ seed, w[1] ^ 0x9e3779b97f4a7c15u);
+	if (k->ip == 6) {
+		uint64_t v[3];
+		memcpy(v, k->src_high, sizeof(v));
+		h = flow_key_fold(h ^ v[0], v[1] ^ 0xd6e8feb86659fd93u) +
+		    flow_key_fold(h ^ v[2], seed | 1);
+	}
+	return h ^ (h >> 32);
+}
+
+static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
+{
+	return memcmp(a, b, a->ip == 6 ? sizeof(*a) : offsetof(struct flow_key, src_high)) == 0;
+}
+
 /* The other direction, as it comes in on `iface`. */
-struct flow_key flow_key_reverse(const struct flow_key *k, uint16_t iface);
+static inline struct flow_key flow_key_reverse(const struct flow_key *k, uint16_t iface)
+{
+	struct flow_key r = { .src = k->dst,
+			      .dst = k->src,
+			      .sport = k->dport,
+			      .dport = k->sport,
+			      .iface = iface,
+			      .proto = k->proto,
+			      .ip = k->ip };
+
+	if (k->ip == 6) {
+		memcpy(r.src_high, k->dst_high, sizeof(r.src_high));
+		memcpy(r.dst_high, k->src_high, sizeof(r.dst_high));
+	}
+	return r;
+}
 
 #endif

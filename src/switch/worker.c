@@ -166,8 +166,9 @@ static unsigned read_burst(struct worker *w, uint16_t port, struct rte_mbuf **m,
 
 static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n)
 {
-	struct item items[WORKER_BURST];
+	struct item items[WORKER_BURST], *first[WORKER_BURST];
 	struct flow_table *t = w->o.flows;
+	unsigned n_first = 0;
 
 	if (UNLIKELY(w->limits[port].from.rate > 0)) {
 		n = worker_limit_burst(w, port, m, n);
@@ -188,8 +189,11 @@ static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, uns
 			w->counters->flow_hits++;
 			take_flow(w, f, d, it);
 		} else {
-			worker_take_whole_way(w, it);
+			first[n_first++] = it;
 		}
+	}
+	if (n_first > 0) {
+		worker_take_first(w, first, n_first);
 	}
 }
 

@@ -107,16 +107,18 @@ static enum drop_reason begin_flow(struct worker *w, struct item *it, const stru
 	if (r != DROP_NONE) {
 		return r;
 	}
-	struct flow *f = flow_insert(w->o.flows, &it->key, it->hash, fate->out.iface, w->now + 1);
+	struct flow like = { .proto = p->key.proto,
+			     .tcp = p->key.proto == 6 && tcp_opens(p) ? TRACK_SYN_SENT : 0 };
+	struct flow *f = flow_insert(w->o.flows, &it->key, it->hash, fate->out.iface,
+				     w->now + worker_timeout(&like));
 	if (f == NULL) {
 		return DROP_FLOW_TABLE;
 	}
 	flow_set_way(w, f, 0, it, p, fate);
-	if (p->key.proto == 6 && tcp_opens(p)) {
+	if (like.tcp != 0) {
 		tcp_begin(f, p);
 	}
 	worker_count_flow(w, f, 0, it);
-	flow_expire(w->o.flows, f, f->expires);
 	w->counters->flows_made++;
 	return DROP_NONE;
 }
@@ -290,4 +292,101 @@ void worker_take_whole_way(struct worker *w, struct item *it)
 	it->key = p.key;
 	it->hash = flow_hash(w->o.flows, &it->key);
 	decide(w, it, &p);
+}
+
+/* ---- first packets by the burst ---- */
+
+/* One of them, with what the tables say of it. */
+struct first {
+	struct item *item;
+	struct packet packet;
+	struct fate fate;
+};
+
+/* Is there nothing to do but to drop it, or to send it one way? */
+static bool is_simple(const struct fate *f)
+{
+	return f->answer == ANSWER_NONE && !f->is_flooded && f->n_copies == 0;
+}
+
+/* Reads what is known to be plain, but for what only a first packet is asked for. */
+static unsigned read_firsts(struct worker *w, struct item **items, unsigned n, struct first *out)
+{
+	unsigned n_good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct item *it = items[i];
+		struct first *f = &out[n_good];
+		enum drop_reason r =
+			packet_parse(&f->packet, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
+				     it->mbuf->data_len, it->mbuf->pkt_len, true);
+		w->counters->flow_misses++;
+		if (r != DROP_NONE) {
+			worker_drop(w, it, r);
+			continue;
+		}
+		f->packet.key.iface = it->key.iface;
+		f->item = it;
+		n_good++;
+	}
+	return n_good;
+}
+
+static void decide_firsts(struct worker *w, struct first *firsts, unsigned n)
+{
+	struct flow_table *t = w->o.flows;
+	struct fate_input in = { .tables = w->wiring->tables,
+				 .learned = w->o.learned,
+				 .now = w->now };
+
+	for (unsigned i = 0; i < n; i++) {
+		struct first *f = &firsts[i];
+		f->fate.copies = NULL;
+		in.packet = &f->packet;
+		in.hash = (uint32_t)f->item->hash;
+		fate_decide(&in, &f->fate);
+		if (f->fate.makes_flow) {
+			struct flow_key answer = flow_key_reverse(&f->item->key, f->fate.out.iface);
+			flow_prefetch(t, flow_hash(t, &answer));
+		}
+	}
+}
+
+static void take_first(struct worker *w, struct first *f)
+{
+	enum drop_reason r = f->fate.reason;
+	unsigned d;
+
+	/* One before it may have begun its connection. */
+	if (!is_simple(&f->fate) ||
+	    flow_find(w->o.flows, &f->item->key, f->item->hash, &d) != NULL) {
+		decide(w, f->item, &f->packet);
+		return;
+	}
+	worker_count_rule(w, f->fate.rule_out);
+	if (f->fate.rule_in != f->fate.rule_out) {
+		worker_count_rule(w, f->fate.rule_in);
+	}
+	if (r == DROP_NONE && f->fate.makes_flow) {
+		r = begin_flow(w, f->item, &f->packet, &f->fate);
+	}
+	if (r != DROP_NONE) {
+		worker_drop(w, f->item, r);
+	} else {
+		send_one(w, f->item, &f->packet, &f->fate);
+	}
+}
+
+void worker_take_first(struct worker *w, struct item **items, unsigned n)
+{
+	struct first firsts[WORKER_BURST];
+
+	for (unsigned i = 0; i < n; i++) {
+		flow_prefetch_free(w->o.flows, i);
+	}
+	n = read_firsts(w, items, n, firsts);
+	decide_firsts(w, firsts, n);
+	for (unsigned i = 0; i < n; i++) {
+		take_first(w, &firsts[i]);
+	}
 }

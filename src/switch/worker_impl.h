@@ -118,6 +118,8 @@ enum drop_reason worker_may_begin(struct worker *w, uint16_t iface);
 
 /* A packet that is no plain one of a known connection, to its end. */
 void worker_take_whole_way(struct worker *w, struct item *it);
+/* Plain packets of one burst that no record was found for, in order: key and hash are set. */
+void worker_take_first(struct worker *w, struct item **items, unsigned n);
 
 /* ---- worker_uplink.c ---- */
 
