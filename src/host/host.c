@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/host.h"
+#include "host/host_plane.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,13 @@ static struct host *host_alloc(const struct host_config *c)
 	return h;
 }
 
+static bool plane_start(struct host *h, const struct host_config *c, struct error *e)
+{
+	struct host_plane_config plane = { .program = c->switch_program };
+
+	return !c->has_switch || host_plane_start(h, &plane, e);
+}
+
 struct host *host_new(const struct host_config *c, struct error *e)
 {
 	struct host *h = host_alloc(c);
@@ -190,7 +198,7 @@ struct host *host_new(const struct host_config *c, struct error *e)
 	host_services_build(h);
 	if (!host_options_build(h, e) || !host_autostart_build(h, e) || !host_network_build(h, e) ||
 	    !resource_pools_build(h, e) || !host_datastores_build(h, c, e) ||
-	    !host_pairing_start(h, c->link, e)) {
+	    !host_pairing_start(h, c->link, e) || !plane_start(h, c, e)) {
 		host_free(h);
 		return NULL;
 	}
@@ -221,6 +229,7 @@ bool host_start(struct host *h, struct error *e)
 	if (h->vm_ops != NULL && h->vm_ops->load != NULL && !h->vm_ops->load(h, e)) {
 		return false;
 	}
+	host_plane_begin(h);
 	host_stats_start(h);
 	host_announce(h);
 	host_autostart_run(h);
@@ -250,6 +259,7 @@ void host_free(struct host *h)
 	if (h->vm_ops != NULL && h->vm_ops->unload != NULL) {
 		h->vm_ops->unload(h);
 	}
+	host_plane_stop(h);
 	host_pairing_stop(h);
 	host_datastores_free(h);
 	resource_pools_free(h);
@@ -269,5 +279,5 @@ bool host_is_busy(const struct host *h)
 			return true;
 		}
 	}
-	return false;
+	return host_plane_is_busy(h);
 }

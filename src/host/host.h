@@ -34,6 +34,8 @@
 #include "vim/task.h"
 
 struct host_network_system;
+struct host_plane;
+struct plane_cards;
 struct host_pairing;
 struct host_services;
 struct host_stats;
@@ -62,6 +64,8 @@ struct host_config {
 				  kept */
 	const char *run;       /* folder for sockets and locks of machines; NULL where simulated */
 	const char *link;      /* folder that stands for the PCIe link to a card; NULL: none */
+	bool has_switch;       /* VMs' network cards are wired to a switch */
+	const char *switch_program; /* remora-switchd; NULL: one that somebody else starts */
 	/* Datastores of the first start; later ones come from the state. A simulated host makes
 	 * their folders beneath `state` or, without one, in a temporary place when somebody looks.
 	 */
@@ -108,6 +112,8 @@ struct host_vm_ops {
 	void (*materialise)(struct host *h, struct host_datastore *d);
 	/* A datastore that was missing is there: so are its VMs. */
 	void (*found)(struct host *h, struct host_datastore *d);
+	/* The network cards of VMs that run or are about to (host/host_plane.h). */
+	void (*cards)(struct host *h, struct arena *a, struct plane_cards *out);
 };
 
 struct host {
@@ -150,6 +156,7 @@ struct host {
 	struct object *network_object;	 /* ha-network-system */
 	struct object *datastore_system; /* ha-datastoresystem */
 	struct host_network_system *network_system;
+	struct host_plane *plane; /* NULL: no switch */
 	struct host_services *services;
 	struct host_pairing *pairing;
 	struct host_stats *stats;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/draft.h"
+#include "host/host_plane.h"
 #include "vim/value_file.h"
 
 LOG_MODULE("network");
@@ -317,6 +318,7 @@ bool network_edit_commit(struct host *h, struct network_config *edited, struct e
 	network_config_fini(&h->network_system->config);
 	h->network_system->config = *edited;
 	host_network_publish(h);
+	host_plane_changed(h);
 	return true;
 }
 

@@ -60,6 +60,17 @@ struct value *network_info(struct host *h, struct arena *a);
 struct value *network_config_value(const struct network_config *c, struct arena *a);
 struct value *network_dns(const struct host *h, struct arena *a);
 
+/* The policy of a switch or port group with all that it inherits, and the adapters of a switch's
+ * specification (string[], NULL: none). */
+const struct value *network_switch_policy(const struct network_switch *s, struct arena *a);
+const struct value *network_group_policy(const struct network_config *c,
+					 const struct network_group *g, struct arena *a);
+const struct value *network_switch_nics(const struct value *spec);
+
+/* host_network_plane.c: switches and port groups as the plane document takes them, in `a`. */
+struct plane_world;
+void network_plane(const struct host *h, struct arena *a, struct plane_world *out);
+
 /* Is there an adapter "vmnicN"? */
 bool network_has_pnic(const struct host *h, const char *device);
 

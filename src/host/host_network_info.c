@@ -172,7 +172,7 @@ static const struct value *overlay(struct arena *a, const struct value *under,
 	return v;
 }
 
-static const struct value *switch_nics(const struct value *spec)
+const struct value *network_switch_nics(const struct value *spec)
 {
 	const struct value *bridge = value_get_value(spec, F_HostVirtualSwitchSpec_bridge);
 
@@ -207,9 +207,9 @@ static struct value *default_policy(struct arena *a, const struct value *nics)
 	return v;
 }
 
-static const struct value *switch_policy(struct arena *a, const struct network_switch *s)
+const struct value *network_switch_policy(const struct network_switch *s, struct arena *a)
 {
-	return overlay(a, default_policy(a, switch_nics(s->spec)),
+	return overlay(a, default_policy(a, network_switch_nics(s->spec)),
 		       value_get_value(s->spec, F_HostVirtualSwitchSpec_policy));
 }
 
@@ -222,7 +222,7 @@ static struct value *virtual_switch(const struct network_config *c, const struct
 	struct value *spec = value_edit(a, s->spec);
 	struct value *groups = value_new_array(a, T_string);
 	struct value *pnics = value_new_array(a, T_string);
-	const struct value *nics = switch_nics(s->spec);
+	const struct value *nics = network_switch_nics(s->spec);
 
 	for (size_t i = 0; i < c->groups.n; i++) {
 		const struct network_group *g = &c->groups.items[i];
@@ -236,7 +236,7 @@ static struct value *virtual_switch(const struct network_config *c, const struct
 			       arena_printf(a, "key-vim.host.PhysicalNic-%s",
 					    value_bytes(value_item(nics, i))));
 	}
-	value_set(a, spec, F_HostVirtualSwitchSpec_policy, switch_policy(a, s));
+	value_set(a, spec, F_HostVirtualSwitchSpec_policy, network_switch_policy(s, a));
 	value_set_str(a, v, F_HostVirtualSwitch_name, s->name);
 	value_set_strf(a, v, F_HostVirtualSwitch_key, "key-vim.host.VirtualSwitch-%s", s->name);
 	value_set_num(a, v, F_HostVirtualSwitch_numPorts, SWITCH_PORTS);
@@ -249,20 +249,25 @@ static struct value *virtual_switch(const struct network_config *c, const struct
 	return v;
 }
 
+const struct value *network_group_policy(const struct network_config *c,
+					 const struct network_group *g, struct arena *a)
+{
+	int at = network_find_switch(c, value_get_str(g->spec, F_HostPortGroupSpec_vswitchName));
+	const struct value *policy = value_get_value(g->spec, F_HostPortGroupSpec_policy);
+
+	return at < 0 ? policy
+		      : overlay(a, network_switch_policy(&c->switches.items[at], a), policy);
+}
+
 static struct value *port_group(const struct network_config *c, const struct network_group *g,
 				struct arena *a)
 {
 	struct value *v = value_new(a, T_HostPortGroup);
 	const char *on = value_get_str(g->spec, F_HostPortGroupSpec_vswitchName);
-	int at = network_find_switch(c, on);
-	const struct value *policy = value_get_value(g->spec, F_HostPortGroupSpec_policy);
 
-	if (at >= 0) {
-		policy = overlay(a, switch_policy(a, &c->switches.items[at]), policy);
-	}
 	value_set_strf(a, v, F_HostPortGroup_key, "key-vim.host.PortGroup-%s", g->name);
 	value_set_strf(a, v, F_HostPortGroup_vswitch, "key-vim.host.VirtualSwitch-%s", on);
-	value_set(a, v, F_HostPortGroup_computedPolicy, policy);
+	value_set(a, v, F_HostPortGroup_computedPolicy, network_group_policy(c, g, a));
 	value_set(a, v, F_HostPortGroup_spec, g->spec);
 	if (strcmp(g->name, MANAGEMENT_GROUP) == 0) {
 		struct value *ports = value_new_array(a, T_HostPortGroupPort);

@@ -16,6 +16,8 @@
 #include "host/driver_sim.h"
 #include "host/folder_route.h"
 #include "host/host.h"
+#include "host/policy_route.h"
+#include "host/switch_link.h"
 #include "host/uid_lease.h"
 #include "host/vm.h"
 #include "vim/account.h"
@@ -30,12 +32,13 @@ LOG_MODULE("hostd");
 
 struct hostd {
 	struct daemon daemon;
-	const char *link, *vm_uids;
-	bool simulate;
+	const char *link, *vm_uids, *switchd;
+	bool simulate, no_switch;
 	struct node node;
 	struct hardware hardware;
 	struct accel accel;
 	char *run;
+	char *switch_program;
 	struct user_store *users;
 	struct api *api;
 	struct account_manager *accounts;
@@ -161,6 +164,19 @@ static bool api_begin(struct hostd *d, struct error *e)
 	return true;
 }
 
+/* What --switchd says, else the one beside this program; NULL: none is started. */
+static const char *switch_program(struct hostd *d)
+{
+	if (d->switchd != NULL || d->no_switch || d->simulate) {
+		return d->switchd;
+	}
+	d->switch_program = switch_link_program();
+	if (d->switch_program == NULL) {
+		log_warn("there is no remora-switchd beside this program: none is started");
+	}
+	return d->switch_program;
+}
+
 static bool host_begin(struct hostd *d, struct error *e)
 {
 	struct host_config config = {
@@ -178,6 +194,8 @@ static bool host_begin(struct hostd *d, struct error *e)
 		.state = d->daemon.options.state,
 		.run = d->run,
 		.link = d->link,
+		.has_switch = !d->no_switch && !d->simulate,
+		.switch_program = switch_program(d),
 	};
 
 	d->host = host_new(&config, e);
@@ -210,6 +228,7 @@ static bool server_begin(struct hostd *d, struct error *e)
 	d->server = front_open(&config, e);
 	if (d->server != NULL) {
 		folder_route_add(d->server, d->host);
+		policy_route_add(d->server, d->host);
 		d->node.port = server_port(d->server);
 		host_set_endpoint(d->host, d->node.port, cert);
 	}
@@ -295,6 +314,7 @@ static void hostd_end(void *arg)
 	user_store_free(d->users);
 	hardware_fini(&d->hardware);
 	free(d->run);
+	free(d->switch_program);
 }
 
 int main(int argc, char **argv)
@@ -306,12 +326,15 @@ int main(int argc, char **argv)
 		.usage = "usage: remora-hostd --state DIR [--listen ADDRESS[:PORT]] [--link DIR]\n"
 			 "                    [--password-file FILE] [--log-level SPEC] "
 			 "[--log-file FILE]\n"
-			 "                    [--vm-uids FIRST-LAST] [--simulate] [--version] "
-			 "[--help]\n",
+			 "                    [--vm-uids FIRST-LAST] [--simulate] "
+			 "[--switchd PROGRAM]\n"
+			 "                    [--no-switch] [--version] [--help]\n",
 		.status_help = "Who this node is and what it does",
 		.options = { { .name = "link", .text = &d.link },
 			     { .name = "vm-uids", .text = &d.vm_uids },
-			     { .name = "simulate", .flag = &d.simulate } },
+			     { .name = "simulate", .flag = &d.simulate },
+			     { .name = "switchd", .text = &d.switchd },
+			     { .name = "no-switch", .flag = &d.no_switch } },
 		.begin = hostd_begin,
 		.status = hostd_status,
 		.stop = hostd_stop,

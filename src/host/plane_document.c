@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -22,14 +23,22 @@ enum {
 	BITS_MIN = 8000,
 };
 
+#define BITS_MAX UINT64_C(400000000000)
+
+/* A port group with a traffic filter, and those of its cards that are here. */
+struct filter {
+	struct json_object *group; /* the policy's */
+	struct json_object *ports; /* owned */
+};
+
 /* A document in the making. */
 struct maker {
 	const struct plane_world *w;
 	struct json_object *ports, *teams, *segments, *groups, *sections;
-	struct map names;	/* "KIND what" -> the name given (owned) */
-	struct map taken;	/* "KIND name" */
-	struct map bindings;	/* port -> its addresses (borrowed) */
-	struct map filters;	/* "uuid key" of a port group with rules -> its ports, a json array */
+	struct map names;    /* "KIND what" -> the name given (owned) */
+	struct map taken;    /* "KIND name" */
+	struct map bindings; /* port -> its addresses (borrowed) */
+	struct map filters;  /* "SWITCH PORTGROUP" -> struct filter (owned) */
 	bool in_team[NODE_UPLINKS_MAX];
 };
 
@@ -113,7 +122,8 @@ static const char *name_of(struct maker *m, const char *kind, const char *what)
 			snprintf(suffix, sizeof(suffix), "~%u", n);
 		}
 		size_t room = PLANE_NAME_SIZE - 1 - strlen(suffix), len = strlen(what);
-		while (len > room || (len > 0 && len < strlen(what) && (what[len] & 0xc0) == 0x80)) {
+		while (len > room ||
+		       (len > 0 && len < strlen(what) && (what[len] & 0xc0) == 0x80)) {
 			len--;
 		}
 		/* Team and segment names are apart; kinds that share a list share what is taken. */
@@ -362,12 +372,10 @@ static void put_limit(struct json_object *o, const char *key, const struct plane
 	}
 	struct json_object *v = json_object_new_object();
 	json_put_u64(v, "bits_per_second",
-		     l->bits_per_second < BITS_MIN ? BITS_MIN : l->bits_per_second);
+		     MIN(MAX(l->bits_per_second, (uint64_t)BITS_MIN), BITS_MAX));
 	if (l->burst_bytes != 0) {
 		json_put_u64(v, "burst_bytes",
-			     l->burst_bytes < BURST_MIN	  ? BURST_MIN
-			     : l->burst_bytes > BURST_MAX ? BURST_MAX
-							  : l->burst_bytes);
+			     MIN(MAX(l->burst_bytes, (uint64_t)BURST_MIN), (uint64_t)BURST_MAX));
 	}
 	json_put(o, key, v);
 }
@@ -456,17 +464,27 @@ static void join_trunk(struct maker *m, const struct place *p, struct json_objec
 }
 
 /* Notes that the port is one that the traffic filter of its port group holds for. */
-static void note_filter(struct maker *m, const struct plane_card *c)
+static void note_filter(struct maker *m, const struct plane_card *c, struct json_object *group)
 {
 	char *key = mem_printf("%s %s", c->switch_uuid, c->network);
-	struct json_object *ports = map_get(&m->filters, key);
+	struct filter *f = map_get(&m->filters, key);
 
-	if (ports == NULL) {
-		ports = json_object_new_array();
-		map_set(&m->filters, key, ports);
+	if (f == NULL) {
+		f = mem_zalloc(sizeof(*f));
+		f->group = group;
+		f->ports = json_object_new_array();
+		map_set(&m->filters, key, f);
 	}
-	json_object_array_add(ports, json_object_new_string(c->port));
+	json_object_array_add(f->ports, json_object_new_string(c->port));
 	free(key);
+}
+
+static void filter_free(void *value)
+{
+	struct filter *f = value;
+
+	json_object_put(f->ports);
+	free(f);
 }
 
 static void share(struct json_object *to, const char *key, struct json_object *from,
@@ -492,7 +510,9 @@ static void join_distributed(struct maker *m, const struct plane_card *c, struct
 			s = list_item(switches, i);
 		}
 	}
-	struct place p = { .team_kind = TEAM_DVS, .name = text(s, "name"), .mtu = number(s, "mtu") };
+	struct place p = { .team_kind = TEAM_DVS,
+			   .name = text(s, "name"),
+			   .mtu = number(s, "mtu") };
 	if (list_n(member(g, "trunk")) > 0) {
 		join_trunk(m, &p, s, member(g, "trunk"), port);
 	} else {
@@ -508,7 +528,7 @@ static void join_distributed(struct maker *m, const struct plane_card *c, struct
 	share(port, "from", g, "from");
 	share(port, "to", g, "to");
 	if (list_n(member(g, "rules")) > 0) {
-		note_filter(m, c);
+		note_filter(m, c, g);
 	}
 }
 
@@ -582,7 +602,8 @@ static struct json_object *copy_but(struct json_object *from, const char *const 
 {
 	struct json_object *o = json_object_new_object();
 
-	json_object_object_foreach (from, key, v) {
+	json_object_object_foreach(from, key, v)
+	{
 		bool is_left_out = false;
 		for (size_t i = 0; but[i] != NULL; i++) {
 			is_left_out |= strcmp(but[i], key) == 0;
@@ -607,8 +628,9 @@ static void put_segments(struct maker *m)
 		}
 	}
 	for (size_t i = 0; i < list_n(list); i++) {
-		static const char *const tunnel[] = { "id",    "name",	"encapsulation", "vni",
-						      "flood", "remotes", NULL };
+		static const char *const tunnel[] = { "id",  "name",  "encapsulation",
+						      "vni", "flood", "remotes",
+						      NULL };
 		struct json_object *s = list_item(list, i);
 		struct json_object *o = copy_but(s, team != NULL ? own : tunnel);
 		json_put_str(o, "name", name_of(m, SEGMENT_OVERLAY, text(s, "id")));
@@ -649,17 +671,19 @@ static void put_groups(struct maker *m)
 }
 
 /* A port group's rules, for its cards only. */
-static void put_filter(struct maker *m, const char *key, struct json_object *ports)
+static void put_filter(struct maker *m, const char *key, const struct filter *f)
 {
-	char *uuid = mem_strndup(key, strcspn(key, " "));
-	struct json_object *g = plane_policy_portgroup(m->w->policy, uuid, strchr(key, ' ') + 1);
-	struct json_object *rules = member(g, "rules"), *all = json_object_new_array();
+	struct json_object *groups = member(f->group, "groups");
+	struct json_object *rules = member(f->group, "rules"), *all = json_object_new_array();
 	struct json_object *section = json_object_new_object(), *group = json_object_new_object();
 	char *name = mem_printf("portgroup %s", key);
 
 	json_put_str(group, "name", name);
-	json_put(group, "ports", json_object_get(ports));
+	json_put(group, "ports", json_object_get(f->ports));
 	json_object_array_add(m->groups, group);
+	for (size_t i = 0; i < list_n(groups); i++) {
+		json_object_array_add(m->groups, json_object_get(list_item(groups, i)));
+	}
 	for (size_t i = 0; i < list_n(rules); i++) {
 		static const char *const applied[] = { "applied_to", NULL };
 		struct json_object *rule = copy_but(list_item(rules, i), applied);
@@ -672,7 +696,6 @@ static void put_filter(struct maker *m, const char *key, struct json_object *por
 	json_put(section, "rules", all);
 	json_object_array_add(m->sections, section);
 	free(name);
-	free(uuid);
 }
 
 static struct json_object *make_firewall(struct maker *m)
@@ -703,11 +726,6 @@ static void read_bindings(struct maker *m)
 	}
 }
 
-static void drop_array(void *array)
-{
-	json_object_put(array);
-}
-
 struct json_object *plane_document_make(const struct plane_world *w)
 {
 	struct maker m = { .w = w,
@@ -736,7 +754,7 @@ struct json_object *plane_document_make(const struct plane_world *w)
 	map_free(&m.names);
 	map_free(&m.taken);
 	map_free(&m.bindings);
-	map_free_values(&m.filters, drop_array);
+	map_free_values(&m.filters, filter_free);
 	map_free(&m.filters);
 	return o;
 }

@@ -5,9 +5,9 @@
  * run, and what a manager wants of it (schema/node-policy.json).
  *
  * Names: a card's port is "UUID.KEY", an uplink "vmnicN", a team is called as its switch (or
- * "tunnel", where the endpoint's uplink belongs to none), a segment "SWITCH/VLAN" or, of an overlay,
- * as its id; cut to 63 bytes and made unique where needed. A card whose network is not there stands
- * blocked, without a segment.
+ * "tunnel", where the endpoint's uplink belongs to none), a segment "SWITCH/VLAN" or, of an
+ * overlay, as its id; cut to 63 bytes and made unique where needed. A card whose network is not
+ * there stands blocked, without a segment.
  *
  * Pure: nothing is looked at but what is given. Any thread.
  */
@@ -21,7 +21,7 @@
 #include "base/json.h"
 #include "host/node.h"
 
-#define PLANE_NAME_SIZE	 64 /* of ports, teams and segments, with the end */
+#define PLANE_NAME_SIZE	 64   /* of ports, teams and segments, with the end */
 #define PLANE_VLAN_TRUNK 4095 /* a standard port group's: all VLANs of its switch, tagged */
 
 /* bits_per_second 0: none. */
@@ -36,7 +36,8 @@ struct plane_security {
 /* A standard switch. */
 struct plane_switch {
 	const char *name;
-	const char *const *uplinks; /* "vmnicN"; those that are no uplinks of the node do not count */
+	const char *const
+		*uplinks; /* "vmnicN"; those that are no uplinks of the node do not count */
 	size_t n_uplinks;
 	bool is_flow_hash; /* else: the first that is up */
 	uint32_t mtu;	   /* 0: 1500 */

@@ -121,8 +121,7 @@ static void start(struct switch_link *l)
 		if (log < 0) {
 			error_set_sys(&e, errno, "\"%s\"", path);
 		} else if (spawn(l, log, &e)) {
-			log_info("the switch is started as process %d",
-				 (int)process_pid(l->child));
+			log_info("the switch is started as process %d", (int)process_pid(l->child));
 		}
 	}
 	if (l->child == NULL) {
@@ -273,9 +272,8 @@ void switch_link_free(struct switch_link *l)
 	l->is_freed = true;
 	l->is_up = false;
 	rpc_client_free(l->client);
-	while (!list_is_empty(&l->refusals)) {
-		refusal_end(list_entry(list_front(&l->refusals), struct refusal, node),
-			    ERROR_CANCELED);
+	for (struct list_node *n; (n = list_front(&l->refusals)) != NULL;) {
+		refusal_end(CONTAINER_OF(n, struct refusal, node), ERROR_CANCELED);
 	}
 	process_free(l->child);
 	timer_free(l->look);

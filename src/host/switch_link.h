@@ -27,7 +27,8 @@ struct switch_link_config {
 	const char *state;	  /* its state folder */
 	const char *flows_folder; /* for the records of its connections */
 	uint32_t flows;		  /* how many there can be */
-	/* It answers, and runs the document of that generation (0: none). Also after each restart. */
+	/* It answers, and runs the document of that generation (0: none). Also after each restart.
+	 */
 	void (*up)(void *arg, uint64_t generation);
 	void (*down)(void *arg); /* it does not any more */
 	/* Something that it tells unasked (plane.event). */

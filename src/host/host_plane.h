@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data plane of a host: its switch (switch_link.h), kept at what the host's port groups, the
+ * network cards of VMs that run and the manager's policy say. Whatever of these changes leads to a
+ * new document (plane_document.h); changes of one turn of the loop are taken together, and
+ * documents are applied one after the other.
+ *
+ * Hosts that are simulated, or told to have no switch, have none: struct host.plane is NULL, and
+ * all functions take that. Event-loop thread only.
+ */
+#ifndef HOST_HOST_PLANE_H
+#define HOST_HOST_PLANE_H
+
+#include "base/json.h"
+#include "base/rpc.h"
+#include "base/vec.h"
+#include "host/host.h"
+#include "host/plane_document.h"
+
+struct host_plane;
+
+/* What a VM layer fills in for plane_document.h; strings in the arena. */
+struct plane_cards {
+	VEC(struct plane_card) all;
+};
+
+struct host_plane_config {
+	const char *program; /* remora-switchd; NULL: only found, never started */
+};
+
+/* Reads what was kept, looks for the switch. Nothing is applied before host_plane_begin(). */
+bool host_plane_start(struct host *h, const struct host_plane_config *c, struct error *e);
+/* What runs on this host is known: from now on the switch is told. */
+void host_plane_begin(struct host *h);
+/* Lets go; the switch runs on. Nobody who waits is called. */
+void host_plane_stop(struct host *h);
+
+/* A file is being written. */
+bool host_plane_is_busy(const struct host *h);
+
+/* Something that the document speaks of has changed. */
+void host_plane_changed(struct host *h);
+
+/* Says when what holds now is in force; with an error where the switch refuses it, or does not
+ * answer for some seconds. Never from within the call. */
+void host_plane_wait(struct host *h, void (*done)(void *arg, const struct error *e), void *arg);
+
+/* Where QEMU listens for a card's wire; into `out` of PATH_MAX bytes. */
+void host_plane_socket(const struct host *h, const char *uuid, int32_t key, char *out, size_t size);
+
+/* ---- the manager's policy ---- */
+
+/* What became of a policy. */
+struct plane_verdict {
+	int status; /* of HTTP: 200, 400, 409, 500, 503 */
+	uint64_t generation;
+	struct error why; /* unless 200 */
+};
+
+/* Takes a policy (its reference) in place of the one that holds; `done` when the switch runs it and
+ * it is kept, or when it was refused and nothing has changed. */
+void host_plane_put_policy(struct host *h, struct json_object *policy,
+			   void (*done)(void *arg, const struct plane_verdict *v), void *arg);
+
+/* The policy that holds; borrowed, NULL: none. */
+struct json_object *host_plane_policy(const struct host *h);
+/* The switch runs it; else *why says what is in the way. */
+bool host_plane_is_realized(const struct host *h, struct error *why);
+
+/* A port of the last document made, by name; borrowed until the loop turns, NULL: none. */
+struct json_object *host_plane_port(const struct host *h, const char *name);
+
+/* Asks the switch itself; as switch_link_call(). */
+void host_plane_ask(struct host *h, const char *what,
+		    void (*on_reply)(void *arg, const struct rpc_reply *reply), void *arg);
+
+#endif
