@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/port.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -114,6 +118,25 @@ static bool set_up(struct port *p, const struct config_port *c, struct rte_mempo
 	return true;
 }
 
+/* A memif socket that a killed switch left behind: DPDK would not take its place. */
+static void drop_stale_socket(const struct config_port *c)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+
+	if (c->kind != PORT_MEMIF || !c->is_server || strlen(c->path) >= sizeof(at.sun_path)) {
+		return;
+	}
+	memcpy(at.sun_path, c->path, strlen(c->path));
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 &&
+	    errno == ECONNREFUSED) {
+		(void)unlink(c->path);
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 static bool attach(struct port *p, const struct config_port *c, struct error *e)
 {
 	const char *comma = strchr(p->arguments, ',');
@@ -124,6 +147,7 @@ static bool attach(struct port *p, const struct config_port *c, struct error *e)
 				 c->name, n, sizeof(p->device_name) - 1);
 	}
 	memcpy(p->device_name, p->arguments, n);
+	drop_stale_socket(c);
 	int r = rte_dev_probe(p->arguments);
 	if (r != 0) {
 		return fail(c, r, "cannot open", e);

@@ -155,7 +155,7 @@ class Node(Process):
     """remora-hostd (role server or dpu) or remora-centerd (role manager)."""
 
     def __init__(self, folder, name, role, link=None, server=None, cpus=2, memory_mib=2048,
-                 simulate=False, wrapper=()):
+                 simulate=False, wrapper=(), switch=False, network=None):
         super().__init__()
         self.name = name
         self.wrapper = list(wrapper)  # words before the program's, which end as that program
@@ -163,6 +163,8 @@ class Node(Process):
         self.state = os.path.join(folder, name)
         self.link = link
         self.simulate = simulate  # VMs without QEMU
+        self.switch = switch  # network cards have wires
+        self.network = network or {}  # uplinks, endpoint of node.json
         self.log = os.path.join(folder, f"{name}.log")
         self.password_file = os.path.join(folder, "password")
         self.user = ADMINISTRATOR if role == "manager" else "root"
@@ -177,6 +179,7 @@ class Node(Process):
                     "memory_mib": memory_mib}
         if self.link:
             os.makedirs(self.link, mode=0o700, exist_ok=True)
+        identity.update(self.network)
         if server is not None:
             identity.update(server_uuid=server.uuid, link=server.link)
         with open(os.path.join(self.state, "node.json"), "w", encoding="utf-8") as out:
@@ -196,6 +199,8 @@ class Node(Process):
             command += ["--link", self.link]
         if self.simulate:
             command += ["--simulate"]
+        elif not self.is_manager and not self.switch:
+            command += ["--no-switch"]
         self.spawn(self.wrapper + command)
         self.wait_ready()
         return self
@@ -225,9 +230,26 @@ class Node(Process):
         for pid in pids:
             wait_until(lambda pid=pid: not is_running(pid), STOP_S, f"pid {pid} ends")
 
+    def switch_pid(self):
+        """Of the switch that works on the state folder; None where there is none."""
+        state = os.path.join(self.state, "switchd")
+        try:
+            out = subprocess.run(["pgrep", "-f", f"remora-switchd --state {state} "],
+                                 capture_output=True, text=True, check=False).stdout.split()
+        except OSError:
+            return None
+        return int(out[0]) if out else None
+
+    def end_switch(self):
+        pid = self.switch_pid() if self.switch else None
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not is_running(pid), STOP_S, f"pid {pid} ends")
+
     def wreck(self):
         super().wreck()
         self.end_machines()
+        self.end_switch()
 
 
 class Simulator(Process):
