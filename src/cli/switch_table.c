@@ -24,6 +24,7 @@ static const struct table {
 } tables[] = {
 	{ "ports",
 	  { { "PORT", "name" },
+	    { "LABEL", "label" },
 	    { "UP", "up" },
 	    { "RX", "rx_packets" },
 	    { "RX BYTES", "rx_bytes" },

@@ -250,6 +250,8 @@ static bool read_port(struct config_reader *r, const struct json_at *at, struct 
 					     "af_packet", "af_xdp", "device" };
 
 	p->kind = (enum port_kind)choice(config_str(r, at, "kind"), kinds, ARRAY_LEN(kinds), 0);
+	p->label = config_str(r, at, "label");
+	p->label = p->label == NULL ? "" : p->label;
 	p->path = config_str(r, at, "path");
 	p->is_server = config_bool(at, "server", false);
 	p->is_blocked = config_bool(at, "blocked", false);

@@ -64,6 +64,7 @@ struct trunk_vlan {
 
 struct config_port {
 	const char *name;
+	const char *label; /* what people call it; "": nothing else */
 	enum port_kind kind;
 	const char *path; /* socket, interface name or device arguments */
 	bool is_server;

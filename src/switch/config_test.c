@@ -39,7 +39,8 @@ static struct switch_config *read_text(const char *text, struct error *e)
 
 static const char whole[] =
 	"{'mode':'performance','ports':["
-	"{'name':'a','kind':'vhost','path':'/a','segment':'blue','mac':'02:00:00:00:00:01',"
+	"{'name':'a','label':'web-1 eth0',"
+	" 'kind':'vhost','path':'/a','segment':'blue','mac':'02:00:00:00:00:01',"
 	" 'addresses':['10.1.0.1','fd00::1'],'guard':{'router':true},"
 	" 'from':{'bits_per_second':1000000}},"
 	"{'name':'t','kind':'tap','path':'tap0','trunk':[{'vlan':5,'segment':'blue'},"
@@ -74,6 +75,8 @@ static void a_document_becomes_structs(void **state)
 	assert_true(c->is_performance);
 	assert_int_equal(c->n_ports, 3);
 	assert_int_equal(c->ports[0].segment, 0);
+	assert_string_equal(c->ports[0].label, "web-1 eth0");
+	assert_string_equal(c->ports[1].label, "");
 	assert_int_equal(c->ports[0].addresses[1].ip, 6);
 	assert_int_equal(c->ports[0].from.bits_per_second, 1000000);
 	assert_int_equal(c->ports[0].from.burst_bytes, 65536);

@@ -11,7 +11,7 @@
 #include "switch/switch_impl.h"
 
 static struct {
-	struct metric_family *packets, *bytes, *drops;
+	struct metric_family *packets, *bytes, *drops, *info;
 	struct metric_family *rule_hits, *rule_packets, *rule_bytes;
 	struct metric *flows, *made, *ended, *judged_again, *hits, *misses;
 } m;
@@ -32,6 +32,8 @@ static void make_families(void)
 				 "port,direction");
 	m.drops = metric_counter("remora_switch_drops_total", "Packets dropped, by port and why.",
 				 "port,reason");
+	m.info = metric_gauge("remora_switch_port_info",
+			      "Always 1: what people call a port, beside its name.", "port,label");
 	m.rule_hits =
 		metric_counter("remora_switch_rule_hits_total",
 			       "First packets and dropped ones that a rule matched.", "rule,name");
@@ -91,6 +93,16 @@ static void tell_port(const char *name, const struct port_counters *now, struct 
 	}
 }
 
+/* Joined with a port's other series by its name. */
+static void tell_label(const struct config_port *p)
+{
+	const char *const values[] = { p->name, p->label };
+
+	if (p->label[0] != '\0') {
+		metric_set(metric_with(m.info, values), 1);
+	}
+}
+
 static void rule_label(const struct switch_config *c, size_t i, char out[24])
 {
 	if (i < c->n_rules) {
@@ -130,6 +142,7 @@ static void collect(void *arg)
 	const struct switch_config *config = s->wiring->config;
 	for (size_t i = 0; i < config->n_ports; i++) {
 		tell_port(config->ports[i].name, &c->ports[i], &told->ports[i]);
+		tell_label(&config->ports[i]);
 	}
 	for (size_t i = 0; i <= config->n_rules; i++) {
 		tell_rule(config, i, &s->wiring->rules[i], &s->metrics->rules[i]);
@@ -164,6 +177,15 @@ static void forget_rule(const struct switch_config *c, size_t i)
 	metric_remove(m.rule_bytes, values);
 }
 
+static void forget_label(const struct config_port *p)
+{
+	const char *const values[] = { p->name, p->label };
+
+	if (p->label[0] != '\0') {
+		metric_remove(m.info, values);
+	}
+}
+
 /* Ends the series of ports and rules that are no more, or that bear another name. */
 static void forget(const struct wiring *next, const struct wiring *before)
 {
@@ -175,6 +197,7 @@ static void forget(const struct wiring *next, const struct wiring *before)
 		}
 	}
 	for (size_t i = 0; i < before->config->n_ports; i++) {
+		forget_label(&before->config->ports[i]); /* told anew where it stays */
 		if (!stays[i]) {
 			forget_port(before->config->ports[i].name);
 		}

@@ -86,6 +86,7 @@ static struct json_object *show_port(const struct softswitch *s, size_t i)
 	struct json_object *o = json_object_new_object(), *drops = json_object_new_object();
 
 	json_put_str(o, "name", port_name(s->ports.items[i]));
+	json_put_str(o, "label", s->wiring->config->ports[i].label);
 	json_put_bool(o, "up", port_is_up(s->ports.items[i]));
 	if (s->wiring->config->ports[i].has_mac) {
 		put_mac(o, s->wiring->config->ports[i].mac);
@@ -281,6 +282,13 @@ static int32_t port_index(const struct softswitch *s, const char *name)
 	return -1;
 }
 
+static void put_label(struct json_object *o, const char *member, const struct config_port *p)
+{
+	if (p->label[0] != '\0') {
+		json_put_str(o, member, p->label);
+	}
+}
+
 /* The ways out, by name. */
 static struct json_object *show_outs(const struct tables *t, const struct fate *fate)
 {
@@ -301,7 +309,11 @@ static void put_fate(struct json_object *o, const struct tables *t, const struct
 	json_put_str(o, "fate", fate->reason == DROP_NONE ? "forward" : "drop");
 	json_put_str(o, "reason", drop_reason_name(fate->reason));
 	if (fate->reason == DROP_NONE && !fate->is_flooded) {
+		const struct iface *to = tables_iface(t, fate->out.iface);
 		json_put_str(o, "out", tables_iface_name(t, fate->out.iface));
+		if (to->kind == IFACE_PORT) {
+			put_label(o, "out_label", &tables_config(t)->ports[to->port]);
+		}
 	}
 	json_put(o, "outs", show_outs(t, fate));
 	json_put_u64(o, "copies", fate->n_copies);
@@ -333,6 +345,7 @@ struct json_object *switch_explain(const struct softswitch *s, const char *port,
 				    .trace = &trace };
 	explain_frame(&in, &fate);
 	json_put(o, "stages", stages);
+	put_label(o, "label", &s->wiring->config->ports[index]);
 	put_fate(o, s->wiring->tables, &fate);
 	free(fate.copies);
 	return o;
