@@ -96,6 +96,12 @@ class Ours:
         self.generation += 1
         return self.call("plane.apply", {"generation": self.generation, "document": made})[1:]
 
+    def change(self, changes):
+        """When the request began to be sent and was answered."""
+        base, self.generation = self.generation, self.generation + 1
+        return self.call("plane.change", {"base": base, "generation": self.generation,
+                                          "changes": changes})[1:]
+
     def record_size(self):
         """Bytes of memory for one connection, with its part of the index."""
         return os.stat(self.records).st_size / self.flows

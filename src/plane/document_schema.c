@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plane/document_schema.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -488,4 +489,13 @@ bool document_schema_check(const struct document_schema *s, const struct json_at
 			   struct error *e)
 {
 	return check(s->root, document, e);
+}
+
+bool document_schema_check_part(const struct document_schema *s, const char *part,
+				const struct json_at *value, struct error *e)
+{
+	const struct node *n = map_get(&s->defs, part);
+
+	assert(n != NULL);
+	return check(n, value, e);
 }

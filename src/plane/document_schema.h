@@ -23,5 +23,8 @@ void document_schema_free(struct document_schema *s);
 /* False and an error that names the place, what is wrong and the limit. */
 bool document_schema_check(const struct document_schema *s, const struct json_at *document,
 			   struct error *e);
+/* The same for what $defs calls `part`; it must be there. */
+bool document_schema_check_part(const struct document_schema *s, const char *part,
+				const struct json_at *value, struct error *e);
 
 #endif

@@ -621,6 +621,7 @@ struct list {
 	const char *key;
 	struct map *names;
 	size_t size; /* of an item */
+	size_t max;  /* items */
 	void *items;
 	size_t n;
 	struct json_at at;
@@ -632,6 +633,10 @@ static bool begin_list(struct config_reader *r, const struct json_at *document, 
 {
 	l->at = config_list(document, l->key);
 	l->n = json_array_n(&l->at);
+	if (l->n > l->max) {
+		return error_set(r->e, ERROR_LIMIT, "%zu %s; there can be %zu", l->n, l->key,
+				 l->max);
+	}
 	l->items = config_array(r, l->n, l->size);
 	for (size_t i = 0; i < l->n; i++) {
 		struct json_at item = json_item(&l->at, i);
@@ -697,17 +702,40 @@ static bool read_objects(struct config_reader *r, const struct json_at *ports,
 	return true;
 }
 
+const char *const config_list_names[CONFIG_LISTS] = { "ports", "teams", "segments", "routers" };
+
+static void keep_texts(struct config_reader *r, const struct json_at *document)
+{
+	for (int i = 0; i < CONFIG_LISTS; i++) {
+		struct json_at list = config_list(document, config_list_names[i]);
+		if (json_array_n(&list) > 0) {
+			struct buf text = BUF_INIT;
+			json_add_text(&text, list.value);
+			r->config->lists[i] = arena_strndup(r->arena, text.data, text.len);
+			buf_free(&text);
+		}
+	}
+}
+
 static bool read_document(struct config_reader *r, const struct json_at *document)
 {
 	struct switch_config *c = r->config;
-	struct list ports = { .key = "ports", .names = &r->ports, .size = sizeof(*c->ports) };
-	struct list teams = { .key = "teams", .names = &r->teams, .size = sizeof(*c->teams) };
+	struct list ports = { .key = "ports",
+			      .names = &r->ports,
+			      .size = sizeof(*c->ports),
+			      .max = CONFIG_PORTS_MAX };
+	struct list teams = { .key = "teams",
+			      .names = &r->teams,
+			      .size = sizeof(*c->teams),
+			      .max = CONFIG_TEAMS_MAX };
 	struct list segments = { .key = "segments",
 				 .names = &r->segments,
-				 .size = sizeof(*c->segments) };
+				 .size = sizeof(*c->segments),
+				 .max = CONFIG_SEGMENTS_MAX };
 	struct list routers = { .key = "routers",
 				.names = &r->routers,
-				.size = sizeof(*c->routers) };
+				.size = sizeof(*c->routers),
+				.max = CONFIG_ROUTERS_MAX };
 
 	const char *mode = config_str(r, document, "mode");
 	c->is_performance = mode != NULL && strcmp(mode, "performance") == 0;
@@ -726,33 +754,19 @@ static bool read_document(struct config_reader *r, const struct json_at *documen
 	c->n_routers = routers.n;
 	return read_objects(r, &ports.at, &teams.at, &segments.at, &routers.at) &&
 	       check_port_claims(r, &ports.at) && check_router_addresses(r, &segments.at) &&
-	       count_limits(r) && config_read_firewall(r, document);
+	       count_limits(r);
 }
 
-struct switch_config *switch_config_read(const struct json_at *document, struct error *e)
+bool config_read_objects(struct config_reader *r, const struct json_at *document)
 {
-	struct switch_config *c = mem_zalloc(sizeof(*c));
-	struct config_reader r = { .config = c, .e = e };
+	struct arena *outer = r->arena;
 
-	c->arena = r.arena = arena_new(0);
-	bool ok = read_document(&r, document);
-	map_free(&r.ports);
-	map_free(&r.teams);
-	map_free(&r.segments);
-	map_free(&r.routers);
-	map_free(&r.groups);
-	map_free(&r.endpoints);
-	if (!ok) {
-		switch_config_free(c);
-		return NULL;
+	r->config->objects = config_part_new();
+	r->arena = r->config->objects->arena;
+	bool ok = read_document(r, document);
+	if (ok) {
+		keep_texts(r, document);
 	}
-	return c;
-}
-
-void switch_config_free(struct switch_config *c)
-{
-	if (c != NULL) {
-		arena_free(c->arena);
-		free(c);
-	}
+	r->arena = outer;
+	return ok;
 }

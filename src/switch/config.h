@@ -3,7 +3,11 @@
  * What the switch should be: the plane document (schema/plane-switch.json) as C structs, with
  * names resolved to indexes. Reading refuses what dangles, repeats, overlaps or is beyond the
  * limits below, naming object, reason and limit; a struct switch_config is always consistent.
- * It owns all that it points to (one arena). Immutable once read; any thread.
+ * Immutable once made; any thread may read, making and freeing are the control thread's.
+ *
+ * A configuration that is made from another by a change shares with it what did not change: what
+ * objects hold is in parts, each owned by all configurations that point into it. It keeps enough
+ * of its document's text to be written down as a document again (switch_config_write()).
  */
 #ifndef SWITCH_CONFIG_H
 #define SWITCH_CONFIG_H
@@ -12,12 +16,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "switch/classifier.h"
 
 enum {
 	CONFIG_PORTS_MAX = 1024,
+	CONFIG_TEAMS_MAX = 16,
+	CONFIG_SEGMENTS_MAX = 1024,
+	CONFIG_ROUTERS_MAX = 64,
+	CONFIG_SECTIONS_MAX = 10000,
+	CONFIG_GROUP_PREFIXES_MAX = 100000,
 	CONFIG_ROUTES_MAX = 100000,  /* of all routers */
 	CONFIG_ENDPOINTS_MAX = 4096, /* remote tunnel endpoints */
 	CONFIG_REMOTES_MAX = 100000, /* of all segments */
@@ -164,6 +174,27 @@ struct config_router {
 	size_t n_routes;
 };
 
+/* Rules stand in sections; those of a section follow those of the one before. */
+struct config_section {
+	const char *name;
+	size_t n_rules;
+};
+
+/* What many configurations may point into. */
+struct config_part {
+	unsigned n_owners;
+	struct arena *arena;
+};
+
+/* The lists of objects that change seldom: they are kept as text, and read anew with any change. */
+enum config_list {
+	CONFIG_LIST_PORTS,
+	CONFIG_LIST_TEAMS,
+	CONFIG_LIST_SEGMENTS,
+	CONFIG_LIST_ROUTERS,
+	CONFIG_LISTS
+};
+
 struct switch_config {
 	bool is_performance; /* poll instead of sleep */
 	struct config_port *ports;
@@ -176,19 +207,32 @@ struct switch_config {
 	size_t n_routers;
 	struct address *endpoints; /* remote ends of tunnels */
 	size_t n_endpoints;
-	const char **group_names;
+	const char **group_names; /* NULL: a place where a group was, which is empty now */
 	struct rule_group *groups;
 	size_t n_groups;
-	struct rule *rules;	 /* all sections, in order */
+	struct config_section *sections;
+	size_t n_sections;
+	struct rule *rules;	 /* all sections, in order; also those that are disabled */
 	const char **rule_names; /* "section/rule" */
+	const char **rule_texts; /* as in the document, JSON */
 	size_t n_rules;
 	enum rule_action fallback;
-	struct arena *arena;
+	const char *lists[CONFIG_LISTS]; /* JSON text; NULL: none */
+	struct arena *arena;	     /* of the arrays above from group_names on, and of tables.c */
+	struct config_part *objects; /* what ports, teams, segments and routers hold */
+	struct config_part **parts;  /* what groups and rules hold */
+	size_t n_parts;
 };
 
 /* From a document that its schema allows. The caller ends it with switch_config_free(). NULL and
  * an error that begins with the object's place and name. */
 struct switch_config *switch_config_read(const struct json_at *document, struct error *e);
+/* What a list of changes that the schema allows ("changes" in its $defs) makes of a configuration:
+ * they are taken in order, and what comes out at the end must be right. The same end and error. */
+struct switch_config *switch_config_change(const struct switch_config *before,
+					   const struct json_at *changes, struct error *e);
+/* Appends the document, one line, without its end. */
+void switch_config_write(const struct switch_config *c, struct buf *out);
 void switch_config_free(struct switch_config *c);
 
 #endif

@@ -10,7 +10,7 @@
 
 /* ---- groups ---- */
 
-static bool read_prefixes(struct config_reader *r, const struct json_at *at,
+bool config_read_prefixes(struct config_reader *r, const struct json_at *at,
 			  struct rule_group *group)
 {
 	struct json_at list = config_list(at, "addresses");
@@ -33,7 +33,8 @@ static bool read_prefixes(struct config_reader *r, const struct json_at *at,
 	return true;
 }
 
-static bool read_group(struct config_reader *r, const struct json_at *at, struct rule_group *group)
+bool config_read_group_ports(struct config_reader *r, const struct json_at *at,
+			     struct rule_group *group)
 {
 	struct json_at list = config_list(at, "ports");
 	uint16_t *ports = config_array(r, json_array_n(&list), sizeof(*ports));
@@ -48,7 +49,7 @@ static bool read_group(struct config_reader *r, const struct json_at *at, struct
 		}
 		ports[i] = (uint16_t)port;
 	}
-	return read_prefixes(r, at, group);
+	return true;
 }
 
 static bool read_groups(struct config_reader *r, const struct json_at *document)
@@ -57,13 +58,16 @@ static bool read_groups(struct config_reader *r, const struct json_at *document)
 	struct json_at list = config_list(document, "groups");
 
 	c->n_groups = json_array_n(&list);
-	c->groups = config_array(r, c->n_groups, sizeof(*c->groups));
-	c->group_names = config_array(r, c->n_groups, sizeof(*c->group_names));
+	c->groups = arena_alloc(c->arena, c->n_groups * sizeof(*c->groups));
+	c->group_names = arena_alloc(c->arena, c->n_groups * sizeof(*c->group_names));
 	for (size_t i = 0; i < c->n_groups; i++) {
 		struct json_at item = json_item(&list, i);
 		c->group_names[i] = config_str(r, &item, "name");
-		if (!config_name(r, &r->groups, &item, c->group_names[i], i) ||
-		    !read_group(r, &item, &c->groups[i])) {
+		if (!name_index_add(&r->groups, c->group_names[i], (uint32_t)i)) {
+			return json_error(&item, r->e, "\"%s\" is there twice", c->group_names[i]);
+		}
+		if (!config_read_group_ports(r, &item, &c->groups[i]) ||
+		    !config_read_prefixes(r, &item, &c->groups[i])) {
 			return false;
 		}
 	}
@@ -221,26 +225,71 @@ static bool read_services(struct config_reader *r, const struct json_at *at, str
 
 /* ---- rules ---- */
 
-static bool read_group_list(struct config_reader *r, const struct json_at *at, const char *key,
+/* A rule's members, each found once: there are many rules. */
+enum rule_member {
+	RULE_ID,
+	RULE_NAME,
+	RULE_SOURCES,
+	RULE_DESTINATIONS,
+	RULE_SERVICES,
+	RULE_APPLIED_TO,
+	RULE_DIRECTION,
+	RULE_IP,
+	RULE_ACTION,
+	RULE_LOG,
+	RULE_DISABLED,
+	RULE_MEMBERS
+};
+
+static const char *const member_names[RULE_MEMBERS] = { "id",		"name",	    "sources",
+							"destinations", "services", "applied_to",
+							"direction",	"ip",	    "action",
+							"log",		"disabled" };
+
+static void find_members(const struct json_at *at, struct json_object *out[RULE_MEMBERS])
+{
+	memset(out, 0, RULE_MEMBERS * sizeof(*out));
+	json_object_object_foreach(at->value, key, value)
+	{
+		for (int i = 0; i < RULE_MEMBERS; i++) {
+			if (strcmp(member_names[i], key) == 0) {
+				out[i] = value;
+				break;
+			}
+		}
+	}
+}
+
+/* NULL where it is absent; the schema has seen to it that it is a string. */
+static const char *text_of(struct json_object *value)
+{
+	return value == NULL ? NULL : json_object_get_string(value);
+}
+
+static bool read_group_list(struct config_reader *r, const struct json_at *list,
 			    const int32_t **out, uint16_t *n)
 {
-	struct json_at list = config_list(at, key);
-	int32_t *groups = config_array(r, json_array_n(&list), sizeof(*groups));
+	int32_t *groups = config_array(r, json_array_n(list), sizeof(*groups));
 
 	*out = groups;
-	*n = (uint16_t)json_array_n(&list);
+	*n = (uint16_t)json_array_n(list);
 	for (uint16_t i = 0; i < *n; i++) {
-		struct json_at item = json_item(&list, i);
+		struct json_at item = json_item(list, i);
+		const char *name;
 		uint32_t group;
-		if (!config_find(r, &r->groups, &item, "group", &group)) {
+		if (!json_as_str(&item, &name, r->e)) {
 			return false;
+		}
+		if (!name_index_find(&r->groups, name, &group) ||
+		    r->config->group_names[group] == NULL) {
+			return json_error(&item, r->e, "there is no group \"%s\"", name);
 		}
 		groups[i] = (int32_t)group;
 	}
 	return true;
 }
 
-static enum rule_action read_action(const char *text, enum rule_action otherwise)
+enum rule_action config_action(const char *text, enum rule_action otherwise)
 {
 	if (text == NULL) {
 		return otherwise;
@@ -248,6 +297,11 @@ static enum rule_action read_action(const char *text, enum rule_action otherwise
 	return strcmp(text, "allow") == 0  ? RULE_ALLOW
 	       : strcmp(text, "drop") == 0 ? RULE_DROP
 					   : RULE_REJECT;
+}
+
+const char *config_action_name(enum rule_action action)
+{
+	return action == RULE_ALLOW ? "allow" : action == RULE_DROP ? "drop" : "reject";
 }
 
 static enum rule_direction read_direction(const char *text)
@@ -258,43 +312,68 @@ static enum rule_direction read_direction(const char *text)
 	return strcmp(text, "in") == 0 ? RULE_IN : RULE_OUT;
 }
 
-static bool read_rule(struct config_reader *r, const struct json_at *at, struct rule *rule)
+static bool read_rule(struct config_reader *r, const struct json_at *at, struct json_object **m,
+		      struct rule *rule)
 {
-	rule->id = config_u64(at, "id", 0);
-	rule->ip = (uint8_t)config_u64(at, "ip", 0);
-	rule->log = config_bool(at, "log", false);
-	rule->action = (uint8_t)read_action(config_str(r, at, "action"), RULE_DROP);
-	rule->direction = (uint8_t)read_direction(config_str(r, at, "direction"));
-	return read_group_list(r, at, "sources", &rule->sources, &rule->n_sources) &&
-	       read_group_list(r, at, "destinations", &rule->destinations, &rule->n_destinations) &&
-	       read_group_list(r, at, "applied_to", &rule->applied_to, &rule->n_applied_to) &&
-	       read_services(r, at, rule);
+	struct json_at sources = { m[RULE_SOURCES], at, "sources", 0 };
+	struct json_at destinations = { m[RULE_DESTINATIONS], at, "destinations", 0 };
+	struct json_at applied_to = { m[RULE_APPLIED_TO], at, "applied_to", 0 };
+
+	rule->id = json_object_get_uint64(m[RULE_ID]);
+	rule->ip = (uint8_t)(m[RULE_IP] == NULL ? 0 : json_object_get_int(m[RULE_IP]));
+	rule->log = m[RULE_LOG] != NULL && json_object_get_boolean(m[RULE_LOG]);
+	rule->is_disabled = m[RULE_DISABLED] != NULL && json_object_get_boolean(m[RULE_DISABLED]);
+	rule->action = (uint8_t)config_action(text_of(m[RULE_ACTION]), RULE_DROP);
+	rule->direction = (uint8_t)read_direction(text_of(m[RULE_DIRECTION]));
+	return read_group_list(r, &sources, &rule->sources, &rule->n_sources) &&
+	       read_group_list(r, &destinations, &rule->destinations, &rule->n_destinations) &&
+	       read_group_list(r, &applied_to, &rule->applied_to, &rule->n_applied_to) &&
+	       (m[RULE_SERVICES] == NULL || read_services(r, at, rule));
 }
 
-/* Rules that are disabled are no rules here. */
-static bool read_section(struct config_reader *r, const struct json_at *at, struct map64 *ids)
+bool config_read_rule(struct config_reader *r, const struct json_at *at, const char *section,
+		      size_t index)
+{
+	struct switch_config *c = r->config;
+	struct json_object *members[RULE_MEMBERS];
+	struct buf text = BUF_INIT;
+	const char *name = "";
+
+	find_members(at, members);
+	if (members[RULE_NAME] != NULL) {
+		struct json_at member = { members[RULE_NAME], at, "name", 0 };
+		if (!json_as_str(&member, &name, r->e)) {
+			return false;
+		}
+	}
+	buf_addf(&text, "%s/%s", section, name);
+	c->rule_names[index] = arena_strndup(r->arena, text.data, text.len);
+	text.len = 0;
+	json_add_text(&text, at->value);
+	c->rule_texts[index] = arena_strndup(r->arena, text.data, text.len);
+	buf_free(&text);
+	return read_rule(r, at, members, &c->rules[index]);
+}
+
+static bool read_section(struct config_reader *r, const struct json_at *at, struct map64 *ids,
+			 struct config_section *section)
 {
 	struct switch_config *c = r->config;
 	struct json_at list = config_list(at, "rules");
-	const char *section = config_str(r, at, "name");
 
-	for (size_t i = 0; i < json_array_n(&list); i++) {
+	section->name = config_str(r, at, "name");
+	section->n_rules = json_array_n(&list);
+	for (size_t i = 0; i < section->n_rules; i++) {
 		struct json_at item = json_item(&list, i);
-		uint64_t id = config_u64(&item, "id", 0);
+		if (!config_read_rule(r, &item, section->name, c->n_rules)) {
+			return false;
+		}
+		uint64_t id = c->rules[c->n_rules].id;
 		if (map64_has(ids, id)) {
 			return json_error(&item, r->e, "rule %llu is there twice",
 					  (unsigned long long)id);
 		}
 		map64_set(ids, id, NULL);
-		if (config_bool(&item, "disabled", false)) {
-			continue;
-		}
-		const char *name = config_str(r, &item, "name");
-		c->rule_names[c->n_rules] =
-			arena_printf(r->arena, "%s/%s", section, name == NULL ? "" : name);
-		if (!read_rule(r, &item, &c->rules[c->n_rules])) {
-			return false;
-		}
 		c->n_rules++;
 	}
 	return true;
@@ -317,15 +396,21 @@ static bool read_sections(struct config_reader *r, const struct json_at *firewal
 	struct switch_config *c = r->config;
 	struct json_at sections = config_list(firewall, "sections");
 	size_t n = count_rules(&sections);
+	struct map names = { 0 };
 	struct map64 ids = { 0 };
 	bool ok = true;
 
-	c->rules = config_array(r, n, sizeof(*c->rules));
-	c->rule_names = config_array(r, n, sizeof(*c->rule_names));
-	for (size_t i = 0; ok && i < json_array_n(&sections); i++) {
+	c->rules = arena_alloc(c->arena, n * sizeof(*c->rules));
+	c->rule_names = arena_alloc(c->arena, n * sizeof(*c->rule_names));
+	c->rule_texts = arena_alloc(c->arena, n * sizeof(*c->rule_texts));
+	c->n_sections = json_array_n(&sections);
+	c->sections = arena_alloc(c->arena, c->n_sections * sizeof(*c->sections));
+	for (size_t i = 0; ok && i < c->n_sections; i++) {
 		struct json_at section = json_item(&sections, i);
-		ok = read_section(r, &section, &ids);
+		ok = read_section(r, &section, &ids, &c->sections[i]) &&
+		     config_name(r, &names, &section, c->sections[i].name, i);
 	}
+	map_free(&names);
 	map64_free(&ids);
 	return ok;
 }
@@ -344,6 +429,6 @@ bool config_read_firewall(struct config_reader *r, const struct json_at *documen
 	if (!json_get_object(document, "firewall", &firewall, r->e)) {
 		return false;
 	}
-	r->config->fallback = read_action(config_str(r, &firewall, "default"), RULE_ALLOW);
+	r->config->fallback = config_action(config_str(r, &firewall, "default"), RULE_ALLOW);
 	return read_sections(r, &firewall);
 }

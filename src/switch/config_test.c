@@ -90,7 +90,8 @@ static void a_document_becomes_structs(void **state)
 	assert_false(c->segments[0].learning);
 	assert_true(c->segments[1].learning);
 	assert_int_equal(c->fallback, RULE_DROP);
-	assert_int_equal(c->n_rules, 2);
+	assert_int_equal(c->n_rules, 3);
+	assert_true(c->rules[1].is_disabled);
 	assert_string_equal(c->rule_names[0], "s/in");
 	assert_int_equal(c->rules[0].n_services, 3);
 	assert_int_equal(c->rules[0].services[1].destination_from, 443);
@@ -98,8 +99,8 @@ static void a_document_becomes_structs(void **state)
 	assert_int_equal(c->rules[0].services[1].source_from, 1024);
 	assert_int_equal(c->rules[0].services[2].destination_from, 8 << 8);
 	assert_int_equal(c->rules[0].services[2].destination_to, (8 << 8) + 255);
-	assert_int_equal(c->rules[1].services[0].proto, 89);
-	assert_int_equal(c->rules[1].action, RULE_REJECT);
+	assert_int_equal(c->rules[2].services[0].proto, 89);
+	assert_int_equal(c->rules[2].action, RULE_REJECT);
 	assert_int_equal(c->groups[0].ports[0], 0);
 	switch_config_free(c);
 	c = read_text("{}", &e);

@@ -11,18 +11,17 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "plane/document_schema.h"
 #include "switch/plane_schema.h"
+#include "switch/plane_store.h"
 #include "switch/port.h"
 #include "switch/switch_impl.h"
 
 LOG_MODULE("switch");
 
 enum {
-	DOCUMENT_LIMIT = 256 << 20,
 	PACKETS = 32767, /* buffers; 2 KiB each, and their headers */
 	PACKET_CACHE = 256,
 };
@@ -64,7 +63,7 @@ static bool begin_workers(struct softswitch *s, const struct switch_options *o, 
 static bool begin(struct softswitch *s, const struct switch_options *o, struct error *e)
 {
 	struct json_object *text =
-		json_parse(plane_schema, plane_schema_size, DOCUMENT_LIMIT, 64, e);
+		json_parse(plane_schema, plane_schema_size, plane_schema_size, 64, e);
 
 	s->schema = text == NULL ? NULL : document_schema_new(text, e);
 	json_object_put(text);
@@ -77,7 +76,7 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 		return error_set(e, ERROR_NO_SPACE, "no memory for %d packet buffers", PACKETS);
 	}
 	s->learned = learned_new();
-	s->document_path = mem_printf("%s/plane.json", o->state);
+	s->store = plane_store_new(o->state);
 	if (!begin_workers(s, o, e)) {
 		return false;
 	}
@@ -118,7 +117,7 @@ void switch_free(struct softswitch *s)
 	learned_free(s->learned);
 	rte_mempool_free(s->pool);
 	document_schema_free(s->schema);
-	free(s->document_path);
+	plane_store_free(s->store);
 	free(s);
 }
 
@@ -198,7 +197,8 @@ static uint16_t index_of(void *arg, const char *name)
 static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct error *e)
 {
 	struct iface_index index = { index_of, a->s };
-	struct tables *t = tables_new(a->config, epoch, &index, e);
+	const struct tables *before = a->s->wiring == NULL ? NULL : a->s->wiring->tables;
+	struct tables *t = tables_next(before, a->config, epoch, &index, e);
 
 	if (t == NULL) {
 		return NULL;
@@ -238,29 +238,37 @@ static void publish(struct applying *a, struct wiring *w)
 	s->wiring = w;
 }
 
-static bool read_config(struct softswitch *s, struct json_object *document,
-			struct switch_config **out, struct error *e)
-{
-	struct json_at root = json_root(document);
+/* A configuration on its way to run, and what is to be kept of it. */
+struct next {
+	struct switch_config *config;
+	uint64_t generation;
+	struct json_object *changes; /* NULL: it is kept whole */
+	bool is_kept;		     /* already */
+};
 
-	if (!document_schema_check(s->schema, &root, e)) {
-		return false;
+static bool keep(struct softswitch *s, const struct next *n, const struct switch_config *config,
+		 struct error *e)
+{
+	if (n->is_kept) {
+		return true;
 	}
-	*out = switch_config_read(&root, e);
-	return *out != NULL;
+	return n->changes == NULL ? plane_store_put(s->store, n->generation, config, e)
+				  : plane_store_add(s->store, n->generation, n->changes, config, e);
 }
 
-/* Runs a document; it is not kept here. */
-static bool run(struct softswitch *s, struct json_object *document, struct error *e)
+/* Runs a configuration, which it takes over: all is made, then it is kept, then it is given to the
+ * workers. On an error nothing has changed. */
+static bool run(struct softswitch *s, struct next *n, struct error *e)
 {
-	struct applying a = { .s = s };
+	struct applying a = { .s = s, .config = n->config };
 	struct wiring *w = NULL;
 
-	if (!read_config(s, document, &a.config, e)) {
-		return false;
-	}
 	if (open_ports(&a, e)) {
 		w = make_wiring(&a, (uint16_t)(s->epoch + 1), e);
+	}
+	if (w != NULL && !keep(s, n, w->config, e)) {
+		wiring_free(w);
+		w = NULL;
 	}
 	if (w == NULL) {
 		close_opened(&a);
@@ -268,66 +276,83 @@ static bool run(struct softswitch *s, struct json_object *document, struct error
 	} else {
 		s->epoch++;
 		publish(&a, w);
+		s->generation = n->generation;
 	}
 	vec_free(&a.ports);
 	return w != NULL;
 }
 
-static bool keep(struct softswitch *s, uint64_t generation, struct json_object *document,
-		 struct error *e)
-{
-	struct json_object *kept = json_object_new_object();
-	struct buf text = BUF_INIT;
-
-	json_put_u64(kept, "generation", generation);
-	json_put(kept, "document", json_object_get(document));
-	json_add_text(&text, kept);
-	bool ok = file_write_atomic(s->document_path, text.data, text.len, 0600, e);
-	buf_free(&text);
-	json_object_put(kept);
-	return ok;
-}
-
 bool switch_apply(struct softswitch *s, uint64_t generation, struct json_object *document,
 		  struct error *e)
 {
+	struct json_at root = json_root(document);
+	struct next n = { .generation = generation };
+
 	if (generation < s->generation) {
 		return error_set(e, ERROR_STATE, "generation %llu is older than %llu, which runs",
 				 (unsigned long long)generation, (unsigned long long)s->generation);
 	}
-	if (!run(s, document, e)) {
+	if (!document_schema_check(s->schema, &root, e)) {
 		return false;
 	}
-	s->generation = generation;
+	n.config = switch_config_read(&root, e);
+	if (n.config == NULL || !run(s, &n, e)) {
+		return false;
+	}
 	log_info("generation %llu runs: %zu ports, %zu segments, %zu rules",
 		 (unsigned long long)generation, s->wiring->config->n_ports,
 		 s->wiring->config->n_segments, s->wiring->config->n_rules);
-	return keep(s, generation, document, e);
+	return true;
+}
+
+static bool check_base(const struct softswitch *s, uint64_t base, uint64_t generation,
+		       struct error *e)
+{
+	if (s->wiring == NULL) {
+		return error_set(e, ERROR_STATE, "no document runs that could be changed");
+	}
+	if (base != s->generation) {
+		return error_set(e, ERROR_STATE, "changes are of generation %llu, but %llu runs",
+				 (unsigned long long)base, (unsigned long long)s->generation);
+	}
+	return generation > base ||
+	       error_set(e, ERROR_STATE, "generation %llu does not follow %llu, which runs",
+			 (unsigned long long)generation, (unsigned long long)base);
+}
+
+bool switch_change(struct softswitch *s, uint64_t base, uint64_t generation,
+		   const struct json_at *changes, struct error *e)
+{
+	struct next n = { .generation = generation, .changes = changes->value };
+
+	if (!check_base(s, base, generation, e) ||
+	    !document_schema_check_part(s->schema, "changes", changes, e)) {
+		return false;
+	}
+	n.config = switch_config_change(s->wiring->config, changes, e);
+	if (n.config == NULL || !run(s, &n, e)) {
+		return false;
+	}
+	log_debug("generation %llu runs: %zu changes", (unsigned long long)generation,
+		  json_array_n(changes));
+	return true;
 }
 
 bool switch_load(struct softswitch *s, struct error *e)
 {
-	struct json_at root, document;
-	uint64_t generation;
+	struct next n = { .is_kept = true };
 
-	if (access(s->document_path, F_OK) != 0) {
-		return true;
-	}
-	struct json_object *kept = json_parse_file(s->document_path, DOCUMENT_LIMIT, e);
-	if (kept == NULL) {
+	if (!plane_store_load(s->store, s->schema, &n.config, &n.generation, e)) {
 		return false;
 	}
-	root = json_root(kept);
-	bool ok = json_get_u64(&root, "generation", &generation, e) &&
-		  json_get_object(&root, "document", &document, e) && run(s, document.value, e);
-	if (ok) {
-		s->generation = generation;
-		log_info("generation %llu runs again", (unsigned long long)generation);
-	} else {
-		error_prefix(e, "\"%s\": ", s->document_path);
+	if (n.config == NULL) {
+		return true;
 	}
-	json_object_put(kept);
-	return ok;
+	if (!run(s, &n, e)) {
+		return false;
+	}
+	log_info("generation %llu runs again", (unsigned long long)s->generation);
+	return true;
 }
 
 uint64_t switch_generation(const struct softswitch *s)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The switch as a whole: its workers, its open ports, and the plane document that it runs. Applying
- * a document is all or nothing: it is read, compiled and its ports are opened before the workers
- * are given it; on an error nothing has changed. The last good document is kept in the state folder
- * and runs again after a restart, with nobody there to ask. Control thread only.
+ * a document, or changes to it, is all or nothing: it is read, compiled, its ports are opened and
+ * it is kept in the state folder before the workers are given it; on an error nothing has changed.
+ * It runs again after a restart, with nobody there to ask. Control thread only.
  */
 #ifndef SWITCH_SWITCH_H
 #define SWITCH_SWITCH_H
@@ -33,6 +33,10 @@ bool switch_load(struct softswitch *s, struct error *e);
 /* Runs `document` (borrowed) under a generation. An error names the object, reason and limit. */
 bool switch_apply(struct softswitch *s, uint64_t generation, struct json_object *document,
 		  struct error *e);
+/* Makes changes ("changes" in the schema's $defs) to the document of generation `base`, which must
+ * be the one that runs; what comes out is `generation`, which must be higher. */
+bool switch_change(struct softswitch *s, uint64_t base, uint64_t generation,
+		   const struct json_at *changes, struct error *e);
 uint64_t switch_generation(const struct softswitch *s); /* 0: none yet */
 
 /* What `plane.status`, `plane.hello` and `plane.show` answer; the caller's. `what`: "ports",

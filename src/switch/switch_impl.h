@@ -16,6 +16,7 @@ enum {
 
 struct port;
 struct document_schema;
+struct plane_store;
 
 struct softswitch {
 	struct document_schema *schema;
@@ -28,7 +29,7 @@ struct softswitch {
 	struct wiring *wiring;	  /* that runs; the workers' */
 	uint64_t generation;
 	uint16_t epoch;
-	char *document_path;
+	struct plane_store *store;
 	struct switch_metrics *metrics;
 };
 

@@ -206,8 +206,9 @@ static void forget(const struct wiring *next, const struct wiring *before)
 	for (size_t i = 0; i < next->config->n_rules; i++) {
 		int32_t was = next->rule_before[i];
 		if (was >= 0) {
-			stays[was] = strcmp(next->config->rule_names[i],
-					    before->config->rule_names[was]) == 0;
+			const char *now = next->config->rule_names[i];
+			const char *then = before->config->rule_names[was];
+			stays[was] = now == then || strcmp(now, then) == 0;
 		}
 	}
 	for (size_t i = 0; i < before->config->n_rules; i++) {

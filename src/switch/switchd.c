@@ -4,6 +4,7 @@
  * given, alone; hostd gives it another over its socket (`plane.apply`). Workers forward on cores of
  * their own; this thread only listens, compiles and counts.
  */
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "base/macro.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/timer.h"
 #include "base/vec.h"
 #include "switch/switch.h"
 
@@ -30,6 +32,7 @@ enum {
 	FLOWS = 1 << 17,
 	MEMORY_MIB = 256, /* of packet buffers and devices, where there are no huge pages */
 	FRAME_MAX = 9216,
+	SETTLE_MS = 100,
 	MESSAGE_LIMIT = 256 << 20, /* of a document */
 };
 
@@ -38,6 +41,7 @@ struct switchd {
 	const char *cores, *flows, *flows_folder, *huge_folder, *devices;
 	bool is_dpdk_up;
 	struct softswitch *sw;
+	struct timer *settle; /* after a document: memory that reading it took is given back */
 };
 
 /* ---- DPDK ---- */
@@ -139,6 +143,12 @@ static void on_hello(void *arg, struct rpc_call *call)
 	rpc_call_reply(call, o);
 }
 
+static void settle(void *arg)
+{
+	(void)arg;
+	(void)malloc_trim(0);
+}
+
 static void on_apply(void *arg, struct rpc_call *call)
 {
 	static const char *const members[] = { "generation", "document" };
@@ -152,6 +162,29 @@ static void on_apply(void *arg, struct rpc_call *call)
 	    !json_get_u64(params, "generation", &generation, &e) ||
 	    !json_get_object(params, "document", &document, &e) ||
 	    !switch_apply(d->sw, generation, document.value, &e)) {
+		fail(call, &e);
+		return;
+	}
+	timer_start(d->settle, SETTLE_MS, 0);
+	struct json_object *o = json_object_new_object();
+	json_put_u64(o, "generation", generation);
+	rpc_call_reply(call, o);
+}
+
+static void on_change(void *arg, struct rpc_call *call)
+{
+	static const char *const members[] = { "base", "generation", "changes" };
+	struct switchd *d = arg;
+	const struct json_at *params = rpc_call_params(call);
+	struct json_at changes;
+	uint64_t base, generation;
+	struct error e;
+
+	if (!json_check_members(params, members, ARRAY_LEN(members), &e) ||
+	    !json_get_u64(params, "base", &base, &e) ||
+	    !json_get_u64(params, "generation", &generation, &e) ||
+	    !json_get_array(params, "changes", &changes, &e) ||
+	    !switch_change(d->sw, base, generation, &changes, &e)) {
 		fail(call, &e);
 		return;
 	}
@@ -234,6 +267,8 @@ static void on_explain(void *arg, struct rpc_call *call)
 static const struct control_command commands[] = {
 	{ "plane.hello", "", "version and capacity", on_hello },
 	{ "plane.apply", "{generation, document}", "run a document", on_apply },
+	{ "plane.change", "{base, generation, changes}", "change the document that runs",
+	  on_change },
 	{ "plane.status", "", "the generation that runs, and counts", on_status },
 	{ "plane.show", "{what}", "a table: ports, flows, rules, segments, macs", on_show },
 	{ "plane.explain", "{port, frame}", "what becomes of a frame, by the live tables",
@@ -264,8 +299,13 @@ static bool begin(void *arg, struct error *e)
 		.flows_folder = d->flows_folder != NULL ? d->flows_folder : o->state,
 		.flows = flows,
 	};
+	d->settle = timer_new(&d->daemon.mainloop.loop, clock_real(), settle, d);
 	d->sw = switch_new(&options, e);
-	return d->sw != NULL && switch_load(d->sw, e);
+	if (d->sw == NULL || !switch_load(d->sw, e)) {
+		return false;
+	}
+	settle(d);
+	return true;
 }
 
 static void status(void *arg, struct json_object *o)
@@ -279,6 +319,7 @@ static void end(void *arg)
 {
 	struct switchd *d = arg;
 
+	timer_free(d->settle);
 	switch_free(d->sw);
 	if (d->is_dpdk_up) {
 		(void)rte_eal_cleanup();
@@ -288,6 +329,9 @@ static void end(void *arg)
 int main(int argc, char **argv)
 {
 	static struct switchd d;
+
+	(void)mallopt(M_MXFAST, 0);
+	(void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	const struct daemon_program program = {
 		.name = "switchd",
 		.version = REMORA_VERSION,

@@ -86,16 +86,25 @@ static void follow_ports(struct wiring *w, const struct wiring *before)
 	map_free(&names);
 }
 
+/* Most rules stand where they stood, counted from the first or from the last. */
 static void follow_rules(struct wiring *w, const struct wiring *before)
 {
-	const struct switch_config *c = w->config;
+	const struct rule *now = w->config->rules,
+			  *was = before == NULL ? NULL : before->config->rules;
+	size_t n = w->config->n_rules, m = w->n_rules_before, first = 0;
 	struct map64 ids = { 0 };
 
-	for (size_t i = 0; i < w->n_rules_before; i++) {
-		map64_set(&ids, before->config->rules[i].id, (void *)(uintptr_t)(i + 1));
+	for (; first < n && first < m && now[first].id == was[first].id; first++) {
+		w->rule_before[first] = (int32_t)first;
 	}
-	for (size_t i = 0; i < c->n_rules; i++) {
-		w->rule_before[i] = (int32_t)(uintptr_t)map64_get(&ids, c->rules[i].id) - 1;
+	for (; n > first && m > first && now[n - 1].id == was[m - 1].id; n--, m--) {
+		w->rule_before[n - 1] = (int32_t)(m - 1);
+	}
+	for (size_t i = first; i < m; i++) {
+		map64_set(&ids, was[i].id, (void *)(uintptr_t)(i + 1));
+	}
+	for (size_t i = first; i < n; i++) {
+		w->rule_before[i] = (int32_t)(uintptr_t)map64_get(&ids, now[i].id) - 1;
 	}
 	map64_free(&ids);
 }
