@@ -95,6 +95,12 @@ static bool is_free_to_take(const char *path, struct error *e)
 	return true;
 }
 
+bool socket_clear_unix(const char *path, struct error *e)
+{
+	return is_free_to_take(path, e) && (unlink(path) == 0 || errno == ENOENT ||
+					    error_set_sys(e, errno, "socket \"%s\"", path));
+}
+
 /* Binds under a name of its own and moves the ready socket into place. */
 static bool bind_and_move(int fd, const char *path, mode_t mode, struct error *e)
 {

@@ -6,6 +6,7 @@
 #ifndef BASE_SOCKET_H
 #define BASE_SOCKET_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -14,6 +15,10 @@
  * A socket left behind there is replaced; ERROR_EXISTS where somebody still listens on it or
  * where it is no socket. -1 on failure. */
 int socket_listen_unix(const char *path, mode_t mode, struct error *e);
+
+/* For libraries that bind by themselves: removes a socket left behind at path. ERROR_EXISTS as
+ * above. */
+bool socket_clear_unix(const char *path, struct error *e);
 
 /* ERROR_NOT_FOUND or ERROR_UNREACHABLE where nobody listens, ERROR_BUSY where the queue of the
  * listener is full. -1 on failure. */

@@ -244,6 +244,22 @@ static bool read_trunk(struct config_reader *r, const struct json_at *at, struct
 	return true;
 }
 
+/* After the guard. */
+static bool read_learning(struct config_reader *r, const struct json_at *at, struct config_port *p)
+{
+	struct json_at learning;
+
+	if (!json_has(at, "learning")) {
+		return true;
+	}
+	if (!json_get_object(at, "learning", &learning, r->e)) {
+		return false;
+	}
+	p->learning_limit = (uint32_t)config_u64(&learning, "limit", CONFIG_LEARNING);
+	return p->guard.forged_transmits ||
+	       json_error(&learning, r->e, "is for ports whose guard allows \"forged_transmits\"");
+}
+
 static bool read_port(struct config_reader *r, const struct json_at *at, struct config_port *p)
 {
 	static const char *const kinds[] = { "vhost",	  "memif",  "stream", "tap",
@@ -264,7 +280,8 @@ static bool read_port(struct config_reader *r, const struct json_at *at, struct 
 	read_guard(at, &p->guard);
 	read_limit(at, "from", &p->from);
 	read_limit(at, "to", &p->to);
-	return find_member(r, &r->segments, at, "segment", &p->segment) && read_trunk(r, at, p) &&
+	return read_learning(r, at, p) &&
+	       find_member(r, &r->segments, at, "segment", &p->segment) && read_trunk(r, at, p) &&
 	       read_mac(r, at, p->mac, &p->has_mac) &&
 	       read_addresses(r, at, "addresses", &p->addresses, &p->n_addresses);
 }

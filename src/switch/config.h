@@ -32,6 +32,7 @@ enum {
 	CONFIG_ENDPOINTS_MAX = 4096, /* remote tunnel endpoints */
 	CONFIG_REMOTES_MAX = 100000, /* of all segments */
 	CONFIG_MTU = 1500,	     /* where none is said */
+	CONFIG_LEARNING = 4096,	     /* MAC addresses behind a port that learns */
 	CONFIG_LEASE_SECONDS = 86400,
 	CONFIG_OVERHEAD_IP4 = 50, /* of Geneve and VXLAN, with the inner Ethernet header */
 	CONFIG_OVERHEAD_IP6 = 70,
@@ -94,6 +95,7 @@ struct config_port {
 	struct qos_limit from, to; /* what it sends, what it gets */
 	uint32_t flows_max;	   /* 0: the switch's */
 	uint32_t new_flows_per_second;
+	uint32_t learning_limit; /* MAC addresses learned behind it; 0: it does not learn */
 };
 
 enum team_policy {

@@ -112,6 +112,7 @@ static bool stage_guard(struct way *w)
 		drop(w, "guard", r);
 		return false;
 	}
+	w->fate->learns = tables_config(w->tables)->ports[w->from->port].learning_limit > 0;
 	tell(w, "guard", "passed");
 	return true;
 }
@@ -194,9 +195,21 @@ static void copy_to(struct way *w, uint16_t iface, uint16_t endpoint)
 	f->n_copies++;
 }
 
-/* To all guests of the segment, or only to those who want everything; but not to where it came
- * from or where it goes anyway, nor where nothing or not as much fits. */
-static void copy_to_guests(struct way *w, bool to_all)
+/* Which of a segment's guests get a copy. */
+enum guests {
+	GUESTS_ALL,
+	GUESTS_PROMISCUOUS, /* who want everything */
+	GUESTS_UNKNOWN,	    /* the same, and behind whom there may be one whom nobody knows */
+};
+
+static bool is_among(const struct config_port *p, enum guests guests)
+{
+	return guests == GUESTS_ALL || p->guard.promiscuous ||
+	       (guests == GUESTS_UNKNOWN && p->learning_limit > 0);
+}
+
+/* But not to where it came from or where it goes anyway, nor where nothing or not as much fits. */
+static void copy_to_guests(struct way *w, enum guests guests)
 {
 	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
 	const struct switch_config *c = tables_config(w->tables);
@@ -204,7 +217,7 @@ static void copy_to_guests(struct way *w, bool to_all)
 	for (size_t i = 0; i < s->n_guests; i++) {
 		const struct config_port *p =
 			&c->ports[tables_iface(w->tables, s->guests[i])->port];
-		if ((to_all || p->guard.promiscuous) && !p->is_blocked &&
+		if (is_among(p, guests) && !p->is_blocked &&
 		    w->packet->size - w->packet->l3 <= p->mtu &&
 		    s->guests[i] != w->packet->key.iface && s->guests[i] != w->fate->out.iface) {
 			copy_to(w, s->guests[i], 0);
@@ -213,7 +226,7 @@ static void copy_to_guests(struct way *w, bool to_all)
 }
 
 /* To guests and, where it came from a guest, beyond the team: what came from there stays here. */
-static void flood(struct way *w, bool to_all_guests)
+static void flood(struct way *w, enum guests guests)
 {
 	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
 
@@ -222,7 +235,7 @@ static void flood(struct way *w, bool to_all_guests)
 		drop(w, "bridge", DROP_TOO_BIG);
 		return;
 	}
-	copy_to_guests(w, to_all_guests);
+	copy_to_guests(w, guests);
 	if (w->from->kind == IFACE_PORT && s->out != 0) {
 		if (tables_iface(w->tables, s->out)->kind == IFACE_VLAN) {
 			copy_to(w, s->out, 0);
@@ -245,6 +258,19 @@ static void leave_by(struct way *w, const struct whereabouts *at)
 	w->fate->makes_flow = w->packet->key.ip != 0;
 }
 
+/* Where a MAC address was seen on the segment: beyond the team, or behind a port that learns. */
+static bool find_learned(const struct way *w, const uint8_t *mac, uint16_t *iface)
+{
+	uint16_t found;
+
+	if (!learned_find_mac(w->in->learned, w->from->segment, mac, &found, w->in->now)) {
+		return false;
+	}
+	const struct iface *i = tables_iface(w->tables, found);
+	*iface = found;
+	return i->kind != IFACE_NONE && i->segment == w->from->segment;
+}
+
 static void stage_bridge(struct way *w)
 {
 	const struct packet *p = w->packet;
@@ -254,14 +280,17 @@ static void stage_bridge(struct way *w)
 	memcpy(w->fate->destination, p->data, 6);
 	memcpy(w->fate->source, p->data + 6, 6);
 	if ((p->flags & PACKET_MULTICAST) != 0) {
-		flood(w, true);
+		flood(w, GUESTS_ALL);
 		return;
 	}
-	if (!tables_find_mac(w->tables, w->from->segment, p->data, &at)) {
+	bool is_known = tables_find_mac(w->tables, w->from->segment, p->data, &at);
+	bool is_learned = !is_known && find_learned(w, p->data, &at.iface);
+	if (!is_known && !is_learned) {
 		bool is_beyond = s->out != 0 && w->from->kind == IFACE_PORT &&
 				 tables_iface(w->tables, s->out)->kind == IFACE_VLAN;
-		if (!is_beyond) {
-			flood(w, false); /* beyond the team, if anywhere: guests here are known */
+		if (!is_beyond || s->has_learning) {
+			/* Beyond the team or a port that learns, if anywhere: guests are known. */
+			flood(w, GUESTS_UNKNOWN);
 			return;
 		}
 		at.iface = s->out; /* the team: one way, learned or not */
@@ -276,9 +305,11 @@ static void stage_bridge(struct way *w)
 		return;
 	}
 	leave_by(w, &at);
+	/* Who was learned may move: only where connections are followed is the way kept. */
+	w->fate->makes_flow &= !is_learned || tables_config(w->tables)->n_rules > 0;
 	tell(w, "bridge", "to %s", tables_iface_name(w->tables, at.iface));
 	if (s->has_promiscuous) {
-		copy_to_guests(w, false);
+		copy_to_guests(w, GUESTS_PROMISCUOUS);
 		w->fate->is_copied = w->fate->n_copies > 0;
 	}
 }

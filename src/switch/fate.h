@@ -54,6 +54,7 @@ struct fate {
 	bool is_copied;	 /* flooded for those who want to see all: it has one way out besides */
 	bool makes_flow; /* IP, one way out: the rest of its connection may follow it */
 	bool log;
+	bool learns; /* the source's MAC address is to be learned where it came in */
 	uint8_t destination[6], source[6];
 	struct fate_out out;
 	struct fate_out *copies; /* FATE_COPIES_MAX, the caller's; may be NULL: not wanted */

@@ -8,13 +8,14 @@
 #include "base/macro.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "switch/flow.h"
 
 #define WAYS 8
 
 /* A MAC address with its segment, and where and when it was seen. word 0: free. */
 struct mac_entry {
 	uint64_t key;	/* segment << 48 | MAC */
-	uint64_t value; /* port << 32 | tick */
+	uint64_t value; /* interface << 32 | tick */
 };
 
 struct neighbor_entry {
@@ -29,6 +30,8 @@ struct learned {
 	pthread_mutex_t lock; /* of writers */
 	uint64_t seed;
 	struct mac_entry macs[LEARNED_MACS];
+	uint32_t counts[FLOW_IFACES_MAX]; /* entries by interface, old ones included */
+	uint32_t counted;		  /* tick at which those that are too old were left out */
 	struct neighbor_entry neighbors[LEARNED_NEIGHBORS];
 };
 
@@ -98,23 +101,62 @@ static struct mac_entry *mac_place(struct mac_entry *bucket, uint64_t key)
 	return oldest;
 }
 
-bool learned_mac(struct learned *l, uint16_t segment, const uint8_t mac[6], uint16_t port,
-		 uint32_t now)
+static uint16_t iface_of(uint64_t value)
 {
-	uint64_t key = mac_key(segment, mac), value = (uint64_t)port << 32 | now;
+	return (uint16_t)(value >> 32) % FLOW_IFACES_MAX;
+}
+
+/* Gives up what was not seen for too long, at most once a second. Under the lock. */
+static void forget_old(struct learned *l, uint32_t now)
+{
+	if (now - l->counted < 1000 / FLOW_TICK_MS) {
+		return;
+	}
+	l->counted = now;
+	memset(l->counts, 0, sizeof(l->counts));
+	for (size_t i = 0; i < LEARNED_MACS; i++) {
+		struct mac_entry *e = &l->macs[i];
+		if (e->key != 0 && now - (uint32_t)e->value >= LEARNED_MAC_TICKS) {
+			__atomic_store_n(&e->key, 0, __ATOMIC_RELEASE);
+		}
+		l->counts[iface_of(e->value)] += e->key != 0;
+	}
+}
+
+/* May one more be known at an interface? Under the lock. */
+static bool has_room(struct learned *l, uint16_t iface, uint32_t limit, uint32_t now)
+{
+	if (limit > 0 && l->counts[iface % FLOW_IFACES_MAX] >= limit) {
+		forget_old(l, now);
+	}
+	return limit == 0 || l->counts[iface % FLOW_IFACES_MAX] < limit;
+}
+
+bool learned_mac(struct learned *l, uint16_t segment, const uint8_t mac[6], uint16_t iface,
+		 uint32_t limit, uint32_t now)
+{
+	uint64_t key = mac_key(segment, mac), value = (uint64_t)iface << 32 | now;
 	struct mac_entry *bucket = mac_bucket(l, key);
 
 	for (int i = 0; i < WAYS; i++) {
 		/* Seen there within a second: nothing to write. */
 		uint64_t known = load(&bucket[i].value);
-		if (load(&bucket[i].key) == key && known >> 32 == port &&
-		    now - (uint32_t)known < 1000 / 250) {
+		if (load(&bucket[i].key) == key && known >> 32 == iface &&
+		    now - (uint32_t)known < 1000 / FLOW_TICK_MS) {
 			return false;
 		}
 	}
 	pthread_mutex_lock(&l->lock);
 	struct mac_entry *e = mac_place(bucket, key);
-	bool is_new = e->key != key || e->value >> 32 != port;
+	bool is_new = e->key != key || e->value >> 32 != iface;
+	if (is_new && !has_room(l, iface, limit, now)) {
+		pthread_mutex_unlock(&l->lock);
+		return false;
+	}
+	if (is_new) {
+		l->counts[iface_of(e->value)] -= e->key != 0;
+		l->counts[iface % FLOW_IFACES_MAX]++;
+	}
 	if (e->key != key) {
 		__atomic_store_n(&e->key, 0, __ATOMIC_RELEASE);
 	}
@@ -124,8 +166,44 @@ bool learned_mac(struct learned *l, uint16_t segment, const uint8_t mac[6], uint
 	return is_new;
 }
 
+bool learned_find_mac(const struct learned *l, uint16_t segment, const uint8_t mac[6],
+		      uint16_t *iface, uint32_t now)
+{
+	uint64_t key = mac_key(segment, mac);
+	const struct mac_entry *bucket = mac_bucket(l, key);
+
+	for (int i = 0; i < WAYS; i++) {
+		uint64_t value = load(&bucket[i].value);
+		if (load(&bucket[i].key) == key && load(&bucket[i].value) == value &&
+		    now - (uint32_t)value < LEARNED_MAC_TICKS) {
+			*iface = (uint16_t)(value >> 32);
+			return true;
+		}
+	}
+	return false;
+}
+
+void learned_clear(struct learned *l)
+{
+	pthread_mutex_lock(&l->lock);
+	for (size_t i = 0; i < LEARNED_MACS; i++) {
+		__atomic_store_n(&l->macs[i].key, 0, __ATOMIC_RELEASE);
+	}
+	memset(l->counts, 0, sizeof(l->counts));
+	for (size_t i = 0; i < LEARNED_NEIGHBORS; i++) {
+		struct neighbor_entry *n = &l->neighbors[i];
+		if (n->address.ip != 0 && n->segment != LEARNED_UNDERLAY) {
+			__atomic_store_n(&n->version, n->version + 1, __ATOMIC_RELEASE);
+			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+			n->address.ip = 0;
+			__atomic_store_n(&n->version, n->version + 1, __ATOMIC_RELEASE);
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
 void learned_each_mac(const struct learned *l, uint32_t now,
-		      void (*fn)(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t port,
+		      void (*fn)(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t iface,
 				 uint32_t age_ticks),
 		      void *arg)
 {

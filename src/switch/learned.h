@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the switch finds out by itself: behind which uplink a MAC address was seen, and the MAC
+ * What the switch finds out by itself: behind which interface a MAC address was seen, and the MAC
  * addresses of neighbours, those of routed segments and those of the tunnels' own network. Tables
  * of fixed size, one set per switch, which outlive configurations: a full bucket forgets what was
  * seen longest ago, so that a flood of forged addresses pushes out little else.
@@ -29,10 +29,15 @@ struct learned;
 struct learned *learned_new(void);
 void learned_free(struct learned *l);
 
-/* A MAC address was seen on a segment, coming in at a port, at a tick. True: it was not known
- * there before. */
-bool learned_mac(struct learned *l, uint16_t segment, const uint8_t mac[6], uint16_t port,
-		 uint32_t now);
+/* A MAC address was seen on a segment, coming in at an interface, at a tick. `limit`: how many may
+ * be known there, 0: any number; beyond it nothing is learned. True: it was not known there before
+ * and is now. */
+bool learned_mac(struct learned *l, uint16_t segment, const uint8_t mac[6], uint16_t iface,
+		 uint32_t limit, uint32_t now);
+bool learned_find_mac(const struct learned *l, uint16_t segment, const uint8_t mac[6],
+		      uint16_t *iface, uint32_t now);
+/* Forgets all that was learned on segments: their numbers mean others now. */
+void learned_clear(struct learned *l);
 void learned_neighbor(struct learned *l, uint16_t segment, const struct address *address,
 		      const uint8_t mac[6], uint32_t now);
 bool learned_find_neighbor(const struct learned *l, uint16_t segment, const struct address *address,
@@ -40,7 +45,7 @@ bool learned_find_neighbor(const struct learned *l, uint16_t segment, const stru
 
 /* For `show`: calls fn for each MAC address that is known. */
 void learned_each_mac(const struct learned *l, uint32_t now,
-		      void (*fn)(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t port,
+		      void (*fn)(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t iface,
 				 uint32_t age_ticks),
 		      void *arg);
 

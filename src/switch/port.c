@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/mem.h"
+#include "base/socket.h"
 #include "switch/stream.h"
 
 LOG_MODULE("port");
@@ -148,6 +149,9 @@ static bool attach(struct port *p, const struct config_port *c, struct error *e)
 	}
 	memcpy(p->device_name, p->arguments, n);
 	drop_stale_socket(c);
+	if (c->kind == PORT_VHOST && c->is_server && !socket_clear_unix(c->path, e)) {
+		return error_prefix(e, "port \"%s\": ", c->name);
+	}
 	int r = rte_dev_probe(p->arguments);
 	if (r != 0) {
 		return fail(c, r, "cannot open", e);

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_eth_ring.h>
@@ -23,6 +21,7 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/mem.h"
+#include "base/socket.h"
 #include "base/vec.h"
 
 LOG_MODULE("stream");
@@ -94,15 +93,9 @@ static void connected(struct stream *s, int fd)
 	log_info("port \"%s\": connected", s->name);
 }
 
-static void address_of(const char *path, struct sockaddr_un *out)
-{
-	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	memcpy(out->sun_path, path, strlen(path));
-}
-
 static void find_peer(struct stream *s)
 {
-	struct sockaddr_un to;
+	struct error e;
 
 	if (s->listener >= 0) {
 		int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -115,12 +108,9 @@ static void find_peer(struct stream *s)
 		return;
 	}
 	s->retry_us = now_us() + CONNECT_MS * 1000;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	address_of(s->path, &to);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
+	int fd = socket_connect_unix(s->path, &e);
+	if (fd >= 0) {
 		connected(s, fd);
-	} else if (fd >= 0) {
-		close(fd);
 	}
 }
 
@@ -380,23 +370,6 @@ static void stop_thread(void)
 
 /* ---- opening and closing ---- */
 
-static bool listen_at(struct stream *s, struct error *e)
-{
-	struct sockaddr_un at;
-
-	address_of(s->path, &at);
-	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->listener < 0) {
-		return error_set_sys(e, errno, "socket");
-	}
-	(void)unlink(s->path);
-	mode_t mask = umask(0177);
-	int r = bind(s->listener, (struct sockaddr *)&at, sizeof(at));
-	umask(mask);
-	return (r == 0 && listen(s->listener, 1) == 0) ||
-	       error_set_sys(e, errno, "port \"%s\": \"%s\"", s->name, s->path);
-}
-
 static bool make_device(struct stream *s, int number, struct error *e)
 {
 	char name[32];
@@ -448,12 +421,6 @@ static void stream_free(struct stream *s)
 
 struct stream *stream_open(const struct stream_options *o, struct error *e)
 {
-	if (strlen(o->path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		error_set(e, ERROR_NAME, "port \"%s\": \"%s\" has %zu bytes; a socket's path %zu",
-			  o->name, o->path, strlen(o->path),
-			  sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-		return NULL;
-	}
 	struct stream *s = mem_zalloc(sizeof(*s));
 	*s = (struct stream){ .name = mem_strdup(o->name),
 			      .path = mem_strdup(o->path),
@@ -463,7 +430,10 @@ struct stream *stream_open(const struct stream_options *o, struct error *e)
 			      .fd = -1,
 			      .read = mem_alloc(BUFFER),
 			      .write = mem_alloc(BUFFER) };
-	if ((o->is_server && !listen_at(s, e)) || !make_device(s, o->number, e) ||
+	if (o->is_server) {
+		s->listener = socket_listen_unix(s->path, 0600, e);
+	}
+	if ((o->is_server && s->listener < 0) || !make_device(s, o->number, e) ||
 	    (io.all.n == 0 && !start_thread(e))) {
 		stream_free(s);
 		return NULL;

@@ -34,8 +34,7 @@ struct stream_options {
 	struct rte_mempool *pool;
 };
 
-/* NULL with `e`: the path is too long or cannot be listened at, no memory. A peer need not be
- * there. */
+/* NULL with `e`: the path cannot be listened at, no memory. A peer need not be there. */
 struct stream *stream_open(const struct stream_options *o, struct error *e);
 void stream_close(struct stream *s);
 

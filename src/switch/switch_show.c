@@ -216,7 +216,7 @@ struct mac_list {
 	struct json_object *list;
 };
 
-static void add_mac(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t port,
+static void add_mac(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t iface,
 		    uint32_t age_ticks)
 {
 	struct mac_list *l = arg;
@@ -225,7 +225,7 @@ static void add_mac(void *arg, uint16_t segment, const uint8_t mac[6], uint16_t 
 
 	put_mac(o, mac);
 	json_put_str(o, "segment", segment < c->n_segments ? c->segments[segment].name : "?");
-	json_put_str(o, "port", port < c->n_ports ? c->ports[port].name : "?");
+	json_put_str(o, "interface", tables_iface_name(l->s->wiring->tables, iface));
 	json_put_i64(o, "age_s", age_ticks * FLOW_TICK_MS / 1000);
 	json_object_array_add(l->list, o);
 }

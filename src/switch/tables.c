@@ -234,6 +234,7 @@ static void count_guests(struct tables *t)
 			struct segment_ifaces *s = &t->segments[t->ifaces[i].segment];
 			lists[t->ifaces[i].segment][s->n_guests++] = (uint16_t)i;
 			s->has_promiscuous |= c->ports[t->ifaces[i].port].guard.promiscuous;
+			s->has_learning |= c->ports[t->ifaces[i].port].learning_limit > 0;
 		}
 	}
 	free(n);

@@ -70,12 +70,12 @@ uint16_t tables_tunnel_ingress(const struct tables *t, enum encapsulation encaps
 int32_t tables_endpoint(const struct tables *t, const struct address *address);
 
 /* Of a segment: the interface toward its team (0: none), those of guests' ports, and whether one
- * of them wants to see all frames. */
+ * of them wants to see all frames, or learns. */
 struct segment_ifaces {
 	uint16_t out;
 	const uint16_t *guests;
 	size_t n_guests;
-	bool has_promiscuous;
+	bool has_promiscuous, has_learning;
 };
 const struct segment_ifaces *tables_segment(const struct tables *t, uint16_t segment);
 

@@ -109,8 +109,19 @@ static void follow_rules(struct wiring *w, const struct wiring *before)
 	map64_free(&ids);
 }
 
+static bool have_segments_moved(const struct switch_config *now, const struct switch_config *before)
+{
+	bool moved = before->n_segments > now->n_segments;
+
+	for (size_t i = 0; i < before->n_segments && !moved; i++) {
+		moved = strcmp(before->segments[i].name, now->segments[i].name) != 0;
+	}
+	return moved;
+}
+
 void wiring_follow(struct wiring *w, const struct wiring *before)
 {
+	w->segments_moved = before != NULL && have_segments_moved(w->config, before->config);
 	w->n_ports_before = before == NULL ? 0 : before->config->n_ports;
 	w->n_rules_before = before == NULL ? 0 : before->config->n_rules;
 	follow_ports(w, before);

@@ -46,7 +46,8 @@ struct wiring {
 	int32_t port_before[CONFIG_PORTS_MAX];
 	int32_t *rule_before;
 	size_t n_ports_before, n_rules_before;
-	bool is_stateful; /* there are rules: connections are followed, not only packets */
+	bool segments_moved; /* a segment's position is another's now: what was learned is void */
+	bool is_stateful;    /* there are rules: connections are followed, not only packets */
 };
 
 /* devices: of each of the configuration's ports. Takes the tables over. */

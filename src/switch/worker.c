@@ -225,6 +225,9 @@ static void quiet_point(struct worker *w)
 		for (int i = 0; i < 2; i++) {
 			memset(w->tunnels[i], 0, CONFIG_ENDPOINTS_MAX * sizeof(struct tunnel));
 		}
+		if (next->segments_moved) {
+			learned_clear(w->o.learned);
+		}
 		worker_set_limits(w, next);
 		wiring_carry(next, w->counters->ports, sizeof(w->counters->ports[0]), next->rules,
 			     w->wiring == NULL ? NULL : w->wiring->rules);

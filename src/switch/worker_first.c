@@ -240,6 +240,11 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 		in.is_answer = d == 1;
 	}
 	fate_decide(&in, &fate);
+	if (UNLIKELY(fate.learns)) {
+		const struct iface *from = tables_iface(w->wiring->tables, it->key.iface);
+		learned_mac(w->o.learned, from->segment, p->data + 6, it->key.iface,
+			    w->wiring->config->ports[from->port].learning_limit, w->now);
+	}
 	if (known == NULL) {
 		worker_count_rule(w, fate.rule_out);
 		if (fate.rule_in != fate.rule_out) {

@@ -100,7 +100,7 @@ static bool enter_vlan(struct worker *w, const struct config_team *team, struct 
 		return false;
 	}
 	if (w->wiring->config->segments[segment].learning) {
-		learned_mac(w->o.learned, segment, p.data + 6, it->port, w->now);
+		learned_mac(w->o.learned, segment, p.data + 6, it->key.iface, 0, w->now);
 	}
 	if (p.vlan != PACKET_NO_VLAN && !worker_untag(it->mbuf)) {
 		worker_drop(w, it, DROP_SHORT);

@@ -17,9 +17,9 @@ ADDRESS = {"a": "10.1.0.10", "b": "10.1.0.11"}
 
 
 class Switch:
-    def __init__(self, rig):
-        self.state = rig.path("switch")
-        self.log = open(rig.path("switch.log"), "ab")
+    def __init__(self, rig, name="switch"):
+        self.state = rig.path(name)
+        self.log = open(rig.path(f"{name}.log"), "ab")
         self.process = None
         self.generation = 0
 
