@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/socket.h"
 #include "switch/stream.h"
+#include "switch/wiring.h"
 
 LOG_MODULE("port");
 
@@ -34,6 +35,7 @@ struct port {
 	uint16_t n_queues;
 	uint16_t mtu;
 	bool is_attached, is_started;
+	bool connects_once;    /* its driver does not try again by itself */
 	struct stream *stream; /* of a stream port; else NULL */
 };
 
@@ -111,10 +113,10 @@ static bool set_up(struct port *p, const struct config_port *c, struct rte_mempo
 	}
 	(void)rte_eth_dev_set_mtu(p->device, p->mtu); /* not all drivers know how */
 	r = rte_eth_dev_start(p->device);
-	if (r != 0) {
+	p->is_started = r == 0;
+	if (r != 0 && !p->connects_once) {
 		return fail(c, r, "cannot start", e);
 	}
-	p->is_started = true;
 	(void)rte_eth_promiscuous_enable(p->device);
 	return true;
 }
@@ -185,6 +187,7 @@ struct port *port_open(const struct config_port *c, struct rte_mempool *pool, st
 	p->name = mem_strdup(c->name);
 	p->n_queues = c->n_queues;
 	p->mtu = c->mtu;
+	p->connects_once = c->kind == PORT_MEMIF && !c->is_server;
 	p->number = c->kind == PORT_DEVICE ? -1 : number_take();
 	p->arguments = arguments_of(c, p->number);
 	bool is_there = c->kind == PORT_STREAM ? attach_stream(p, c, pool, e) : attach(p, c, e);
@@ -239,7 +242,20 @@ bool port_is_same(const struct port *p, const struct config_port *c)
 
 uint16_t port_device(const struct port *p)
 {
-	return p->device;
+	return p->is_started ? p->device : WIRING_NO_DEVICE;
+}
+
+bool port_has_lost_peer(const struct port *p)
+{
+	return p->connects_once && (!p->is_started || !port_is_up(p));
+}
+
+void port_connect_again(struct port *p)
+{
+	if (p->is_started) {
+		(void)rte_eth_dev_stop(p->device);
+	}
+	p->is_started = rte_eth_dev_start(p->device) == 0;
 }
 
 uint16_t port_n_queues(const struct port *p)

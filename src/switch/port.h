@@ -23,9 +23,16 @@ void port_close(struct port *p);
 const char *port_name(const struct port *p);
 /* Would this configuration open the same device? */
 bool port_is_same(const struct port *p, const struct config_port *config);
-uint16_t port_device(const struct port *p);	  /* DPDK port number */
+/* DPDK port number; WIRING_NO_DEVICE: not to be used now. */
+uint16_t port_device(const struct port *p);
 struct stream *port_stream(const struct port *p); /* NULL: it is none */
 uint16_t port_n_queues(const struct port *p);	  /* pairs */
 bool port_is_up(const struct port *p);		  /* its other side is there */
+
+/* A memif client whose server has gone, or never was there: DPDK connects it once only. It connects
+ * again by port_connect_again(), while no worker uses the device; port_device() tells what comes of
+ * that. */
+bool port_has_lost_peer(const struct port *p);
+void port_connect_again(struct port *p);
 
 #endif

@@ -355,6 +355,20 @@ bool switch_load(struct softswitch *s, struct error *e)
 	return true;
 }
 
+void switch_tend(struct softswitch *s)
+{
+	for (size_t i = 0; i < s->ports.n; i++) {
+		struct port *p = s->ports.items[i];
+		if (!port_has_lost_peer(p)) {
+			continue;
+		}
+		__atomic_store_n(&s->wiring->device[i], WIRING_NO_DEVICE, __ATOMIC_RELEASE);
+		worker_pass(s->workers[0]);
+		port_connect_again(p);
+		__atomic_store_n(&s->wiring->device[i], port_device(p), __ATOMIC_RELEASE);
+	}
+}
+
 uint64_t switch_generation(const struct softswitch *s)
 {
 	return s->generation;

@@ -32,6 +32,7 @@ enum {
 	FLOWS = 1 << 17,
 	MEMORY_MIB = 256, /* of packet buffers and devices, where there are no huge pages */
 	FRAME_MAX = 9216,
+	TEND_MS = 100,
 	SETTLE_MS = 100,
 	MESSAGE_LIMIT = 256 << 20, /* of a document */
 };
@@ -41,6 +42,7 @@ struct switchd {
 	const char *cores, *flows, *flows_folder, *huge_folder, *devices;
 	bool is_dpdk_up;
 	struct softswitch *sw;
+	struct timer *tend;   /* lost peers are looked for */
 	struct timer *settle; /* after a document: memory that reading it took is given back */
 };
 
@@ -97,6 +99,8 @@ static bool dpdk_begin(struct switchd *d, struct error *e)
 	free(cores);
 	vec_push(&argv, mem_strdup("--no-telemetry"));
 	vec_push(&argv, mem_strdup("--log-level=4"));
+	/* A peer that is not there yet is no error; port states are told by us. */
+	vec_push(&argv, mem_strdup("--log-level=pmd.net.memif:2"));
 	if (d->huge_folder != NULL) {
 		vec_push(&argv, mem_strdup("--in-memory"));
 		vec_push(&argv, mem_printf("--huge-dir=%s", d->huge_folder));
@@ -277,6 +281,13 @@ static const struct control_command commands[] = {
 
 /* ---- the daemon ---- */
 
+static void tend(void *arg)
+{
+	struct switchd *d = arg;
+
+	switch_tend(d->sw);
+}
+
 static bool begin(void *arg, struct error *e)
 {
 	struct switchd *d = arg;
@@ -299,12 +310,14 @@ static bool begin(void *arg, struct error *e)
 		.flows_folder = d->flows_folder != NULL ? d->flows_folder : o->state,
 		.flows = flows,
 	};
+	d->tend = timer_new(&d->daemon.mainloop.loop, clock_real(), tend, d);
 	d->settle = timer_new(&d->daemon.mainloop.loop, clock_real(), settle, d);
 	d->sw = switch_new(&options, e);
 	if (d->sw == NULL || !switch_load(d->sw, e)) {
 		return false;
 	}
 	settle(d);
+	timer_start(d->tend, TEND_MS, TEND_MS);
 	return true;
 }
 
@@ -319,6 +332,7 @@ static void end(void *arg)
 {
 	struct switchd *d = arg;
 
+	timer_free(d->tend);
 	timer_free(d->settle);
 	switch_free(d->sw);
 	if (d->is_dpdk_up) {

@@ -358,6 +358,17 @@ struct wiring *worker_publish(struct worker *w, struct wiring *next)
 	return before;
 }
 
+void worker_pass(const struct worker *w)
+{
+	static const struct timespec pause = { .tv_nsec = 20000 };
+	uint64_t began = __atomic_load_n(&w->counters->loops, __ATOMIC_ACQUIRE);
+
+	/* The turn that is under way, and one from its beginning. */
+	while (__atomic_load_n(&w->counters->loops, __ATOMIC_ACQUIRE) - began < 2) {
+		nanosleep(&pause, NULL);
+	}
+}
+
 const struct worker_counters *worker_counters(const struct worker *w)
 {
 	return w->counters;

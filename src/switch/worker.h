@@ -57,4 +57,8 @@ struct flow_table *worker_flows(const struct worker *w);
 /* Now, in ticks of flow.h: the machine's monotonic clock. */
 uint32_t worker_tick(void);
 
+/* Waits until the worker has come to a quiet point since: what was taken out of its wiring before
+ * is not used any more. */
+void worker_pass(const struct worker *w);
+
 #endif
