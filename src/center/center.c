@@ -16,6 +16,7 @@
 #include "center/folder.h"
 #include "center/follow.h"
 #include "center/hosts.h"
+#include "center/intent.h"
 #include "center/load.h"
 #include "center/node_policy.h"
 #include "center/place.h"
@@ -222,7 +223,8 @@ struct center *center_new(const struct center_config *config, struct error *e)
 	}
 	c->rollup = rollup_new(c);
 	c->hosts = hosts_new(c, e);
-	if (c->hosts == NULL) {
+	c->intent = c->hosts == NULL ? NULL : intent_new(c, e);
+	if (c->intent == NULL) {
 		center_free(c);
 		return NULL;
 	}
@@ -242,6 +244,8 @@ void center_free(struct center *c)
 	if (c == NULL) {
 		return;
 	}
+	intent_free(c->intent);
+	c->intent = NULL;
 	hosts_free(c->hosts);
 	c->hosts = NULL;
 	node_policy_free(c->policy);

@@ -38,6 +38,7 @@
 
 struct database;
 struct hosts;
+struct intent;
 struct node_policy;
 struct rollup;
 
@@ -66,6 +67,7 @@ struct center {
 	struct extension_manager *extensions;
 	struct license_manager *licenses;
 	struct option_manager *options;
+	struct intent *intent;	    /* of networks; NULL: not there yet, or any more */
 	struct rollup *rollup;	    /* of rollup.c */
 	struct list follows;	    /* of follow.c */
 	struct node_policy *policy; /* what nodes are given; NULL: not there yet, or any more */

@@ -11,6 +11,7 @@
 #include "center/center.h"
 #include "center/hosts.h"
 #include "center/identity.h"
+#include "center/policy_api.h"
 #include "vim/first_user.h"
 #include "vim/front.h"
 
@@ -24,6 +25,7 @@ struct centerd {
 	struct user_store *users;
 	struct api *api;
 	struct center *center;
+	struct policy_api *policy;
 	struct server *server;
 };
 
@@ -72,7 +74,8 @@ static bool center_begin(struct centerd *d, struct error *e)
 							.api = d->api,
 							.state = d->daemon.options.state },
 			       e);
-	return d->center != NULL && center_start(d->center, e);
+	d->policy = d->center == NULL ? NULL : policy_api_new(d->center, e);
+	return d->policy != NULL && center_start(d->center, e);
 }
 
 static bool server_begin(struct centerd *d, struct error *e)
@@ -93,6 +96,7 @@ static bool server_begin(struct centerd *d, struct error *e)
 	d->server = front_open(&config, e);
 	if (d->server != NULL) {
 		hosts_serve(d->center->hosts, d->server);
+		policy_api_serve(d->policy, d->server);
 		d->identity.port = server_port(d->server);
 	}
 	free(cert);
@@ -134,6 +138,7 @@ static void centerd_end(void *arg)
 	struct centerd *d = arg;
 
 	server_free(d->server);
+	policy_api_free(d->policy);
 	center_free(d->center);
 	api_free(d->api);
 	user_store_free(d->users);

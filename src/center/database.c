@@ -41,6 +41,9 @@ static const char *const steps[] = {
 	"CREATE TABLE task (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL,"
 	" data TEXT NOT NULL);"
 	"CREATE TABLE fact (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;",
+	"CREATE TABLE intent (path TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL,"
+	" data TEXT NOT NULL);"
+	"CREATE TABLE cards (vm TEXT PRIMARY KEY NOT NULL, data TEXT NOT NULL) WITHOUT ROWID;",
 };
 
 static enum error_kind kind_of(int code)

@@ -115,6 +115,21 @@ bool database_each_event(struct database *db, void (*fn)(void *arg, const char *
 bool database_each_task(struct database *db, void (*fn)(void *arg, const char *data), void *arg,
 			struct error *e);
 
+/* ---- what clients of the policy interface want: objects by path, oldest first ---- */
+
+void database_put_intent(struct database *db, const char *path, const char *kind, const char *data);
+void database_drop_intent(struct database *db, const char *path);
+bool database_each_intent(struct database *db,
+			  void (*fn)(void *arg, const char *path, const char *kind,
+				     const char *data),
+			  void *arg, struct error *e);
+
+/* ---- what was seen of VMs' network cards last, by id of the VM; gone with its entity ---- */
+
+void database_put_cards(struct database *db, const char *vm, const char *data); /* NULL: drop */
+/* In `a`; NULL: nothing. */
+const char *database_cards(struct database *db, const char *vm, struct arena *a);
+
 /* ---- small facts by name ---- */
 
 void database_set_fact(struct database *db, const char *name, const char *value); /* NULL: forget */

@@ -58,6 +58,13 @@ const char *const database_sql[SQL_COUNT] = {
 			 " ON CONFLICT (key) DO UPDATE SET data = excluded.data",
 	[SQL_TRIM_TASKS] = "DELETE FROM task WHERE number <= (SELECT max(number) FROM task) - ?",
 	[SQL_TASKS] = "SELECT data FROM task ORDER BY number",
+	[SQL_PUT_INTENT] = "INSERT INTO intent (path, kind, data) VALUES (?, ?, ?)"
+			   " ON CONFLICT (path) DO UPDATE SET data = excluded.data",
+	[SQL_DROP_INTENT] = "DELETE FROM intent WHERE path = ?",
+	[SQL_INTENTS] = "SELECT path, kind, data FROM intent ORDER BY rowid",
+	[SQL_PUT_CARDS] = "INSERT OR REPLACE INTO cards (vm, data) VALUES (?, ?)",
+	[SQL_DROP_CARDS] = "DELETE FROM cards WHERE vm = ?",
+	[SQL_CARDS] = "SELECT data FROM cards WHERE vm = ?",
 	[SQL_SET_FACT] = "INSERT INTO fact (name, value) VALUES (?, ?)"
 			 " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 	[SQL_DROP_FACT] = "DELETE FROM fact WHERE name = ?",
@@ -137,6 +144,7 @@ void database_drop_entity(struct database *db, const char *id)
 	write_texts(db, SQL_DROP_ENTITY, id, NULL);
 	write_texts(db, SQL_DROP_ENTITY_REFS, id, NULL);
 	write_texts(db, SQL_DROP_CUSTOM, id, NULL);
+	write_texts(db, SQL_DROP_CARDS, id, NULL);
 }
 
 void database_set_custom(struct database *db, const char *id, const char *data)
@@ -416,6 +424,54 @@ const char *database_fact(struct database *db, const char *name, struct arena *a
 const char *database_custom(struct database *db, const char *id, struct arena *a)
 {
 	return text_of(db, SQL_CUSTOM, id, a);
+}
+
+/* ---- policy ---- */
+
+void database_put_intent(struct database *db, const char *path, const char *kind, const char *data)
+{
+	sqlite3_stmt *s = db == NULL ? NULL : write_begin(db, SQL_PUT_INTENT);
+
+	if (s != NULL) {
+		bind_text(s, 1, path);
+		bind_text(s, 2, kind);
+		bind_text(s, 3, data);
+		write_end(db, s);
+	}
+}
+
+void database_drop_intent(struct database *db, const char *path)
+{
+	write_texts(db, SQL_DROP_INTENT, path, NULL);
+}
+
+bool database_each_intent(struct database *db,
+			  void (*fn)(void *arg, const char *path, const char *kind,
+				     const char *data),
+			  void *arg, struct error *e)
+{
+	if (db == NULL) {
+		return true;
+	}
+	sqlite3_stmt *s = database_statement(db, SQL_INTENTS);
+	if (s == NULL) {
+		return database_error(db, "read", e);
+	}
+	int code;
+	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+		fn(arg, text_at(s, 0), text_at(s, 1), text_at(s, 2));
+	}
+	return read_end(db, s, code, e);
+}
+
+void database_put_cards(struct database *db, const char *vm, const char *data)
+{
+	write_texts(db, data == NULL ? SQL_DROP_CARDS : SQL_PUT_CARDS, vm, data);
+}
+
+const char *database_cards(struct database *db, const char *vm, struct arena *a)
+{
+	return text_of(db, SQL_CARDS, vm, a);
 }
 
 /* ---- structures ---- */

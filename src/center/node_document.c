@@ -46,6 +46,9 @@ void node_document_addf(struct node_document *d, const char *fmt, ...)
 
 void node_document_add_copy(struct node_document *d, const struct buf *b)
 {
+	if (b->len == 0) {
+		return;
+	}
 	node_document_add_hashed(d, arena_strndup(d->a, b->data, b->len), b->len,
 				 map_hash(b->data, b->len));
 }

@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "center/database.h"
 #include "center/hosts.h"
+#include "center/intent_card.h"
+#include "center/intent_write.h"
 #include "center/member.h"
 #include "center/node_document.h"
 #include "vim/client.h"
@@ -20,7 +22,9 @@ LOG_MODULE("policy");
 #define ENDPOINT "/remora/v1/policy"
 
 enum {
-	LOOK_MS = 10, /* what changes within is taken together */
+	LOOK_MS = 10,	   /* what changes within is taken together */
+	LOOK_SHARE = 4,	   /* of the time is not spent composing, at least, */
+	LOOK_MAX_MS = 400, /* within this */
 	RETRY_MIN_MS = 250,
 	RETRY_MAX_MS = 8000,
 	GET_LIMIT_MS = 10000,
@@ -53,6 +57,7 @@ struct node {
 	struct timer *retry;
 	struct peer_request *request; /* of ASKING or SENDING */
 	uint64_t generation;	      /* highest that the node is known to have, or was sent */
+	uint64_t confirmed;	      /* last with 200 */
 	char *endpoint;		      /* of its tunnels, as it said last; NULL: none */
 	/* What it runs (has_running), was sent and should run; objects: serials in each. */
 	uint64_t running, sent, refused;
@@ -75,6 +80,7 @@ struct node_policy {
 	char manager[64]; /* uuid */
 	node_policy_switches_fn *write_switches;
 	struct timer *look;
+	int64_t look_ms;
 };
 
 static void node_step(struct node *n);
@@ -84,7 +90,7 @@ static void node_step(struct node *n);
 static void look_later(struct node_policy *p)
 {
 	if (!timer_is_active(p->look)) {
-		timer_start(p->look, LOOK_MS, 0);
+		timer_start(p->look, p->look_ms, 0);
 	}
 }
 
@@ -119,6 +125,9 @@ static void compose(struct node *n)
 	if (n->switches.len > 0) {
 		node_document_add(d, ",\"switches\":");
 		node_document_add_copy(d, &n->switches);
+	}
+	if (n->p->c->intent != NULL) {
+		intent_write(n->p->c->intent, n->m, d);
 	}
 }
 
@@ -203,6 +212,9 @@ static void endpoint_set(struct node *n, const char *endpoint)
 	char *name = mem_printf("endpoint/%s", n->m->id);
 	database_set_fact(n->p->c->db, name, endpoint);
 	free(name);
+	if (n->p->c->intent != NULL) {
+		intent_cards_endpoint(n->p->c->intent, n->m);
+	}
 	look_later(n->p);
 }
 
@@ -287,6 +299,7 @@ static void on_confirmed(struct node *n)
 {
 	n->has_running = true;
 	n->running = n->sent;
+	n->confirmed = n->generation;
 	objects_move(&n->running_objects, &n->sent_objects);
 	n->n_tries = 0;
 	n->state = NODE_READY;
@@ -378,12 +391,16 @@ static void node_step(struct node *n)
 		n->refused = n->wanted.hash;
 		return;
 	}
-	send_document(n, peer);
+	compose(n); /* what it was made of may be gone since */
+	if (!n->wanted.is_failed && !is_in_force(n)) {
+		send_document(n, peer);
+	}
 }
 
 static void on_look(void *arg)
 {
 	struct node_policy *p = arg;
+	int64_t begin = clock_mono_us(p->c->clock);
 
 	list_each (struct member, m, &p->c->hosts->members, link_node) {
 		if (m->node != NULL) {
@@ -391,6 +408,8 @@ static void on_look(void *arg)
 			node_step(m->node);
 		}
 	}
+	int64_t took_ms = (clock_mono_us(p->c->clock) - begin) / 1000;
+	p->look_ms = MIN(MAX(took_ms * LOOK_SHARE, (int64_t)LOOK_MS), (int64_t)LOOK_MAX_MS);
 }
 
 /* ---- a member's node ---- */
@@ -459,6 +478,9 @@ void node_policy_forget(struct member *m)
 		return;
 	}
 	node_away(n);
+	if (n->p->c->intent != NULL) {
+		intent_cards_member_gone(n->p->c->intent, m);
+	}
 	m->node = NULL;
 	timer_free(n->retry);
 	node_document_fini(&n->wanted);
@@ -489,6 +511,33 @@ enum node_policy_state node_policy_state(const struct member *m, const char **re
 	}
 	return is_in_force(n) && !timer_is_active(n->p->look) ? NODE_POLICY_REALIZED
 							      : NODE_POLICY_PENDING;
+}
+
+enum node_policy_state node_policy_object(const struct member *m, uint64_t serial,
+					  const char **reason)
+{
+	const struct node *n = m->node;
+	bool is_wanted = n != NULL && map64_has(&n->wanted.objects, serial);
+	bool is_running = n != NULL && map64_has(&n->running_objects, serial);
+	enum node_policy_state all = node_policy_state(m, reason);
+
+	if (n == NULL || (!is_wanted && !is_running && !timer_is_active(n->p->look))) {
+		return NODE_POLICY_NONE;
+	}
+	if (all == NODE_POLICY_REALIZED) {
+		return is_wanted ? NODE_POLICY_REALIZED : NODE_POLICY_NONE;
+	}
+	return all == NODE_POLICY_NONE && timer_is_active(n->p->look) ? NODE_POLICY_PENDING : all;
+}
+
+uint64_t node_policy_generation(const struct member *m)
+{
+	return m->node != NULL && m->node->has_running ? m->node->confirmed : 0;
+}
+
+const char *node_policy_endpoint(const struct member *m)
+{
+	return m->node == NULL ? NULL : m->node->endpoint;
 }
 
 /* ---- what a node says ---- */
@@ -550,6 +599,13 @@ void node_policy_ask(struct member *m, node_policy_answer_fn *done, void *arg)
 
 /* ---- life ---- */
 
+void node_policy_intent_changed(struct center *c)
+{
+	if (c->policy != NULL) {
+		look_later(c->policy);
+	}
+}
+
 void node_policy_changed(struct center *c)
 {
 	struct node_policy *p = c->policy;
@@ -581,6 +637,7 @@ struct node_policy *node_policy_new(struct center *c)
 	const char *uuid = value_get_str(about, F_AboutInfo_instanceUuid);
 
 	p->c = c;
+	p->look_ms = LOOK_MS;
 	snprintf(p->manager, sizeof(p->manager), "%s", uuid == NULL ? "" : uuid);
 	p->look = timer_new(c->loop, c->clock, on_look, p);
 	return p;

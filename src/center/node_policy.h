@@ -37,6 +37,12 @@ typedef bool node_policy_switches_fn(struct center *c, struct member *m, struct 
 /* Who writes them; nobody does before. Called after node_policy_changed(), not otherwise. */
 void node_policy_set_switches(struct center *c, node_policy_switches_fn *write);
 
+/* What clients want, or what is known of VMs, has changed. */
+void node_policy_intent_changed(struct center *c);
+
+/* Address of the tunnels of the member's node, as it said last; NULL: none. */
+const char *node_policy_endpoint(const struct member *m);
+
 /* The member was connected, lost, disconnected. */
 void node_policy_look(struct member *m);
 /* It is being freed. */
@@ -51,6 +57,13 @@ enum node_policy_state {
 /* reason: why it is PENDING or ERROR, "" when there is nothing to say; may be NULL. Lives until the
  * loop turns. */
 enum node_policy_state node_policy_state(const struct member *m, const char **reason);
+
+/* The same of one object (intent_object.serial): REALIZED when the node confirmed a document with
+ * it as it is now, NONE where it does not concern the node. */
+enum node_policy_state node_policy_object(const struct member *m, uint64_t serial,
+					  const char **reason);
+/* The generation that the node confirmed last; 0: none by this process. */
+uint64_t node_policy_generation(const struct member *m);
 
 /* What the node answers to GET /remora/v1/policy, at most a second old; done() may be called before
  * this returns, exactly once. answer: borrowed, NULL with `e`: ERROR_UNREACHABLE,
