@@ -9,7 +9,9 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
-#define ROOTS 65536
+#define ROOTS  65536
+#define MARKS  256
+#define MARKED 16 /* starts of a root, from which on it has marks */
 
 /* One for each value of an IPv4 address's upper half: the class of all of it (n 0: `first` is the
  * class), or n intervals from starts[first]. */
@@ -232,6 +234,29 @@ static size_t cut_family(struct cut *c, const struct address_member *members, si
 
 /* ---- IPv4: the table over the upper half ---- */
 
+/* Before the starts of a root with many of them stand marks: for each value of the next 8 bits the
+ * last start that is not beyond its beginning. */
+static void begin_marks(struct address_map *m)
+{
+	for (int i = 0; i < MARKS; i++) {
+		vec_push(&m->starts, 0);
+		vec_push(&m->classes_at, 0);
+	}
+}
+
+static void fill_marks(struct address_map *m, const struct root *r)
+{
+	uint16_t *at = m->starts.items + r->first, *marks = at - MARKS;
+	uint32_t i = 0;
+
+	for (uint32_t mark = 0; mark < MARKS; mark++) {
+		while (i + 1 < r->n && at[i + 1] <= mark << 8) {
+			i++;
+		}
+		marks[mark] = (uint16_t)i;
+	}
+}
+
 static void fill_roots(struct address_map *m, const struct cut *c)
 {
 	size_t k = 0;
@@ -247,6 +272,10 @@ static void fill_roots(struct address_map *m, const struct cut *c)
 		if (k == c->at.n || c->at.items[k].low >= end) {
 			continue;
 		}
+		bool is_marked = c->at.n - k >= MARKED && c->at.items[k + MARKED - 1].low < end;
+		if (is_marked) {
+			begin_marks(m);
+		}
 		r->first = (uint32_t)m->starts.n;
 		vec_push(&m->starts, 0);
 		vec_push(&m->classes_at, class);
@@ -256,6 +285,9 @@ static void fill_roots(struct address_map *m, const struct cut *c)
 			vec_push(&m->classes_at, class);
 		}
 		r->n = (uint32_t)m->starts.n - r->first;
+		if (is_marked) {
+			fill_marks(m, r);
+		}
 	}
 }
 
@@ -347,7 +379,13 @@ uint32_t address_map_find4(const struct address_map *m, uint32_t address)
 	}
 	/* The last start that is not beyond; the first one is 0. No branch that depends on data. */
 	const uint16_t *at = m->starts.items + r->first;
-	for (uint32_t n = r->n; n > 1; n -= n / 2) {
+	uint32_t n = r->n;
+	if (n > MARKED) {
+		const uint16_t *mark = at - MARKS + (lower >> 8);
+		n = (lower >> 8 == MARKS - 1 ? n : mark[1] + 1u) - mark[0];
+		at += mark[0];
+	}
+	for (; n > 1; n -= n / 2) {
 		at = at[n / 2] <= lower ? at + n / 2 : at;
 	}
 	return m->classes_at.items[at - m->starts.items];

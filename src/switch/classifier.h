@@ -98,6 +98,22 @@ struct classifier_match {
 	bool log;
 };
 
+/* A connection's classes, for whoever asks at more than one port. */
+struct classifier_classes {
+	uint32_t of[4];
+};
+void classifier_classify(const struct classifier *c, const struct flow_key *k,
+			 struct classifier_classes *out);
+/* A port that is asked about a connection, and how it sees its first packet. */
+struct classifier_ask {
+	uint16_t port;
+	enum rule_direction direction;
+};
+/* Of each of n ports, 1 or 2, the first rule that matches. */
+void classifier_find_each(const struct classifier *c, const struct classifier_classes *k,
+			  const struct classifier_ask *asks, unsigned n,
+			  struct classifier_match *out);
+
 /* The first rule for a connection's first packet as port `port` sees it in that direction. */
 struct classifier_match classifier_find(const struct classifier *c, const struct flow_key *k,
 					uint16_t port, enum rule_direction direction);

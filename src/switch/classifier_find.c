@@ -39,21 +39,27 @@ static const struct bits *place_string(const struct classifier *c, const struct 
 	return &c->strings[p->dimension->ids.items[p->first + rank]];
 }
 
-/* The first entry of a chunk that all dimensions allow, or -1. */
-static int32_t chunk_find(const struct classifier *c, const struct place *places, uint32_t chunk)
+/* The entries of a chunk that a connection's own dimensions allow. */
+static void chunk_bits(const struct classifier *c, const struct place *places, uint32_t chunk,
+		       struct bits *out)
 {
-	const struct bits *s[N_ASKED];
-	struct bits both;
+	const struct bits *s[N_OWN];
 
-	for (int d = 0; d < N_ASKED; d++) {
+	for (int d = 0; d < N_OWN; d++) {
 		s[d] = place_string(c, &places[d], chunk);
 	}
 	for (int i = 0; i < WORDS; i++) {
-		both.w[i] = s[0]->w[i] & s[1]->w[i] & s[2]->w[i] & s[3]->w[i] & s[4]->w[i];
+		out->w[i] = s[0]->w[i] & s[1]->w[i] & s[2]->w[i] & s[3]->w[i];
 	}
+}
+
+/* The first entry in both strings, or -1. */
+static int32_t first_in_both(const struct bits *a, const struct bits *b)
+{
 	for (int i = 0; i < WORDS; i++) {
-		if (both.w[i] != 0) {
-			return (int32_t)(chunk * CHUNK) + i * 64 + __builtin_ctzll(both.w[i]);
+		uint64_t both = a->w[i] & b->w[i];
+		if (both != 0) {
+			return i * 64 + __builtin_ctzll(both);
 		}
 	}
 	return -1;
@@ -72,35 +78,90 @@ static uint32_t address_class(const struct address_map *m, uint8_t ip, uint32_t 
 	return address_map_find6(m, (const uint8_t *)a);
 }
 
-struct classifier_match classifier_find(const struct classifier *c, const struct flow_key *k,
-					uint16_t port, enum rule_direction direction)
+void classifier_classify(const struct classifier *c, const struct flow_key *k,
+			 struct classifier_classes *out)
 {
-	struct place places[N_ASKED];
-	int port_dimension = direction == RULE_OUT ? PORT_OUT : PORT_IN;
-
-	if (c->n_chunks == 0 || port >= CLASSIFIER_PORTS_MAX) {
-		return c->fallback;
+	if (c->n_chunks == 0) {
+		*out = (struct classifier_classes){ 0 };
+		return;
 	}
-	place_at(c, SOURCE, address_class(c->sources, k->ip, k->src, k->src_high), &places[0]);
-	place_at(c, DESTINATION, address_class(c->destinations, k->ip, k->dst, k->dst_high),
-		 &places[1]);
-	place_at(c, SOURCE_PORT,
-		 range_map_find(c->source_ports, k->ip, k->proto, be16toh(k->sport)), &places[2]);
-	place_at(c, SERVICE, range_map_find(c->services, k->ip, k->proto, be16toh(k->dport)),
-		 &places[3]);
-	place_at(c, port_dimension, c->port_classes[port_dimension - PORT_OUT][port], &places[4]);
+	out->of[SOURCE] = address_class(c->sources, k->ip, k->src, k->src_high);
+	out->of[DESTINATION] = address_class(c->destinations, k->ip, k->dst, k->dst_high);
+	out->of[SOURCE_PORT] = range_map_find(c->source_ports, k->ip, k->proto, be16toh(k->sport));
+	out->of[SERVICE] = range_map_find(c->services, k->ip, k->proto, be16toh(k->dport));
+}
+
+/* Looks at one chunk for those who have found nothing yet. */
+static void chunk_find(const struct classifier *c, const struct place *own,
+		       const struct place *ports, unsigned n, uint32_t chunk, int32_t *entries)
+{
+	const struct bits *before = NULL;
+	struct bits bits;
+	int32_t found = -1;
+
+	chunk_bits(c, own, chunk, &bits);
+	for (unsigned i = 0; i < n; i++) {
+		if (entries[i] >= 0 || (ports[i].some[chunk / 64] >> (chunk % 64) & 1) == 0) {
+			continue;
+		}
+		const struct bits *s = place_string(c, &ports[i], chunk);
+		if (s != before) { /* else: rules that see no difference between both ports */
+			found = first_in_both(&bits, s);
+			before = s;
+		}
+		entries[i] = found < 0 ? -1 : (int32_t)(chunk * CHUNK) + found;
+	}
+}
+
+void classifier_find_each(const struct classifier *c, const struct classifier_classes *k,
+			  const struct classifier_ask *asks, unsigned n,
+			  struct classifier_match *out)
+{
+	struct place own[N_OWN], ports[2];
+	int32_t entries[2] = { -1, -1 };
+
+	for (unsigned i = 0; i < n; i++) {
+		out[i] = c->fallback;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (c->n_chunks == 0 || asks[i].port >= CLASSIFIER_PORTS_MAX) {
+			return;
+		}
+		int d = asks[i].direction == RULE_OUT ? PORT_OUT : PORT_IN;
+		place_at(c, d, c->port_classes[d - PORT_OUT][asks[i].port], &ports[i]);
+	}
+	for (int i = 0; i < N_OWN; i++) {
+		place_at(c, i, k->of[i], &own[i]);
+	}
 	for (uint32_t w = 0; w < c->words; w++) {
-		uint64_t left = places[0].some[w] & places[1].some[w] & places[2].some[w] &
-				places[3].some[w] & places[4].some[w];
+		uint64_t left = own[0].some[w] & own[1].some[w] & own[2].some[w] & own[3].some[w];
+		left &= ports[0].some[w] | (n == 2 ? ports[1].some[w] : 0);
 		for (; left != 0; left &= left - 1) {
-			uint32_t chunk = w * 64 + (uint32_t)__builtin_ctzll(left);
-			int32_t entry = chunk_find(c, places, chunk);
-			if (entry >= 0) {
-				return c->matches[c->positions.items[entry]];
+			chunk_find(c, own, ports, n, w * 64 + (uint32_t)__builtin_ctzll(left),
+				   entries);
+			if (entries[0] >= 0 && (n == 1 || entries[1] >= 0)) {
+				w = c->words;
+				break;
 			}
 		}
 	}
-	return c->fallback;
+	for (unsigned i = 0; i < n; i++) {
+		if (entries[i] >= 0) {
+			out[i] = c->matches[c->positions.items[entries[i]]];
+		}
+	}
+}
+
+struct classifier_match classifier_find(const struct classifier *c, const struct flow_key *k,
+					uint16_t port, enum rule_direction direction)
+{
+	struct classifier_ask ask = { port, direction };
+	struct classifier_classes classes;
+	struct classifier_match m;
+
+	classifier_classify(c, k, &classes);
+	classifier_find_each(c, &classes, &ask, 1, &m);
+	return m;
 }
 
 void classifier_stats(const struct classifier *c, struct classifier_stats *out)

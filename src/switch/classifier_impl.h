@@ -21,7 +21,7 @@ enum {
 	PORT_OUT,
 	PORT_IN,
 	N_DIMENSIONS,
-	N_ASKED = 5, /* of a packet: one of the last two */
+	N_OWN = 4, /* a connection's own; the others are a port's */
 };
 
 struct bits {

@@ -251,6 +251,23 @@ static struct flow_key draw_key(struct world *w)
 	return k;
 }
 
+/* Two ports asked at once are told what each is told alone. */
+static void check_pair(struct world *w, const struct classifier *c, const struct flow_key *k,
+		       uint16_t port, enum rule_direction direction)
+{
+	struct classifier_ask asks[2] = {
+		{ port, direction },
+		{ (uint16_t)draw(w, PORTS + 1), direction == RULE_IN ? RULE_OUT : RULE_IN },
+	};
+	struct classifier_match m[2];
+	struct classifier_classes classes;
+
+	classifier_classify(c, k, &classes);
+	classifier_find_each(c, &classes, asks, 2, m);
+	assert_int_equal(m[0].position, model_find(w, k, port, direction));
+	assert_int_equal(m[1].position, model_find(w, k, asks[1].port, asks[1].direction));
+}
+
 static void check_packets(struct world *w, const struct classifier *c, size_t n_packets)
 {
 	for (size_t i = 0; i < n_packets; i++) {
@@ -260,6 +277,7 @@ static void check_packets(struct world *w, const struct classifier *c, size_t n_
 		int32_t wanted = model_find(w, &k, port, direction);
 		struct classifier_match m = classifier_find(c, &k, port, direction);
 		assert_int_equal(m.position, wanted);
+		check_pair(w, c, &k, port, direction);
 		if (wanted == CLASSIFIER_ANY) {
 			assert_int_equal(m.id, 0);
 			assert_int_equal(m.action, RULE_DROP);

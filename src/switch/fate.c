@@ -18,25 +18,33 @@ struct way {
 	const struct iface *from;
 	const struct config_segment *segment; /* that it came in on */
 	uint16_t segment_out;		      /* that it leaves on */
+	bool is_judged;
+	struct classifier_match verdicts[2]; /* of the firewall: out, in */
 };
 
 /* ---- what `explain` hears ---- */
 
-static void tell(const struct way *w, const char *stage, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void tell_stage(const struct way *w, const char *stage, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
 
-static void tell(const struct way *w, const char *stage, const char *fmt, ...)
+static void tell_stage(const struct way *w, const char *stage, const char *fmt, ...)
 {
 	char text[256];
 	va_list ap;
 
-	if (w->in->trace == NULL) {
-		return;
-	}
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	w->in->trace->stage(w->in->trace->arg, stage, text);
 }
+
+/* Nothing of it is asked for where nobody listens. */
+#define tell(w, ...)                                                                               \
+	do {                                                                                       \
+		if (UNLIKELY((w)->in->trace != NULL)) {                                            \
+			tell_stage((w), __VA_ARGS__);                                              \
+		}                                                                                  \
+	} while (0)
 
 static void drop(const struct way *w, const char *stage, enum drop_reason r)
 {
@@ -389,27 +397,45 @@ static void reject(struct way *w, const char *stage)
 	drop(w, stage, DROP_FIREWALL_REJECT);
 }
 
-/* Asks the rules at one guest's port; `direction` as that guest sees the connection's first
- * packet. */
-static bool ask_rules(struct way *w, const char *stage, uint16_t port,
-		      enum rule_direction direction, int32_t *rule)
+/* Asks the rules at the guests' ports that a packet comes from and goes to. An answer's connection
+ * came in at the port that the answer leaves. */
+static void judge(struct way *w)
 {
 	const struct flow_key *k = w->in->first != NULL ? w->in->first : &w->packet->key;
-	struct classifier_match m =
-		classifier_find(tables_classifier(w->tables), k, port, direction);
+	const struct classifier *c = tables_classifier(w->tables);
+	const struct iface *to = tables_iface(w->tables, w->fate->out.iface);
+	bool has_out = w->from->kind == IFACE_PORT;
+	bool has_in = to->kind == IFACE_PORT && !w->fate->is_flooded;
+	const struct classifier_ask asks[2] = {
+		{ w->from->port, w->in->is_answer ? RULE_IN : RULE_OUT },
+		{ to->port, w->in->is_answer ? RULE_OUT : RULE_IN },
+	};
+	struct classifier_classes classes;
 
-	*rule = m.position;
-	w->fate->log |= m.log;
-	tell(w, stage, "%s %llu \"%s\": %s", m.position < 0 ? "default, rule" : "rule",
-	     (unsigned long long)m.id,
-	     m.position < 0 ? "" : tables_config(w->tables)->rule_names[m.position],
-	     m.action == RULE_ALLOW  ? "allow"
-	     : m.action == RULE_DROP ? "drop"
-				     : "reject");
-	if (m.action == RULE_ALLOW) {
+	classifier_classify(c, k, &classes);
+	classifier_find_each(c, &classes, has_out ? asks : asks + 1, (unsigned)has_out + has_in,
+			     has_out ? w->verdicts : w->verdicts + 1);
+	w->is_judged = true;
+}
+
+static bool ask_rules(struct way *w, const char *stage, bool is_in, int32_t *rule)
+{
+	if (!w->is_judged) {
+		judge(w);
+	}
+	const struct classifier_match *m = &w->verdicts[is_in];
+	*rule = m->position;
+	w->fate->log |= m->log;
+	tell(w, stage, "%s %llu \"%s\": %s", m->position < 0 ? "default, rule" : "rule",
+	     (unsigned long long)m->id,
+	     m->position < 0 ? "" : tables_config(w->tables)->rule_names[m->position],
+	     m->action == RULE_ALLOW  ? "allow"
+	     : m->action == RULE_DROP ? "drop"
+				      : "reject");
+	if (m->action == RULE_ALLOW) {
 		return true;
 	}
-	if (m.action == RULE_REJECT) {
+	if (m->action == RULE_REJECT) {
 		reject(w, stage);
 	} else {
 		drop(w, stage, DROP_FIREWALL);
@@ -429,9 +455,7 @@ static bool stage_firewall_out(struct way *w)
 	if (w->from->kind != IFACE_PORT || !is_for_firewall(w->packet)) {
 		return true;
 	}
-	/* An answer's connection came in at the port that the answer leaves. */
-	return ask_rules(w, "firewall out", w->from->port, w->in->is_answer ? RULE_IN : RULE_OUT,
-			 &w->fate->rule_out);
+	return ask_rules(w, "firewall out", false, &w->fate->rule_out);
 }
 
 static bool stage_firewall_in(struct way *w)
@@ -441,8 +465,7 @@ static bool stage_firewall_in(struct way *w)
 	if (w->fate->is_flooded || to->kind != IFACE_PORT || !is_for_firewall(w->packet)) {
 		return true;
 	}
-	return ask_rules(w, "firewall in", to->port, w->in->is_answer ? RULE_OUT : RULE_IN,
-			 &w->fate->rule_in);
+	return ask_rules(w, "firewall in", true, &w->fate->rule_in);
 }
 
 /* Of a flooded packet: only the guests whose rules let it in. */
