@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -265,9 +267,10 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *forward, u
 	}
 	STORED();
 	f->flags = flags;
-	struct flow_key answer = flow_key_reverse(forward, answer_iface);
-	uint64_t answer_hash = flow_hash(t, &answer);
+	struct flow_key answer;
 	unsigned direction;
+	flow_key_turn(forward, answer_iface, &answer);
+	uint64_t answer_hash = flow_key_hash(&answer, t->seed);
 	if (flow_find(t, &answer, answer_hash, &direction) == NULL) {
 		index_add(t, answer_hash, at | FLOW_DIRECTION);
 	}
@@ -388,6 +391,24 @@ const char *flow_iface_name(const struct flow_table *t, uint16_t iface)
 }
 
 /* ---- the file ---- */
+
+/* The size of pages that the kernel clears when they are first asked for, which takes long; 0: they
+ * are small, or not set aside for us. */
+static size_t huge_page_of(int fd)
+{
+	struct statfs s;
+
+	return fd >= 0 && fstatfs(fd, &s) == 0 && s.f_type == HUGETLBFS_MAGIC ? (size_t)s.f_bsize
+									      : 0;
+}
+
+void flow_touch(struct flow_table *t)
+{
+	if (t->touched < t->size) {
+		(void)*(const volatile char *)((const char *)t->header + t->touched);
+		t->touched += t->page;
+	}
+}
 
 static size_t header_size(void)
 {
@@ -541,6 +562,8 @@ static void own(struct flow_table *t, uint32_t now)
 	t->seed = t->header->seed;
 	t->tick = now;
 	t->adopt_end = t->header->high_water;
+	t->page = huge_page_of(t->fd);
+	t->touched = t->page == 0 ? t->size : 0;
 }
 
 struct flow_table *flow_table_open(const char *path, uint32_t n_max, uint32_t now,

@@ -90,6 +90,8 @@ struct flow_table *flow_table_map(const char *path, uint32_t n_max, struct error
 bool flow_table_take(struct flow_table *t, uint32_t now, int64_t wait_ms, struct error *e);
 /* Adopts at most n records more; how many it did. */
 unsigned flow_adopt(struct flow_table *t, unsigned n);
+/* Has one huge page more of the table at hand: for when there is nothing to do. */
+void flow_touch(struct flow_table *t);
 /* Leaves the file for the next process. */
 void flow_table_close(struct flow_table *t);
 

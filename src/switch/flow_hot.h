@@ -58,6 +58,7 @@ struct flow_table {
 	uint32_t slots[FLOW_SLOTS + 1]; /* heads of lists; the last: what is due to be looked at */
 	uint32_t adopt_at, adopt_end;	/* records in between are in neither wheel nor free list */
 	size_t size;
+	size_t page, touched; /* of huge pages: how far flow_touch() has come */
 	int fd;
 	char *path;
 	uint32_t n_of[FLOW_IFACES_MAX]; /* by the interface of end 0 */
@@ -116,15 +117,30 @@ static inline uint32_t flow_guess(const struct flow_table *t, uint64_t hash)
 	return at;
 }
 
+_Static_assert(offsetof(struct flow, iface) == 12 && offsetof(struct flow, flags) == 17,
+	       "the words of a record");
+
+/* Both are read by words: a record's first 16 bytes are as a key's, but for an end's interface. */
 static inline bool flow_matches(const struct flow *f, const struct flow_key *k, unsigned d)
 {
-	if (f->address[d] != k->src || f->address[1 - d] != k->dst || f->port[d] != k->sport ||
-	    f->port[1 - d] != k->dport || f->iface[d] != k->iface || f->proto != k->proto ||
-	    (f->flags & (FLOW_IN_USE | FLOW_IP6)) != (FLOW_IN_USE | (k->ip == 6 ? FLOW_IP6 : 0))) {
+	uint64_t a, b, addresses;
+	uint32_t ports;
+
+	memcpy(&a, k, 8);
+	memcpy(&b, (const char *)k + 8, 8);
+	memcpy(&addresses, f->address, 8);
+	memcpy(&ports, f->port, 4);
+	addresses = addresses << (32 * d) | addresses >> (32 * d);
+	ports = ports << (16 * d) | ports >> (16 * d);
+	uint8_t kind = (f->flags & (FLOW_IN_USE | FLOW_IP6)) == FLOW_IN_USE ? 4 : 6;
+	uint64_t rest = (uint64_t)kind << 56 | (uint64_t)f->proto << 48 |
+			(uint64_t)f->iface[d] << 32 | ports;
+	if (((addresses ^ a) | (rest ^ b)) != 0) {
 		return false;
 	}
-	return k->ip == 4 || (memcmp(f->high[d], k->src_high, 12) == 0 &&
-			      memcmp(f->high[1 - d], k->dst_high, 12) == 0);
+	return kind == 4 ||
+	       ((f->flags & FLOW_IN_USE) != 0 && memcmp(f->high[d], k->src_high, 12) == 0 &&
+		memcmp(f->high[1 - d], k->dst_high, 12) == 0);
 }
 
 /* The record of a key in one of its buckets, or NULL. */

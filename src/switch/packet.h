@@ -93,14 +93,29 @@ static inline uint64_t flow_key_fold(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && offsetof(struct flow_key, ip) == 15,
+	       "the words of a key");
+
+/* A key without its high halves is two words: the addresses; ports, iface, proto and ip. Who makes
+ * one in a hurry writes words, since what is written by halves cannot be read whole at once. */
+static inline void flow_key_set(struct flow_key *k, uint64_t addresses, uint32_t ports,
+				uint16_t iface, uint8_t proto, uint8_t ip)
+{
+	uint64_t rest = (uint64_t)ip << 56 | (uint64_t)proto << 48 | (uint64_t)iface << 32 | ports;
+
+	memcpy(k, &addresses, 8);
+	memcpy((char *)k + 8, &rest, 8);
+}
+
 /* `seed` is a secret of the table, so that nobody can choose keys that fall together. */
 static inline uint64_t flow_key_hash(const struct flow_key *k, uint64_t seed)
 {
-	uint64_t w[2];
+	uint64_t a, b;
 
-	memcpy(w, k, sizeof(w));
-	uint64_t h = flow_key_fold(w[0] ^ seed, w[1] ^ 0x9e3779b97f4a7c15u);
-	if (k->ip == 6) {
+	memcpy(&a, k, 8);
+	memcpy(&b, (const char *)k + 8, 8);
+	uint64_t h = flow_key_fold(a ^ seed, b ^ 0x9e3779b97f4a7c15u);
+	if (b >> 56 == 6) {
 		uint64_t v[3];
 		memcpy(v, k->src_high, sizeof(v));
 		h = flow_key_fold(h ^ v[0], v[1] ^ 0xd6e8feb86659fd93u) +
@@ -115,20 +130,26 @@ static inline bool flow_key_equal(const struct flow_key *a, const struct flow_ke
 }
 
 /* The other direction, as it comes in on `iface`. */
+static inline void flow_key_turn(const struct flow_key *k, uint16_t iface, struct flow_key *out)
+{
+	uint64_t a, b;
+
+	memcpy(&a, k, 8);
+	memcpy(&b, (const char *)k + 8, 8);
+	flow_key_set(out, a << 32 | a >> 32,
+		     (uint32_t)(b << 16 & 0xffff0000) | (uint32_t)(b >> 16 & 0xffff), iface,
+		     (uint8_t)(b >> 48), (uint8_t)(b >> 56));
+	if (b >> 56 == 6) {
+		memcpy(out->src_high, k->dst_high, sizeof(out->src_high));
+		memcpy(out->dst_high, k->src_high, sizeof(out->dst_high));
+	}
+}
+
 static inline struct flow_key flow_key_reverse(const struct flow_key *k, uint16_t iface)
 {
-	struct flow_key r = { .src = k->dst,
-			      .dst = k->src,
-			      .sport = k->dport,
-			      .dport = k->sport,
-			      .iface = iface,
-			      .proto = k->proto,
-			      .ip = k->ip };
+	struct flow_key r = { 0 };
 
-	if (k->ip == 6) {
-		memcpy(r.src_high, k->dst_high, sizeof(r.src_high));
-		memcpy(r.dst_high, k->src_high, sizeof(r.dst_high));
-	}
+	flow_key_turn(k, iface, &r);
 	return r;
 }
 

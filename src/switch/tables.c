@@ -14,11 +14,10 @@
 
 /* ---- a hash of fixed keys: MAC and IP addresses of a segment ---- */
 
+/* Put together in registers: it is made for each first packet. */
 struct place_key {
-	uint8_t bytes[16]; /* MAC in the first six, or an address */
-	uint16_t segment;
-	uint8_t kind; /* 0: free; 4 and 6: address; 1: MAC */
-	uint8_t zero;
+	uint64_t w[2]; /* MAC in the first six bytes, or an address */
+	uint32_t what; /* segment << 8 | kind: 4 and 6 an address, 1 a MAC; 0: free */
 };
 
 struct place {
@@ -34,19 +33,22 @@ struct places {
 
 static uint64_t place_hash(const struct place_key *k)
 {
-	uint64_t w[2], h;
+	uint64_t h = (k->w[0] ^ (uint64_t)k->what << 40) * 0x9e3779b97f4a7c15u;
 
-	memcpy(w, k->bytes, sizeof(w));
-	h = (w[0] ^ ((uint64_t)k->segment << 48 | k->kind)) * 0x9e3779b97f4a7c15u;
-	h = (h ^ (h >> 32) ^ w[1]) * 0xd6e8feb86659fd93u;
+	h = (h ^ (h >> 32) ^ k->w[1]) * 0xd6e8feb86659fd93u;
 	return h ^ (h >> 32);
+}
+
+static bool place_is(const struct place_key *a, const struct place_key *b)
+{
+	return ((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->what ^ b->what)) == 0;
 }
 
 static const struct place *places_find(const struct places *p, const struct place_key *k)
 {
-	for (uint32_t at = (uint32_t)place_hash(k) & p->mask; p->items[at].key.kind != 0;
+	for (uint32_t at = (uint32_t)place_hash(k) & p->mask; p->items[at].key.what != 0;
 	     at = (at + 1) & p->mask) {
-		if (memcmp(&p->items[at].key, k, sizeof(*k)) == 0) {
+		if (place_is(&p->items[at].key, k)) {
 			return &p->items[at];
 		}
 	}
@@ -58,8 +60,8 @@ static void places_add(struct places *p, const struct place_key *k, const struct
 {
 	uint32_t i = (uint32_t)place_hash(k) & p->mask;
 
-	for (; p->items[i].key.kind != 0; i = (i + 1) & p->mask) {
-		if (memcmp(&p->items[i].key, k, sizeof(*k)) == 0) {
+	for (; p->items[i].key.what != 0; i = (i + 1) & p->mask) {
+		if (place_is(&p->items[i].key, k)) {
 			return;
 		}
 	}
@@ -69,17 +71,19 @@ static void places_add(struct places *p, const struct place_key *k, const struct
 
 static struct place_key mac_key(uint16_t segment, const uint8_t mac[6])
 {
-	struct place_key k = { .segment = segment, .kind = 1 };
+	uint32_t low;
+	uint16_t high;
 
-	memcpy(k.bytes, mac, 6);
-	return k;
+	memcpy(&low, mac, 4);
+	memcpy(&high, mac + 4, 2);
+	return (struct place_key){ { (uint64_t)high << 32 | low, 0 }, (uint32_t)segment << 8 | 1 };
 }
 
 static struct place_key address_key(uint16_t segment, const struct address *a)
 {
-	struct place_key k = { .segment = segment, .kind = a->ip };
+	struct place_key k = { .what = (uint32_t)segment << 8 | a->ip };
 
-	memcpy(k.bytes, a->bytes, sizeof(k.bytes));
+	memcpy(k.w, a->bytes, sizeof(k.w));
 	return k;
 }
 
@@ -112,10 +116,7 @@ struct tables {
 
 static struct place_key vni_key(enum encapsulation encapsulation, uint32_t vni)
 {
-	struct place_key k = { .kind = 1, .segment = (uint16_t)encapsulation };
-
-	memcpy(k.bytes, &vni, sizeof(vni));
-	return k;
+	return (struct place_key){ { vni, 0 }, (uint32_t)encapsulation << 8 | 1 };
 }
 
 static void places_new(struct places *p, size_t n)

@@ -88,22 +88,23 @@ static inline bool plain_key(const struct rte_mbuf *m, uint16_t iface, struct fl
 	sum = (sum >> 16) + (sum & 0xffff);
 	sum = (sum >> 16) + (sum & 0xffff);
 	sum = (sum >> 16) + (sum & 0xffff);
-	memcpy(&k->src, p + 26, 8);
-	memcpy(&k->sport, p + 34, 4);
-	k->iface = iface;
-	k->proto = p[23];
-	k->ip = 4;
+	uint64_t addresses;
+	uint32_t ports;
+	uint8_t proto = p[23];
+	memcpy(&addresses, p + 26, 8);
+	memcpy(&ports, p + 34, 4);
+	flow_key_set(k, addresses, ports, iface, proto, 4);
 	if (UNLIKELY(sum != 0xffff || total + 14 > m->pkt_len)) {
 		return false;
 	}
-	if (k->proto == 17) {
+	if (proto == 17) {
 		uint32_t size = (uint32_t)(p[38] << 8 | p[39]);
 		return size >= 8 && size + 20 <= total;
 	}
 	/* Flags that go together: SYN alone or with ACK, or no SYN and ACK or RST. */
 	uint32_t header = (uint32_t)(p[46] >> 4) * 4;
 	bool flags_are_good = (p[47] & 2) != 0 ? (p[47] & 5) == 0 : (p[47] & 20) != 0;
-	return k->proto == 6 && header >= 20 && header + 20 <= total && flags_are_good;
+	return proto == 6 && header >= 20 && header + 20 <= total && flags_are_good;
 }
 
 static inline bool enter(struct worker *w, struct item *it)
@@ -283,6 +284,9 @@ unsigned worker_turn(struct worker *w)
 	}
 	if (w->n_waiting > 0) {
 		worker_send_all(w);
+	}
+	if (taken == 0) {
+		flow_touch(w->o.flows);
 	}
 	return taken;
 }

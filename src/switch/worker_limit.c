@@ -95,6 +95,6 @@ enum drop_reason worker_may_begin(struct worker *w, uint16_t iface)
 	if (p->flows_max > 0 && n_flows_of(w, p, from->port) >= p->flows_max) {
 		return DROP_FLOW_QUOTA;
 	}
-	return bucket_take(&w->limits[from->port].flows, rte_rdtsc(), 1) ? DROP_NONE
-									 : DROP_FLOW_RATE;
+	struct bucket *b = &w->limits[from->port].flows;
+	return b->rate == 0 || bucket_take(b, rte_rdtsc(), 1) ? DROP_NONE : DROP_FLOW_RATE;
 }
