@@ -89,6 +89,13 @@ void rpc_peer_call(struct rpc_peer *peer, const char *method, struct json_object
 		   int64_t timeout_ms, void (*on_reply)(void *arg, const struct rpc_reply *reply),
 		   void *arg);
 void rpc_peer_notify(struct rpc_peer *peer, const char *method, struct json_object *params);
+/* Bytes sent that the peer has not taken yet: who sends unasked looks at it, so that a slow reader
+ * does not fill memory. */
+size_t rpc_peer_backlog(const struct rpc_peer *peer);
+/* fn is called once, when the peer goes, however it goes; it must not use the peer any more. One
+ * at a time; fn NULL: none. */
+void rpc_peer_set_end(struct rpc_peer *peer, void (*fn)(void *arg, struct rpc_peer *peer),
+		      void *arg);
 /* on_disconnect is called before this returns. */
 void rpc_peer_close(struct rpc_peer *peer);
 

@@ -42,6 +42,8 @@ struct rpc_peer {
 	struct list calls; /* struct rpc_call */
 	unsigned n_calls;
 	bool is_closing;
+	void (*on_end)(void *arg, struct rpc_peer *peer);
+	void *end_arg;
 };
 
 struct rpc_call {
@@ -103,6 +105,10 @@ static void on_closed(uv_handle_t *h)
 static void begin_close(struct rpc_peer *p, enum error_kind kind, const char *why)
 {
 	p->is_closing = true;
+	if (p->on_end != NULL) {
+		p->on_end(p->end_arg, p);
+		p->on_end = NULL;
+	}
 	list_each_safe (struct rpc_call, call, &p->calls, node) {
 		list_remove(&call->node);
 		call->peer = NULL;
@@ -133,6 +139,17 @@ void rpc_peer_orphan(struct rpc_peer *p)
 		begin_close(p, ERROR_CANCELED, "the connection was closed on this side");
 		uv_close((uv_handle_t *)&p->pipe, on_closed);
 	}
+}
+
+size_t rpc_peer_backlog(const struct rpc_peer *p)
+{
+	return p->is_closing ? 0 : uv_stream_get_write_queue_size((const uv_stream_t *)&p->pipe);
+}
+
+void rpc_peer_set_end(struct rpc_peer *p, void (*fn)(void *arg, struct rpc_peer *peer), void *arg)
+{
+	p->on_end = fn;
+	p->end_arg = arg;
 }
 
 void rpc_peer_close(struct rpc_peer *p)

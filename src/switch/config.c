@@ -266,8 +266,7 @@ static bool read_port(struct config_reader *r, const struct json_at *at, struct 
 					     "af_packet", "af_xdp", "device" };
 
 	p->kind = (enum port_kind)choice(config_str(r, at, "kind"), kinds, ARRAY_LEN(kinds), 0);
-	p->label = config_str(r, at, "label");
-	p->label = p->label == NULL ? "" : p->label;
+	p->label = json_has(at, "label") ? config_str(r, at, "label") : "";
 	p->path = config_str(r, at, "path");
 	p->is_server = config_bool(at, "server", false);
 	p->is_blocked = config_bool(at, "blocked", false);
@@ -512,6 +511,17 @@ static bool check_segment_identity(struct config_reader *r, const struct json_at
 	return true;
 }
 
+/* FNV-1a */
+static uint64_t id_of(const char *name)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	while (*name != '\0') {
+		h = (h ^ (uint8_t)*name++) * 0x100000001b3u;
+	}
+	return h;
+}
+
 static bool read_segment(struct config_reader *r, const struct json_at *at,
 			 struct config_segment *s, size_t index)
 {
@@ -519,6 +529,7 @@ static bool read_segment(struct config_reader *r, const struct json_at *at,
 
 	s->encapsulation = (enum encapsulation)choice(config_str(r, at, "encapsulation"), names,
 						      ARRAY_LEN(names), ENCAP_VLAN);
+	s->id = id_of(s->name);
 	s->vlan = (uint16_t)config_u64(at, "vlan", PACKET_NO_VLAN);
 	s->vni = (uint32_t)config_u64(at, "vni", 0);
 	s->learning = config_bool(at, "learning", !is_tunnel(s));

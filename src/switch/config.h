@@ -147,6 +147,7 @@ struct config_dhcp {
 
 struct config_segment {
 	const char *name;
+	uint64_t id; /* made of the name: the same in every document */
 	enum encapsulation encapsulation;
 	uint32_t vni;
 	uint16_t vlan;	/* ENCAP_VLAN; PACKET_NO_VLAN: untagged */

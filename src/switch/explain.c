@@ -261,6 +261,7 @@ static void decide(struct way *w)
 {
 	struct fate_input in = { .tables = w->in->tables,
 				 .learned = w->in->learned,
+				 .seen = w->in->seen,
 				 .packet = &w->p,
 				 .hash = (uint32_t)flow_hash(w->in->flows, &w->p.key),
 				 .now = w->in->now,

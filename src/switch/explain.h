@@ -13,6 +13,7 @@
 struct explain_input {
 	const struct tables *tables;
 	const struct learned *learned;
+	const struct seen *seen; /* NULL: nothing was seen */
 	const struct flow_table *flows;
 	uint16_t port; /* index in the configuration */
 	const uint8_t *frame;

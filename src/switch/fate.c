@@ -93,6 +93,28 @@ static bool is_router_mac(const struct way *w, const uint8_t *mac)
 	return own != NULL && memcmp(own, mac, 6) == 0;
 }
 
+static struct address source_of(const struct packet *p)
+{
+	struct address a = { .ip = p->key.ip };
+
+	if (a.ip == 4) {
+		memcpy(a.bytes, &p->key.src, 4);
+	} else {
+		memcpy(a.bytes, p->key.src_high, 12);
+		memcpy(a.bytes + 12, &p->key.src, 4);
+	}
+	return a;
+}
+
+/* One that a host may have. */
+static bool is_hosts(const struct address *a)
+{
+	static const uint8_t zero[16];
+
+	return a->ip == 4 ? a->bytes[0] != 0 && a->bytes[0] != 127 && a->bytes[0] < 224
+			  : a->ip == 6 && a->bytes[0] != 0xff && memcmp(a->bytes, zero, 15) != 0;
+}
+
 /* ---- ingress ---- */
 
 static bool stage_ingress(struct way *w)
@@ -110,12 +132,49 @@ static bool stage_ingress(struct way *w)
 	return true;
 }
 
+/* What a packet says about addresses at a port that may have any. What is bound to another, or the
+ * router's, may be claimed by nobody. */
+static enum drop_reason see(struct way *w)
+{
+	const struct packet *p = w->packet;
+	struct fate_sighting s = { .address = source_of(p) };
+	struct packet_neighbor n;
+	struct whereabouts at;
+
+	memcpy(s.mac, p->data + 6, 6);
+	if ((p->flags & PACKET_NEIGHBOR) != 0) {
+		if (!packet_neighbor(p, &n) || memcmp(n.mac, s.mac, 6) != 0) {
+			return DROP_NONE;
+		}
+		s.is_claim = true;
+		s.address = (struct address){ .ip = n.ip };
+		memcpy(s.address.bytes, n.sender, n.ip == 4 ? 4 : 16);
+	}
+	if (!is_hosts(&s.address)) {
+		return DROP_NONE;
+	}
+	bool is_routers = tables_is_gateway(w->tables, w->from->segment, &s.address);
+	if (is_routers || tables_find_address(w->tables, w->from->segment, &s.address, &at)) {
+		if (!s.is_claim || (!is_routers && at.iface == p->key.iface)) {
+			return DROP_NONE;
+		}
+		s.is_refused = true;
+		s.owner = is_routers ? 0 : at.iface;
+	}
+	w->fate->sighting = s;
+	return s.is_refused ? DROP_GUARD_ARP : DROP_NONE;
+}
+
 static bool stage_guard(struct way *w)
 {
 	if (w->from->kind != IFACE_PORT) {
 		return true;
 	}
+	const struct config_port *port = &tables_config(w->tables)->ports[w->from->port];
 	enum drop_reason r = fate_guard(w->tables, w->packet);
+	if (r == DROP_NONE && port->guard.any_address && (w->packet->data[6] & 1) == 0) {
+		r = see(w);
+	}
 	if (r != DROP_NONE) {
 		drop(w, "guard", r);
 		return false;
@@ -126,6 +185,25 @@ static bool stage_guard(struct way *w)
 }
 
 /* ---- neighbours: who is known is answered for ---- */
+
+/* A guest's address that was seen within `ticks`, and may still be where it was. */
+static bool find_seen(const struct way *w, uint16_t segment, const struct address *a,
+		      uint32_t ticks, struct whereabouts *out)
+{
+	const struct config_segment *s = &tables_config(w->tables)->segments[segment];
+	struct seen_at at;
+
+	if (w->in->seen == NULL || !seen_find(w->in->seen, s->id, a, w->in->now, ticks, &at)) {
+		return false;
+	}
+	const struct iface *i = tables_iface(w->tables, at.iface);
+	if (i->kind != IFACE_PORT || i->segment != segment) {
+		return false;
+	}
+	*out = (struct whereabouts){ .iface = at.iface };
+	memcpy(out->mac, at.mac, 6);
+	return true;
+}
 
 /* The MAC address of who has an address on the segment: the router, a guest, a remote guest. */
 static bool find_owner(const struct way *w, const struct address *a, uint8_t mac[6],
@@ -138,12 +216,21 @@ static bool find_owner(const struct way *w, const struct address *a, uint8_t mac
 		memcpy(mac, router_mac(w, w->from->segment), 6);
 		return true;
 	}
-	if (!tables_find_address(w->tables, w->from->segment, a, &at)) {
+	if (!tables_find_address(w->tables, w->from->segment, a, &at) &&
+	    !find_seen(w, w->from->segment, a, SEEN_FRESH_TICKS, &at)) {
 		return false;
 	}
 	memcpy(mac, at.mac, 6);
 	*iface = at.iface;
 	return true;
+}
+
+/* An answer to the switch, who asked in the router's name or its own. */
+static bool is_answer_to_us(const struct way *w, const struct packet_neighbor *n)
+{
+	const uint8_t *to = w->packet->data;
+
+	return !n->is_request && (is_router_mac(w, to) || memcmp(to, FATE_ASKING_MAC, 6) == 0);
 }
 
 /* True: the packet's way ends here. */
@@ -153,8 +240,15 @@ static bool stage_neighbor(struct way *w)
 	struct address target;
 	uint16_t iface;
 
-	if ((w->packet->flags & PACKET_NEIGHBOR) == 0 || !packet_neighbor(w->packet, &n) ||
-	    !n.is_request) {
+	if ((w->packet->flags & PACKET_NEIGHBOR) == 0 || !packet_neighbor(w->packet, &n)) {
+		return false;
+	}
+	if (is_answer_to_us(w, &n)) {
+		tell(w, "neighbor", "an answer to what was asked");
+		drop(w, "neighbor", DROP_CONSUMED);
+		return true;
+	}
+	if (!n.is_request) {
 		return false;
 	}
 	target = (struct address){ .ip = n.ip };
@@ -336,7 +430,8 @@ static bool find_next_hop(struct way *w, const struct next_hop *hop, struct wher
 {
 	const struct segment_ifaces *s = tables_segment(w->tables, hop->segment);
 
-	if (tables_find_address(w->tables, hop->segment, &hop->address, at)) {
+	if (tables_find_address(w->tables, hop->segment, &hop->address, at) ||
+	    find_seen(w, hop->segment, &hop->address, SEEN_TICKS, at)) {
 		return true;
 	}
 	*at = (struct whereabouts){ .iface = s->out };
@@ -376,6 +471,7 @@ static bool stage_route(struct way *w)
 	if (!find_next_hop(w, &hop, &at)) {
 		tell(w, "route", "to %s on segment \"%s\"", address_text(&hop.address, text),
 		     segment_name(w, hop.segment));
+		w->fate->wanted = hop;
 		drop(w, "route", DROP_NO_NEIGHBOR);
 		return false;
 	}

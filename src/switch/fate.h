@@ -19,7 +19,11 @@
 #include "switch/learned.h"
 #include "switch/packet.h"
 #include "switch/reason.h"
+#include "switch/seen.h"
 #include "switch/tables.h"
+
+/* Bears it as its own: the switch where it asks guests for addresses, and no router is there. */
+#define FATE_ASKING_MAC ((const uint8_t *)"\x02\x52\x4d\xff\xff\xfe")
 
 enum {
 	FATE_COPIES_MAX = CONFIG_PORTS_MAX + CONFIG_ENDPOINTS_MAX, /* of a flooded frame */
@@ -45,6 +49,15 @@ struct fate_out {
 	uint16_t endpoint; /* IFACE_TUNNEL */
 };
 
+/* An address that a packet at a guest's port bears, where nobody has listed the port's. */
+struct fate_sighting {
+	struct address address; /* ip 0: none */
+	uint8_t mac[6];
+	bool is_claim;	 /* ARP or neighbour discovery says so; else it is only sent from */
+	bool is_refused; /* a claim to what is another's by configuration, */
+	uint16_t owner;	 /* this interface's, or a router's: 0 */
+};
+
 /* A packet either has a reason to be dropped, or leaves by `out` (one way, MAC addresses as they
  * leave) or by all of the copies (flooded, or copied: `out` is one of them; MAC addresses as they
  * came). */
@@ -64,6 +77,8 @@ struct fate {
 	uint8_t answer_mac[6];
 	uint16_t answer_mtu;
 	struct dhcp_lease lease;
+	struct fate_sighting sighting;
+	struct next_hop wanted; /* whose MAC address is not known; address.ip 0: nobody's */
 };
 
 /* Hears the stages, for `explain`. */
@@ -75,6 +90,7 @@ struct fate_trace {
 struct fate_input {
 	const struct tables *tables;
 	const struct learned *learned;
+	const struct seen *seen;     /* NULL: nothing was seen */
 	const struct packet *packet; /* key.iface set: where it came in */
 	uint32_t hash;		     /* of the key: chooses among equal ways */
 	uint32_t now;		     /* tick */

@@ -23,7 +23,9 @@ static const char text[] =
 	" 'addresses':['10.1.0.11'],'mtu':9000},"
 	"{'name':'c','kind':'vhost','path':'/c','segment':'red','mac':'02:00:00:00:00:0c',"
 	" 'addresses':['10.2.0.12']},"
-	"{'name':'u','kind':'vhost','path':'/u'}],"
+	"{'name':'u','kind':'vhost','path':'/u'},"
+	"{'name':'e','kind':'vhost','path':'/e','segment':'red','mac':'02:00:00:00:00:0e',"
+	" 'guard':{'any_address':true}}],"
 	"'teams':[{'name':'up','ports':['u'],'mac':'02:00:00:00:01:01',"
 	"  'address':'172.16.0.1/24','mtu':1600}],"
 	"'segments':[{'name':'blue','team':'up','encapsulation':'geneve','vni':7,'mtu':1500,"
@@ -42,6 +44,7 @@ static const char text[] =
 #define MAC_A	   "\2\0\0\0\0\x0a"
 #define MAC_B	   "\2\0\0\0\0\x0b"
 #define MAC_C	   "\2\0\0\0\0\x0c"
+#define MAC_E	   "\2\0\0\0\0\x0e"
 #define MAC_REMOTE "\2\0\0\0\0\x0d"
 #define MAC_ROUTER "\2\0\0\0\2\1"
 #define MAC_ALL	   "\xff\xff\xff\xff\xff\xff"
@@ -50,11 +53,13 @@ enum {
 	A,
 	B,
 	C,
-	UPLINK
+	UPLINK,
+	E
 };
 
 static struct tables *tables;
 static struct learned *learned;
+static struct seen *seen;
 static struct fate_out copies[FATE_COPIES_MAX];
 static struct fate fate;
 static uint8_t frame[2048];
@@ -127,7 +132,7 @@ static enum drop_reason decide_iface(uint16_t iface)
 
 	assert_int_equal(r, DROP_NONE);
 	p.key.iface = iface;
-	struct fate_input in = { .tables = tables, .learned = learned, .packet = &p };
+	struct fate_input in = { .tables = tables, .learned = learned, .seen = seen, .packet = &p };
 	fate.copies = copies;
 	fate_decide(&in, &fate);
 	return fate.reason;
@@ -289,6 +294,64 @@ static void what_does_not_fit_is_not_sent(void **state)
 	assert_int_equal(fate.answer_mtu, 1500);
 }
 
+/* As a worker does with what a fate says. */
+static void note_sighting(void)
+{
+	struct seen_at at = { .iface = tables_ingress(tables, E, PACKET_NO_VLAN) };
+
+	memcpy(at.mac, fate.sighting.mac, 6);
+	seen_claim(seen, tables_config(tables)->segments[1].id, &fate.sighting.address, &at, 0);
+}
+
+static void addresses_are_seen_where_they_are_not_listed(void **state)
+{
+	(void)state;
+	begin(MAC_ROUTER, MAC_A, 0x0800);
+	packet("10.1.0.10", "10.2.0.14", 17, 80, 10);
+	assert_int_equal(decide(A), DROP_NO_NEIGHBOR);
+	assert_int_equal(fate.wanted.segment, 1);
+	assert_memory_equal(fate.wanted.address.bytes, "\x0a\2\0\x0e", 4);
+	assert_int_equal(fate.sighting.address.ip, 0);
+	begin(MAC_ALL, MAC_E, 0x0806);
+	arp(MAC_E, "10.2.0.14", "10.2.0.1", 1);
+	assert_int_equal(decide(E), DROP_CONSUMED);
+	assert_true(fate.sighting.is_claim && !fate.sighting.is_refused);
+	note_sighting();
+	begin(MAC_ROUTER, MAC_A, 0x0800);
+	packet("10.1.0.10", "10.2.0.14", 17, 80, 10);
+	assert_int_equal(decide(A), DROP_NONE);
+	assert_true(goes_to(E) && fate.is_routed);
+	assert_memory_equal(fate.destination, MAC_E, 6);
+	begin(MAC_ALL, MAC_C, 0x0806);
+	arp(MAC_C, "10.2.0.12", "10.2.0.14", 1);
+	assert_int_equal(decide(C), DROP_CONSUMED);
+	assert_memory_equal(fate.answer_mac, MAC_E, 6);
+}
+
+static void what_is_bound_is_claimed_by_nobody_else(void **state)
+{
+	(void)state;
+	begin(MAC_ALL, MAC_E, 0x0806);
+	arp(MAC_E, "10.2.0.12", "10.2.0.12", 1);
+	assert_int_equal(decide(E), DROP_GUARD_ARP);
+	assert_true(fate.sighting.is_refused);
+	assert_int_equal(fate.sighting.owner, tables_ingress(tables, C, PACKET_NO_VLAN));
+	arp(MAC_E, "10.2.0.1", "10.2.0.12", 2);
+	assert_int_equal(decide(E), DROP_GUARD_ARP);
+	assert_true(fate.sighting.is_refused && fate.sighting.owner == 0);
+	arp(MAC_E, "0.0.0.0", "10.2.0.12", 1); /* a probe claims nothing */
+	assert_int_equal(decide(E), DROP_CONSUMED);
+	assert_int_equal(fate.sighting.address.ip, 0);
+	begin(MAC_C, MAC_E, 0x0800);
+	packet("10.2.0.99", "10.2.0.12", 17, 80, 10);
+	assert_int_equal(decide(E), DROP_NONE);
+	assert_true(fate.sighting.address.ip == 4 && !fate.sighting.is_claim);
+	begin((const char *)FATE_ASKING_MAC, MAC_E, 0x0806); /* as it was asked */
+	arp(MAC_E, "10.2.0.99", "0.0.0.0", 2);
+	assert_int_equal(decide(E), DROP_CONSUMED);
+	assert_true(fate.sighting.is_claim);
+}
+
 /* ---- the node ---- */
 
 static uint16_t next_index(void *arg, const char *name)
@@ -317,6 +380,7 @@ static int set_up(void **state)
 	json_object_put(o);
 	tables = c == NULL ? NULL : tables_new(c, 1, &index, &e);
 	learned = learned_new();
+	seen = seen_new();
 	return tables == NULL ? -1 : 0;
 }
 
@@ -325,6 +389,7 @@ static int tear_down(void **state)
 	(void)state;
 	tables_free(tables);
 	learned_free(learned);
+	seen_free(seen);
 	return 0;
 }
 
@@ -338,6 +403,8 @@ int main(void)
 		cmocka_unit_test(segments_are_joined_by_the_router_only),
 		cmocka_unit_test(rules_are_asked_at_both_ports),
 		cmocka_unit_test(what_does_not_fit_is_not_sent),
+		cmocka_unit_test(addresses_are_seen_where_they_are_not_listed),
+		cmocka_unit_test(what_is_bound_is_claimed_by_nobody_else),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -45,7 +45,12 @@ static bool begin_workers(struct softswitch *s, const struct switch_options *o, 
 		if (t == NULL) {
 			return false;
 		}
-		struct worker_options w = { lcore, s->pool, t, s->learned, tick };
+		struct worker_options w = { .lcore = lcore,
+					    .pool = s->pool,
+					    .flows = t,
+					    .learned = s->learned,
+					    .seen = s->seen,
+					    .tick = tick };
 		s->workers[s->n_workers++] = worker_new(&w);
 		log_info("worker %u on core %u: %u flows adopted, room for %u", s->n_workers - 1,
 			 lcore, n_adopted, flow_capacity(t));
@@ -77,6 +82,7 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 	}
 	s->learned = learned_new();
 	s->store = plane_store_new(o->state);
+	s->seen = seen_new();
 	if (!begin_workers(s, o, e)) {
 		return false;
 	}
@@ -115,6 +121,7 @@ void switch_free(struct softswitch *s)
 	}
 	vec_free(&s->ports);
 	learned_free(s->learned);
+	seen_free(s->seen);
 	rte_mempool_free(s->pool);
 	document_schema_free(s->schema);
 	plane_store_free(s->store);

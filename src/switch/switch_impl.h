@@ -22,6 +22,7 @@ struct softswitch {
 	struct document_schema *schema;
 	struct rte_mempool *pool;
 	struct learned *learned;
+	struct seen *seen;
 	struct worker *workers[SWITCH_WORKERS_MAX];
 	unsigned n_workers;
 	bool is_running;
@@ -32,6 +33,12 @@ struct softswitch {
 	struct plane_store *store;
 	struct switch_metrics *metrics;
 };
+
+/* ---- switch_watch.c ---- */
+
+/* Of each port of the running configuration, addresses bound to it and seen there, as text; array
+ * and lists are the caller's. */
+struct json_object **switch_addresses(const struct softswitch *s);
 
 /* ---- switch_metrics.c ---- */
 

@@ -58,19 +58,6 @@ struct json_object *switch_status(const struct softswitch *s)
 
 /* ---- ports ---- */
 
-static struct json_object *show_addresses(const struct config_port *p)
-{
-	struct json_object *list = json_object_new_array();
-
-	for (size_t i = 0; i < p->n_addresses; i++) {
-		char text[INET6_ADDRSTRLEN] = "";
-		inet_ntop(p->addresses[i].ip == 6 ? AF_INET6 : AF_INET, p->addresses[i].bytes, text,
-			  sizeof(text));
-		json_object_array_add(list, json_object_new_string(text));
-	}
-	return list;
-}
-
 static void put_mac(struct json_object *o, const uint8_t mac[6])
 {
 	char text[18];
@@ -80,7 +67,9 @@ static void put_mac(struct json_object *o, const uint8_t mac[6])
 	json_put_str(o, "mac", text);
 }
 
-static struct json_object *show_port(const struct softswitch *s, size_t i)
+/* Takes the addresses over. */
+static struct json_object *show_port(const struct softswitch *s, size_t i,
+				     struct json_object *addresses)
 {
 	const struct port_counters *c = &worker_counters(s->workers[0])->ports[i];
 	struct json_object *o = json_object_new_object(), *drops = json_object_new_object();
@@ -91,7 +80,7 @@ static struct json_object *show_port(const struct softswitch *s, size_t i)
 	if (s->wiring->config->ports[i].has_mac) {
 		put_mac(o, s->wiring->config->ports[i].mac);
 	}
-	json_put(o, "addresses", show_addresses(&s->wiring->config->ports[i]));
+	json_put(o, "addresses", addresses);
 	json_put_u64(o, "rx_packets", c->rx_packets);
 	json_put_u64(o, "rx_bytes", c->rx_bytes);
 	json_put_u64(o, "tx_packets", c->tx_packets);
@@ -108,10 +97,12 @@ static struct json_object *show_port(const struct softswitch *s, size_t i)
 static struct json_object *show_ports(const struct softswitch *s)
 {
 	struct json_object *list = json_object_new_array();
+	struct json_object **addresses = s->wiring == NULL ? NULL : switch_addresses(s);
 
 	for (size_t i = 0; i < s->ports.n; i++) {
-		json_object_array_add(list, show_port(s, i));
+		json_object_array_add(list, show_port(s, i, addresses[i]));
 	}
+	free(addresses);
 	return list;
 }
 
@@ -337,6 +328,7 @@ struct json_object *switch_explain(const struct softswitch *s, const char *port,
 	struct fate fate = { .copies = mem_calloc(FATE_COPIES_MAX, sizeof(struct fate_out)) };
 	struct explain_input in = { .tables = s->wiring->tables,
 				    .learned = s->learned,
+				    .seen = s->seen,
 				    .flows = worker_flows(s->workers[0]),
 				    .port = (uint16_t)index,
 				    .frame = frame,

@@ -25,6 +25,7 @@
 #include "base/timer.h"
 #include "base/vec.h"
 #include "switch/switch.h"
+#include "switch/switch_watch.h"
 
 LOG_MODULE("switchd");
 
@@ -44,6 +45,7 @@ struct switchd {
 	struct softswitch *sw;
 	struct timer *tend;   /* lost peers are looked for */
 	struct timer *settle; /* after a document: memory that reading it took is given back */
+	struct switch_watch *watch;
 };
 
 /* ---- DPDK ---- */
@@ -220,6 +222,13 @@ static void on_show(void *arg, struct rpc_call *call)
 	}
 }
 
+static void on_watch(void *arg, struct rpc_call *call)
+{
+	struct switchd *d = arg;
+
+	switch_watch_add(d->watch, call);
+}
+
 /* A frame in hex digits. */
 static bool read_frame(const struct json_at *params, uint8_t frame[FRAME_MAX], size_t *n,
 		       struct error *e)
@@ -275,6 +284,7 @@ static const struct control_command commands[] = {
 	  on_change },
 	{ "plane.status", "", "the generation that runs, and counts", on_status },
 	{ "plane.show", "{what}", "a table: ports, flows, rules, segments, macs", on_show },
+	{ "plane.watch", "", "from now on, notifications of what changes at ports", on_watch },
 	{ "plane.explain", "{port, frame}", "what becomes of a frame, by the live tables",
 	  on_explain },
 };
@@ -313,7 +323,11 @@ static bool begin(void *arg, struct error *e)
 	d->tend = timer_new(&d->daemon.mainloop.loop, clock_real(), tend, d);
 	d->settle = timer_new(&d->daemon.mainloop.loop, clock_real(), settle, d);
 	d->sw = switch_new(&options, e);
-	if (d->sw == NULL || !switch_load(d->sw, e)) {
+	if (d->sw == NULL) {
+		return false;
+	}
+	d->watch = switch_watch_new(d->sw, &d->daemon.mainloop.loop);
+	if (!switch_load(d->sw, e)) {
 		return false;
 	}
 	settle(d);
@@ -334,6 +348,7 @@ static void end(void *arg)
 
 	timer_free(d->tend);
 	timer_free(d->settle);
+	switch_watch_free(d->watch);
 	switch_free(d->sw);
 	if (d->is_dpdk_up) {
 		(void)rte_eal_cleanup();

@@ -238,6 +238,7 @@ static void quiet_point(struct worker *w)
 	uint64_t tsc = rte_rdtsc();
 	if (tsc >= w->next_tick_tsc) {
 		w->now = worker_tick();
+		worker_age_seen(w);
 		w->next_tick_tsc = tsc + w->tick_tsc;
 	}
 	if (UNLIKELY(w->o.flows->adopt_at < w->o.flows->adopt_end)) {
@@ -317,6 +318,7 @@ struct worker *worker_new(const struct worker_options *o)
 	w->out = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->out));
 	w->limits = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->limits));
 	w->copies = mem_calloc(FATE_COPIES_MAX, sizeof(*w->copies));
+	w->wants = mem_calloc(WORKER_WANTS, sizeof(*w->wants));
 	w->counters = mem_zalloc(sizeof(*w->counters));
 	for (int i = 0; i < 2; i++) {
 		w->tunnels[i] = mem_calloc(CONFIG_ENDPOINTS_MAX, sizeof(struct tunnel));
@@ -333,6 +335,7 @@ void worker_free(struct worker *w)
 	free(w->out);
 	free(w->limits);
 	free(w->copies);
+	free(w->wants);
 	free(w->counters);
 	free(w->tunnels[0]);
 	free(w->tunnels[1]);

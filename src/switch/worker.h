@@ -16,6 +16,7 @@
 #include "switch/flow.h"
 #include "switch/learned.h"
 #include "switch/reason.h"
+#include "switch/seen.h"
 #include "switch/wiring.h"
 
 struct rte_mempool;
@@ -26,6 +27,7 @@ struct worker_options {
 	struct rte_mempool *pool; /* for packets of its own making and copies */
 	struct flow_table *flows;
 	struct learned *learned;
+	struct seen *seen;
 	uint32_t tick; /* that flows were adopted at */
 };
 

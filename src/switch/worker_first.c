@@ -221,6 +221,7 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 	struct fate fate = { .copies = w->copies };
 	struct fate_input in = { .tables = w->wiring->tables,
 				 .learned = w->o.learned,
+				 .seen = w->o.seen,
 				 .packet = p,
 				 .hash = (uint32_t)it->hash,
 				 .now = w->now };
@@ -253,6 +254,12 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 	}
 	if (fate.answer != ANSWER_NONE) {
 		send_answer(w, it, p, &fate);
+	}
+	if (UNLIKELY(fate.sighting.address.ip != 0)) {
+		worker_see(w, it, &fate.sighting);
+	}
+	if (UNLIKELY(fate.wanted.address.ip != 0)) {
+		worker_ask(w, &fate.wanted);
 	}
 	r = fate.reason;
 	if (f != NULL) {

@@ -2,7 +2,8 @@
 /*
  * The inside of a worker, for the files that make it up: worker_limit.c (what ports may), worker.c
  * (the loop, bursts, packets that go by a flow's word), worker_first.c (packets that take the whole
- * way), worker_uplink.c (what comes in at uplinks) and worker_out.c (what goes out). All on the
+ * way), worker_seen.c (addresses that guests have), worker_uplink.c (what comes in at uplinks) and
+ * worker_out.c (what goes out). All on the
  * worker's own thread.
  */
 #ifndef SWITCH_WORKER_IMPL_H
@@ -22,6 +23,8 @@
 enum {
 	WORKER_BURST = 32,
 	WORKER_OUT_MAX = 64,
+	WORKER_WANTS = 256,
+	WORKER_ASKS_MAX = 1024, /* frames a tick */
 	UDP_TICKS = 30 * 1000 / FLOW_TICK_MS,
 	UDP_REPLIED_TICKS = 180 * 1000 / FLOW_TICK_MS,
 	OTHER_TICKS = 60 * 1000 / FLOW_TICK_MS,
@@ -47,6 +50,13 @@ struct tunnel {
 	bool is_asked;
 };
 
+/* An address that was asked for. */
+struct want {
+	uint64_t segment;
+	struct address address;
+	uint32_t tick;
+};
+
 struct worker {
 	struct worker_options o;
 	struct wiring *wiring; /* that it goes by */
@@ -61,6 +71,8 @@ struct worker {
 	struct limits *limits;	   /* by port */
 	struct tunnel *tunnels[2]; /* Geneve, VXLAN: by endpoint */
 	struct fate_out *copies;
+	struct want *wants; /* by hash */
+	uint32_t asked_tick, n_asked;
 	struct worker_counters *counters;
 };
 
@@ -120,6 +132,15 @@ enum drop_reason worker_may_begin(struct worker *w, uint16_t iface);
 void worker_take_whole_way(struct worker *w, struct item *it);
 /* Plain packets of one burst that no record was found for, in order: key and hash are set. */
 void worker_take_first(struct worker *w, struct item **items, unsigned n);
+
+/* ---- worker_seen.c ---- */
+
+/* Notes what a packet at a guest's port says of its address. */
+void worker_see(struct worker *w, const struct item *it, const struct fate_sighting *s);
+/* Asks a segment who has an address. */
+void worker_ask(struct worker *w, const struct next_hop *wanted);
+/* Once a tick: forgets who has gone, asks who is silent. */
+void worker_age_seen(struct worker *w);
 
 /* ---- worker_uplink.c ---- */
 

@@ -55,6 +55,7 @@ static bool learn_neighbor(struct worker *w, const struct config_team *team, str
 	}
 	if (is_claim && segment != UINT16_MAX) {
 		learned_neighbor(w->o.learned, segment, &sender, n.mac, w->now);
+		seen_forget(w->o.seen, w->wiring->config->segments[segment].id, &sender);
 	}
 	if (!is_ours || !in_underlay) {
 		return false;

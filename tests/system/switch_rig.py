@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -148,3 +149,30 @@ def document(guests, rules=(), default="allow"):
                    for name in guests],
         "firewall": {"default": default, "sections": [{"name": "test", "rules": list(rules)}]},
     }
+
+
+class Peer:
+    """Listens as QEMU would."""
+
+    def __init__(self, path):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(1)
+        self.listener.settimeout(20)
+        self.take()
+
+    def take(self):
+        self.peer = self.listener.accept()[0]
+        self.peer.settimeout(20)
+
+    def send(self, frame):
+        self.peer.sendall(struct.pack(">I", len(frame)) + frame)
+
+    def receive(self):
+        size, = struct.unpack(">I", self.peer.recv(4, socket.MSG_WAITALL))
+        return self.peer.recv(size, socket.MSG_WAITALL)
+
+
+def frame(source, target, n):
+    mac = bytes.fromhex((MAC[target] + MAC[source]).replace(":", ""))
+    return mac + b"\x88\xb5" + bytes(i & 0xff for i in range(n))

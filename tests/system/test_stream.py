@@ -3,14 +3,13 @@
 
 import os
 import re
-import socket
 import struct
 
 import pytest
 
 from conftest import need
 from daemon import build_folder, wait_until
-from switch_rig import ADDRESS, MAC, QEMU, Guest, Switch, document
+from switch_rig import ADDRESS, MAC, QEMU, Guest, Peer, Switch, document, frame
 
 
 @pytest.fixture(scope="module")
@@ -48,28 +47,6 @@ def test_it_connects_again(world):
     wait_until(lambda: a.reaches(ADDRESS["b"], 1), 60, "the card is served again", 0.5)
 
 
-class Peer:
-    """Listens as QEMU would."""
-
-    def __init__(self, path):
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        self.listener.listen(1)
-        self.listener.settimeout(20)
-        self.take()
-
-    def take(self):
-        self.peer = self.listener.accept()[0]
-        self.peer.settimeout(20)
-
-    def send(self, frame):
-        self.peer.sendall(struct.pack(">I", len(frame)) + frame)
-
-    def receive(self):
-        size, = struct.unpack(">I", self.peer.recv(4, socket.MSG_WAITALL))
-        return self.peer.recv(size, socket.MSG_WAITALL)
-
-
 @pytest.fixture
 def pair(rig):
     """A switch of its own with two ports, whose peers we are."""
@@ -81,11 +58,6 @@ def pair(rig):
                             for name, path in paths.items()],
                   "segments": [{"name": "blue"}]})
     return switch, Peer(paths["a"]), Peer(paths["b"])
-
-
-def frame(source, target, n):
-    mac = bytes.fromhex((MAC[target] + MAC[source]).replace(":", ""))
-    return mac + b"\x88\xb5" + bytes(i & 0xff for i in range(n))
 
 
 def test_frames_arrive_as_they_were_sent(pair):
