@@ -32,6 +32,7 @@ test-programs:
 	@ninja -C $(ASAN) -j $(JOBS)
 	@lab/guest/build $(BUILD)/guest/guest.raw
 	@tools/govmomi
+	@tools/openvswitch
 
 check:
 	@tools/bootstrap build test

@@ -18,7 +18,9 @@ ADDRESS = {"a": "10.1.0.10", "b": "10.1.0.11"}
 
 
 class Switch:
-    def __init__(self, rig, name="switch"):
+    def __init__(self, rig, name="switch", within=()):
+        """within: what puts a command into a namespace."""
+        self.within = within
         self.state = rig.path(name)
         self.log = open(rig.path(f"{name}.log"), "ab")
         self.process = None
@@ -26,7 +28,7 @@ class Switch:
 
     def start(self):
         self.process = subprocess.Popen(
-            [program("remora-switchd"), "--state", self.state, "--flows", "1024"],
+            [*self.within, program("remora-switchd"), "--state", self.state, "--flows", "1024"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         wait_until(lambda: self.process.poll() is None and self.is_answering(), 30,
                    "the switch answers")
