@@ -276,6 +276,26 @@ bool machine_set_link(struct machine *m, int32_t key, bool connected, const stru
 	return began(m, m->driver->ops->set_link(m, key, connected, e), MACHINE_RUNNING);
 }
 
+bool machine_add_nic(struct machine *m, const struct machine_nic *nic,
+		     const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_RUNNING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_NIC, r);
+	return began(m, m->driver->ops->add_nic(m, nic, e), MACHINE_RUNNING);
+}
+
+bool machine_remove_nic(struct machine *m, int32_t key, const struct machine_reply *r,
+			struct error *e)
+{
+	if (!want_state(m, MACHINE_RUNNING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_NIC, r);
+	return began(m, m->driver->ops->remove_nic(m, key, e), MACHINE_RUNNING);
+}
+
 void machine_tidy(struct machine *m)
 {
 	if (m->driver->ops->tidy && m->state == MACHINE_RUNNING) {

@@ -118,6 +118,14 @@ bool machine_set_medium(struct machine *m, int32_t key, const char *path,
 bool machine_set_link(struct machine *m, int32_t key, bool connected, const struct machine_reply *r,
 		      struct error *e);
 
+/* Plugs in another network card, by its key 4000 to 4009, with a wire or without; or takes one out,
+ * which needs a guest that lets go of it: ERROR_TIMEOUT where it does not, the card is there then.
+ * Only on machines with slots for it: ERROR_UNSUPPORTED. */
+bool machine_add_nic(struct machine *m, const struct machine_nic *nic,
+		     const struct machine_reply *r, struct error *e);
+bool machine_remove_nic(struct machine *m, int32_t key, const struct machine_reply *r,
+			struct error *e);
+
 /* Keeps logs that its guest can fill short; to be called now and then while it runs. Of a serial
  * port's log that has more than 8 MiB the last MiB stays, as LOG.1. */
 void machine_tidy(struct machine *m);

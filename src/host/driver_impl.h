@@ -22,6 +22,7 @@ enum machine_op {
 	MACHINE_OP_SUSPEND,
 	MACHINE_OP_MEDIUM,
 	MACHINE_OP_LINK,
+	MACHINE_OP_NIC,
 };
 
 struct driver_ops {
@@ -38,6 +39,8 @@ struct driver_ops {
 	bool (*powerdown)(struct machine *m, struct error *e);
 	bool (*set_medium)(struct machine *m, int32_t key, const char *path, struct error *e);
 	bool (*set_link)(struct machine *m, int32_t key, bool connected, struct error *e);
+	bool (*add_nic)(struct machine *m, const struct machine_nic *nic, struct error *e);
+	bool (*remove_nic)(struct machine *m, int32_t key, struct error *e);
 	void (*tidy)(struct machine *m); /* NULL: nothing to do */
 	bool (*usage)(const struct machine *m, struct machine_usage *out, struct error *e);
 	const char *(*driver_confinement)(const struct driver *d);   /* NULL: none */

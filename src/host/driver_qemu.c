@@ -93,6 +93,8 @@ static void forget(struct qemu_machine *m)
 	m->layers = 0;
 	m->uid = 0;
 	m->after = NULL;
+	m->unplugged[0] = '\0';
+	m->is_unplugged = m->is_waiting_unplug = false;
 	m->is_up = m->is_ending = m->is_saved = m->is_guest_off = m->is_stalled = false;
 	m->reset_us = m->stalled_us = 0;
 	m->failure = (struct error){ 0 };
@@ -346,6 +348,10 @@ static void on_event(void *arg, const char *name, const struct json_at *data)
 {
 	struct qemu_machine *m = arg;
 	bool by_guest;
+	if (strcmp(name, "DEVICE_DELETED") == 0) {
+		qemu_nic_take_deleted(m, data);
+		return;
+	}
 	if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
 		take_io_error(m, data);
 		return;
@@ -429,6 +435,8 @@ static void remember_files(struct qemu_machine *m, const struct machine_spec *s)
 static void remember(struct qemu_machine *m, const struct machine_spec *s)
 {
 	m->name = mem_strdup(s->name);
+	m->arch = s->arch;
+	m->accel = s->accel;
 	m->uuid = mem_strdup(s->uuid);
 	if (s->state_file && s->state_file[0]) {
 		m->state_file = mem_strdup(s->state_file);
@@ -597,6 +605,8 @@ static const struct driver_ops qemu_ops = {
 	.powerdown = qemu_steps_powerdown,
 	.set_medium = qemu_steps_set_medium,
 	.set_link = qemu_steps_set_link,
+	.add_nic = qemu_nic_add,
+	.remove_nic = qemu_nic_remove,
 	.tidy = tidy,
 	.usage = usage,
 	.driver_confinement = driver_words,

@@ -158,6 +158,20 @@ static bool sim_set_link(struct machine *m, int32_t key, bool connected, struct 
 	return true;
 }
 
+static bool sim_add_nic(struct machine *m, const struct machine_nic *nic, struct error *e)
+{
+	(void)nic, (void)e;
+	enqueue(m, 0);
+	return true;
+}
+
+static bool sim_remove_nic(struct machine *m, int32_t key, struct error *e)
+{
+	(void)key, (void)e;
+	enqueue(m, 0);
+	return true;
+}
+
 static bool sim_usage(const struct machine *m, struct machine_usage *out, struct error *e)
 {
 	(void)e;
@@ -185,6 +199,8 @@ static const struct driver_ops sim_ops = {
 	.powerdown = sim_power,
 	.set_medium = sim_set_medium,
 	.set_link = sim_set_link,
+	.add_nic = sim_add_nic,
+	.remove_nic = sim_remove_nic,
 	.usage = sim_usage,
 };
 

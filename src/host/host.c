@@ -256,10 +256,10 @@ void host_free(struct host *h)
 	}
 	host_stats_stop(h);
 	host_maintenance_stop(h);
+	host_plane_stop(h);
 	if (h->vm_ops != NULL && h->vm_ops->unload != NULL) {
 		h->vm_ops->unload(h);
 	}
-	host_plane_stop(h);
 	host_pairing_stop(h);
 	host_datastores_free(h);
 	resource_pools_free(h);

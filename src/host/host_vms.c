@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "host/draft.h"
 #include "host/host_impl.h"
+#include "host/host_plane.h"
 #include "host/vm.h"
 
 enum {
@@ -272,6 +273,21 @@ static const struct value *env_network_ref(void *arg, const char *name)
 	return net == NULL ? NULL : net->object->ref;
 }
 
+static bool env_has_portgroup(void *arg, const char *switch_uuid, const char *key)
+{
+	struct json_object *g = plane_policy_portgroup(host_plane_policy(arg), switch_uuid, key);
+	struct json_at at = json_root(g);
+	bool is_uplink = false;
+
+	return g != NULL && (!json_has(&at, "uplink") ||
+			     (json_get_bool(&at, "uplink", &is_uplink, NULL) && !is_uplink));
+}
+
+static bool env_has_opaque_network(void *arg, const char *id)
+{
+	return id != NULL && plane_policy_segment(host_plane_policy(arg), id) != NULL;
+}
+
 static const char *env_network_name(void *arg, const struct value *ref)
 {
 	struct host_network *net = host_network_by_ref(arg, ref);
@@ -315,6 +331,8 @@ struct vm_env host_vm_env(struct host *h, enum vm_strictness strictness)
 		.datastore_url = env_datastore_url,
 		.network_ref = env_network_ref,
 		.network_name = env_network_name,
+		.has_portgroup = env_has_portgroup,
+		.has_opaque_network = env_has_opaque_network,
 		.disk = env_disk,
 		.file_exists = env_file_exists,
 		.now_us = clock_wall_us(h->clock),
@@ -322,6 +340,7 @@ struct vm_env host_vm_env(struct host *h, enum vm_strictness strictness)
 		.max_cpus = h->simulated ? SIMULATED_CPUS_MAX : h->node.cpus,
 		.max_memory_mb = h->simulated ? SIMULATED_MEMORY_MAX_MB : h->node.memory_mib,
 		.strictness = strictness,
+		.hot_nics = h->simulated || accel_arch() == MACHINE_X86_64,
 		.simulated = h->simulated,
 	};
 }

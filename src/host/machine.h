@@ -77,6 +77,11 @@ struct machine_nic {
 	enum machine_nic_model model;
 	const char *mac; /* "00:50:56:00:00:01" */
 	bool connected;	 /* the guest sees a link */
+	/* Where its wire leads: to whoever connects to this socket, which the caller made and which
+	 * listens. virtio talks vhost-user there, other models QEMU's stream of frames. NULL: the
+	 * wire leads nowhere. */
+	const char *wire;
+	int wire_fd; /* the socket, still the caller's; only to start and to add with */
 };
 
 enum machine_serial_kind {

@@ -19,8 +19,8 @@
 #define SLOT_SCSI     3
 #define SLOT_SATA     7
 #define SLOT_NVME     11
-#define SLOT_NIC      15
-#define NIC_KEY_FIRST 4000
+#define SLOT_NIC      QEMU_ARGV_NIC_SLOT
+#define NIC_KEY_FIRST QEMU_ARGV_NIC_KEY
 #define SCSI_UNITS    8 /* targets of an LSI controller as QEMU has it */
 
 /* What QEMU puts there; also the index into hbas. */
@@ -103,6 +103,16 @@ void qemu_argv_medium_name(int32_t key, char out[24])
 void qemu_argv_nic_name(int32_t key, char out[24])
 {
 	snprintf(out, 24, "nic-%d", key);
+}
+
+void qemu_argv_wire_name(int32_t key, char out[24])
+{
+	snprintf(out, 24, "wire-%d", key);
+}
+
+void qemu_argv_wire_socket_name(int32_t key, char out[24])
+{
+	snprintf(out, 24, "wire-socket-%d", key);
 }
 
 void qemu_argv_file_name(int32_t set, char out[32])
@@ -397,7 +407,7 @@ static void add_disk(struct args *a, size_t i)
 	add_buf(a, "-device", &b);
 }
 
-static const char *nic_device(enum machine_nic_model m)
+const char *qemu_argv_nic_model(enum machine_nic_model m)
 {
 	switch (m) {
 	case MACHINE_E1000:
@@ -410,6 +420,28 @@ static const char *nic_device(enum machine_nic_model m)
 		break;
 	}
 	return "e1000e";
+}
+
+bool qemu_argv_nic_has_vectors(enum machine_nic_model m, enum machine_accel a, bool has_wire)
+{
+	return m != MACHINE_VIRTIO_NET || a == MACHINE_KVM || !has_wire;
+}
+
+static void add_wire(struct args *a, const struct machine_nic *n, int fd)
+{
+	char wire[24], socket[24];
+	struct buf b = BUF_INIT;
+	qemu_argv_wire_name(n->key, wire);
+	qemu_argv_wire_socket_name(n->key, socket);
+	if (n->model == MACHINE_VIRTIO_NET) {
+		buf_addf(&b, "socket,id=%s,fd=%d,server=on,wait=off", socket, fd);
+		add_buf(a, "-chardev", &b);
+		b = (struct buf)BUF_INIT;
+		buf_addf(&b, "vhost-user,id=%s,chardev=%s", wire, socket);
+	} else {
+		buf_addf(&b, "stream,id=%s,server=on,addr.type=fd,addr.str=%d", wire, fd);
+	}
+	add_buf(a, "-netdev", &b);
 }
 
 /* Keys 4000 to 4009 have their slots; any other takes the first that nobody's key claims. */
@@ -445,9 +477,20 @@ static void add_nics(struct args *a)
 		const struct machine_nic *n = &a->spec->nics[i];
 		char name[24];
 		qemu_argv_nic_name(n->key, name);
+		if (has(n->wire)) {
+			add_wire(a, n, a->options->nic_fds[i]);
+		}
 		struct buf b = BUF_INIT;
-		buf_addf(&b, "%s,id=%s,mac=%s,bus=%s,addr=%02x.0", nic_device(n->model), name,
-			 n->mac, pci_bus(a), SLOT_NIC + slots[i]);
+		buf_addf(&b, "%s,id=%s,mac=%s,bus=%s,addr=%02x.0", qemu_argv_nic_model(n->model),
+			 name, n->mac, pci_bus(a), SLOT_NIC + slots[i]);
+		if (has(n->wire)) {
+			char wire[24];
+			qemu_argv_wire_name(n->key, wire);
+			buf_addf(&b, ",netdev=%s", wire);
+		}
+		if (!qemu_argv_nic_has_vectors(n->model, a->spec->accel, has(n->wire))) {
+			buf_adds(&b, ",vectors=0");
+		}
 		if (a->nic_boot[i]) {
 			buf_addf(&b, ",bootindex=%u", a->nic_boot[i]);
 		} else {
@@ -497,6 +540,10 @@ static void add_process(struct args *a)
 	buf_addf(&b, "socket,id=qmp,fd=%d,server=on,wait=off", o->qmp_fd);
 	add_buf(a, "-chardev", &b);
 	add2(a, "-mon", "chardev=qmp,mode=control");
+	/* A monitor that nobody talks to and that is always open: when the last one closes, QEMU
+	 * closes descriptors that were handed to it later, those of wires among them. */
+	add2(a, "-chardev", "ringbuf,id=always,size=4096");
+	add2(a, "-mon", "chardev=always,mode=control");
 	if (o->incoming) {
 		add2(a, "-incoming", "defer");
 	}

@@ -41,6 +41,7 @@ struct qemu_argv_options {
 	int files_fd;			     /* the first of qemu_argv_files(); the others follow */
 	int qmp_fd;			     /* a listening socket */
 	int serial_fds[MACHINE_SERIALS_MAX]; /* listening sockets of those that are sockets */
+	int nic_fds[MACHINE_NICS_MAX];	     /* the same of wires, by place in the spec */
 	bool incoming;			     /* waits for a saved state instead of starting */
 };
 
@@ -61,5 +62,14 @@ struct qemu_files qemu_argv_files(const struct machine_spec *s, const struct qem
 void qemu_argv_disk_name(int32_t key, char out[24]);
 void qemu_argv_medium_name(int32_t key, char out[24]);
 void qemu_argv_nic_name(int32_t key, char out[24]);
+/* The other end of a card's wire, and what it talks over. */
+void qemu_argv_wire_name(int32_t key, char out[24]);
+void qemu_argv_wire_socket_name(int32_t key, char out[24]);
+/* "e1000e", … as QEMU calls them. */
+const char *qemu_argv_nic_model(enum machine_nic_model m);
+/* virtio without interrupt messages of its own: under TCG vhost-user makes none (before QEMU 8). */
+bool qemu_argv_nic_has_vectors(enum machine_nic_model m, enum machine_accel a, bool has_wire);
+#define QEMU_ARGV_NIC_SLOT 15 /* on the PCI bus, of key QEMU_ARGV_NIC_KEY; others follow */
+#define QEMU_ARGV_NIC_KEY  4000
 /* The path by which QEMU knows the files of a set. */
 void qemu_argv_file_name(int32_t set, char out[32]);

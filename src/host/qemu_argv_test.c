@@ -35,6 +35,7 @@ static void compare(const char *name, const struct machine_spec *s, bool incomin
 		.files_fd = 10,
 		.qmp_fd = 4,
 		.serial_fds = { 5, 6, 7, 8 },
+		.nic_fds = { 20, 21, 22, 23 },
 		.incoming = incoming,
 	};
 	struct error e = { 0 };
@@ -88,10 +89,10 @@ static void test_every_device(void **state)
 		{ 32001, MACHINE_NVME, 3, 63, "/vmfs/d/last-flat.vmdk", false, false, true },
 	};
 	const struct machine_nic nics[] = {
-		{ 4000, MACHINE_VMXNET3, "00:50:56:00:00:01", true },
-		{ 4003, MACHINE_E1000, "00:50:56:00:00:02", true },
-		{ 4001, MACHINE_E1000E, "00:50:56:00:00:03", false },
-		{ -101, MACHINE_VIRTIO_NET, "00:50:56:00:00:04", true },
+		{ 4000, MACHINE_VMXNET3, "00:50:56:00:00:01", true, "/run/net/a", -1 },
+		{ 4003, MACHINE_E1000, "00:50:56:00:00:02", true, NULL, -1 },
+		{ 4001, MACHINE_E1000E, "00:50:56:00:00:03", false, NULL, -1 },
+		{ -101, MACHINE_VIRTIO_NET, "00:50:56:00:00:04", true, "/run/net/b", -1 },
 	};
 	const struct machine_serial serials[] = {
 		{ MACHINE_SERIAL_SOCKET, "/vmfs/d/serial0.sock", "/vmfs/d/serial0.log" },
@@ -188,7 +189,9 @@ static void test_refused_devices(void **state)
 		{ 2000, MACHINE_LSILOGIC, 0, 0, "/d", false, false, true },
 		{ 2001, MACHINE_LSILOGIC, 0, 1, "/d", false, false, true },
 	};
-	struct machine_nic nic = { 4000, MACHINE_VMXNET3, "01:50:56:00:00:01", true };
+	struct machine_nic nic = {
+		.key = 4000, .model = MACHINE_VMXNET3, .mac = "01:50:56:00:00:01", .connected = true
+	};
 	struct machine_spec s = small;
 	s.nics = &nic;
 	s.n_nics = 1;

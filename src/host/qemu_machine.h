@@ -60,6 +60,14 @@ struct qemu_machine {
 	uint32_t uid;	   /* its own user number; 0: ours */
 	char *confinement; /* for people; NULL: not known */
 
+	enum machine_arch arch;
+	enum machine_accel accel;
+	struct machine_nic nic; /* the one being plugged in */
+	char nic_mac[18];
+	char unplugged[24]; /* the device being taken out; "": none */
+	bool is_unplugged;  /* the guest has let go of it */
+	bool is_waiting_unplug;
+
 	struct process *process;
 	struct qmp *qmp;
 	struct timer *timer;
@@ -120,6 +128,9 @@ void qemu_step_add_tolerant(struct qemu_machine *m, const char *command,
 void qemu_step_add_fd(struct qemu_machine *m, const char *name, int fd);
 /* Gives QEMU an open file as one of a set (host/qemu_argv.h); takes over `fd`. */
 void qemu_step_add_file(struct qemu_machine *m, int32_t set, const char *path, int fd);
+/* A command with a descriptor of the caller's, which stays open until the step is done. */
+void qemu_step_add_passed(struct qemu_machine *m, const char *command,
+			  struct json_object *arguments, int fd);
 /* Runs what was added, in order; `after` is called once, later, except when the machine ends. */
 void qemu_steps_run(struct qemu_machine *m,
 		    void (*after)(struct qemu_machine *m, const struct json_at *value,
@@ -129,6 +140,12 @@ bool qemu_steps_reset(struct machine *m, struct error *e);
 bool qemu_steps_powerdown(struct machine *m, struct error *e);
 bool qemu_steps_set_medium(struct machine *m, int32_t key, const char *path, struct error *e);
 bool qemu_steps_set_link(struct machine *m, int32_t key, bool connected, struct error *e);
+
+/* qemu_nic.c */
+bool qemu_nic_add(struct machine *m, const struct machine_nic *nic, struct error *e);
+bool qemu_nic_remove(struct machine *m, int32_t key, struct error *e);
+/* QEMU says that a device is gone. */
+void qemu_nic_take_deleted(struct qemu_machine *m, const struct json_at *data);
 
 /* qemu_state.c */
 

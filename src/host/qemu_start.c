@@ -92,6 +92,20 @@ static bool prepare_sockets(struct preparation *x, struct error *e)
 	return true;
 }
 
+static bool prepare_wires(struct preparation *x, struct error *e)
+{
+	const struct machine_spec *s = &x->spec;
+	for (size_t i = 0; i < s->n_nics; i++) {
+		const struct machine_nic *n = &s->nics[i];
+		x->options.nic_fds[i] = (int)x->start.fds.n;
+		if (n->wire &&
+		    !inherit_open(x, fcntl(n->wire_fd, F_DUPFD_CLOEXEC, 0), n->wire, e)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool prepare_files(struct preparation *x, struct error *e)
 {
 	struct qemu_files files = qemu_argv_files(&x->spec, &x->options);
@@ -173,7 +187,7 @@ static bool spawn(struct preparation *x, void (*on_exit)(void *arg, const struct
 	struct qemu_argv argv;
 	x->program = qemu_sandbox_program(qemu_driver_of(x->machine), x->spec.arch, e);
 	x->options.program = x->program;
-	if (!x->program || !prepare_first(x, e) || !prepare_sockets(x, e) ||
+	if (!x->program || !prepare_first(x, e) || !prepare_sockets(x, e) || !prepare_wires(x, e) ||
 	    !prepare_firmware(x, e) || !prepare_files(x, e)) {
 		return false;
 	}

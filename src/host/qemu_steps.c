@@ -31,6 +31,12 @@ void qemu_step_add_fd(struct qemu_machine *m, const char *name, int fd)
 	add_step(m, &(struct qemu_step){ .command = "getfd", .arguments = arguments, .fd = fd });
 }
 
+void qemu_step_add_passed(struct qemu_machine *m, const char *command,
+			  struct json_object *arguments, int fd)
+{
+	add_step(m, &(struct qemu_step){ .command = command, .arguments = arguments, .fd = fd });
+}
+
 void qemu_step_add_file(struct qemu_machine *m, int32_t set, const char *path, int fd)
 {
 	struct json_object *arguments = json_object_new_object();

@@ -68,6 +68,7 @@ void vm_layer_attach(struct host *h)
 		.unload = layer_unload,
 		.materialise = vm_materialise_all,
 		.found = datastore_found,
+		.cards = vm_network_cards,
 	};
 	struct vm_layer *l = mem_zalloc(sizeof(*l));
 
@@ -122,6 +123,7 @@ void vm_free(struct vm *vm)
 		vm->layer->last_looked = NULL;
 	}
 	list_remove(&vm->link);
+	value_drop(vm->coming);
 	free(vm->stats);
 	free(vm->path);
 	free(vm->name);

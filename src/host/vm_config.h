@@ -51,6 +51,9 @@ struct vm_env {
 	/* Reference of the network of that name (by_name) or NULL; and the name of a given one. */
 	const struct value *(*network_ref)(void *arg, const char *name);
 	const char *(*network_name)(void *arg, const struct value *ref);
+	/* Is the card's distributed port group or opaque network there? */
+	bool (*has_portgroup)(void *arg, const char *switch_uuid, const char *key);
+	bool (*has_opaque_network)(void *arg, const char *id);
 	/* Facts of an existing disk "[ds] path"; false with `e`. */
 	bool (*disk)(void *arg, const char *ds_path, struct disk_info *out, struct error *e);
 	/* Is there such a file on a datastore? */
@@ -59,6 +62,7 @@ struct vm_env {
 	unsigned max_cpus; /* of this node */
 	uint64_t max_memory_mb;
 	enum vm_strictness strictness;
+	bool hot_nics;	/* machines take network cards while they run */
 	bool simulated; /* disks that say their size are believed, not looked at */
 };
 
@@ -81,6 +85,7 @@ struct vm_plan {
 	const struct value *config;	 /* draft VirtualMachineConfigInfo */
 	VEC(struct vm_disk_op) disk_ops; /* free with vm_plan_fini() */
 	bool needs_power_off;		 /* a change that a running or suspended VM cannot take */
+	bool needs_awake;		 /* one that a suspended VM cannot take */
 	const char *needs_power_off_why; /* property that asks for it */
 };
 void vm_plan_fini(struct vm_plan *p);

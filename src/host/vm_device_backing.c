@@ -340,15 +340,50 @@ static bool nic_address(struct vm_device_edit *x, struct value *nic)
 	return true;
 }
 
+static bool portgroup_backing(struct vm_device_edit *x, const struct value *backing)
+{
+	const struct value *port = value_get_value(
+		backing, F_VirtualEthernetCardDistributedVirtualPortBackingInfo_port);
+	const char *uuid = value_get_str(port, F_DistributedVirtualSwitchPortConnection_switchUuid);
+	const char *key =
+		value_get_str(port, F_DistributedVirtualSwitchPortConnection_portgroupKey);
+
+	if (x->env->simulated || x->env->strictness != VM_STRICT ||
+	    (uuid != NULL && key != NULL && x->env->has_portgroup(x->env->arg, uuid, key))) {
+		return true;
+	}
+	const char *why =
+		arena_printf(x->a,
+			     "this host has no distributed port group \"%.60s\" of switch "
+			     "\"%.60s\"",
+			     key == NULL ? "" : key, uuid == NULL ? "" : uuid);
+	return vm_device_refuse(x, T_InvalidDeviceBacking, "device.backing.port", why);
+}
+
+static bool opaque_backing(struct vm_device_edit *x, const struct value *backing)
+{
+	const char *id = value_get_str(
+		backing, F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId);
+
+	if (x->env->simulated || x->env->strictness != VM_STRICT ||
+	    x->env->has_opaque_network(x->env->arg, id)) {
+		return true;
+	}
+	return vm_device_refuse(
+		x, T_InvalidDeviceBacking, "device.backing.opaqueNetworkId",
+		arena_printf(x->a, "this host has no opaque network \"%.63s\"", id));
+}
+
 static bool nic_backing(struct vm_device_edit *x, struct value *nic)
 {
 	const struct value *given = value_get_value(nic, F_VirtualDevice_backing);
 
 	if (given != NULL &&
 	    value_is_a(given, T_VirtualEthernetCardDistributedVirtualPortBackingInfo)) {
-		return x->env->simulated ||
-		       vm_device_refuse(x, T_InvalidDeviceBacking, "device.backing",
-					"this host is not a member of that distributed switch");
+		return portgroup_backing(x, given);
+	}
+	if (value_is_a(given, T_VirtualEthernetCardOpaqueNetworkBackingInfo)) {
+		return opaque_backing(x, given);
 	}
 	if (given == NULL || given->type != T_VirtualEthernetCardNetworkBackingInfo) {
 		return vm_device_refuse(x, T_InvalidDeviceBacking, "device.backing",

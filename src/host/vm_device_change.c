@@ -5,6 +5,8 @@
  */
 #include "host/vm_device_change.h"
 
+#include <strings.h>
+
 #include "host/vm_device.h"
 
 bool vm_device_refuse(struct vm_device_edit *x, uint16_t fault, const char *property,
@@ -152,6 +154,15 @@ static int32_t next_key(const struct vm_device_edit *x, int32_t base)
 	return base;
 }
 
+/* A card of a .vmx file has the key that it had; one that a client adds gets the first free. */
+static int32_t nic_key(const struct vm_device_edit *x, int32_t given)
+{
+	bool is_kept = x->env->strictness != VM_STRICT && given >= 4000 && given < 4010 &&
+		       vm_device_place(x, given) == SIZE_MAX;
+
+	return is_kept ? given : next_key(x, 4000);
+}
+
 /* Gives the draft its controller, unit and key. */
 static bool device_place_on(struct vm_device_edit *x, struct value *d, enum vm_role role)
 {
@@ -181,7 +192,7 @@ static bool device_place_on(struct vm_device_edit *x, struct value *d, enum vm_r
 	int32_t bus = (int32_t)value_get_num(c, F_VirtualController_busNumber, 0);
 	int32_t key = f->device_key + bus * f->max_units + (int32_t)unit;
 	if (role == VM_ROLE_NIC) {
-		key = next_key(x, 4000);
+		key = nic_key(x, (int32_t)value_get_num(d, F_VirtualDevice_key, 0));
 	} else if (role == VM_ROLE_SERIAL) {
 		key = next_key(x, 9000);
 	} else if (role == VM_ROLE_FLOPPY) {
@@ -235,6 +246,40 @@ static bool controller_add(struct vm_device_edit *x, const struct value *device)
 	return true;
 }
 
+/* A device comes or goes: network cards may while the VM runs. */
+static void nic_change(struct vm_device_edit *x, enum vm_role role, const char *what)
+{
+	if (role != VM_ROLE_NIC || !x->env->hot_nics) {
+		vm_needs_power_off(x, what);
+		return;
+	}
+	x->plan->needs_awake = true;
+	if (x->plan->needs_power_off_why == NULL) {
+		x->plan->needs_power_off_why = what;
+	}
+}
+
+static bool same_text_of(const struct value *a, const struct value *b, unsigned field)
+{
+	const char *x = value_get_str(a, field), *y = value_get_str(b, field);
+
+	return x == y || (x != NULL && y != NULL && strcasecmp(x, y) == 0);
+}
+
+/* What the guest sees of a card stays as long as it runs. */
+static void nic_edit_check(struct vm_device_edit *x, const struct value *old, const struct value *d)
+{
+	bool is_vmxnet = old->type == T_VirtualVmxnet3;
+
+	if (!same_text_of(old, d, F_VirtualEthernetCard_macAddress)) {
+		vm_needs_power_off(x, "deviceChange.device.macAddress");
+	}
+	if (is_vmxnet && value_get_bool(old, F_VirtualVmxnet3_uptv2Enabled, false) !=
+				 value_get_bool(d, F_VirtualVmxnet3_uptv2Enabled, false)) {
+		vm_needs_power_off(x, "deviceChange.device.uptv2Enabled");
+	}
+}
+
 static void connectable_default(struct vm_device_edit *x, struct value *d, bool connected)
 {
 	if (value_has(d, F_VirtualDevice_connectable)) {
@@ -282,7 +327,7 @@ static bool device_add(struct vm_device_edit *x, const struct value *change,
 				    role != VM_ROLE_CDROM ||
 					    value_get_value(d, F_VirtualDevice_backing)->type ==
 						    T_VirtualCdromIsoBackingInfo);
-		vm_needs_power_off(x, "deviceChange.add");
+		nic_change(x, role, "deviceChange.add");
 	}
 	if (role == VM_ROLE_SERIAL && !value_has(d, F_VirtualSerialPort_yieldOnPoll)) {
 		value_set_bool(x->a, d, F_VirtualSerialPort_yieldOnPoll, true);
@@ -323,7 +368,7 @@ static bool device_remove(struct vm_device_edit *x, const struct value *change,
 					      .path = arena_strdup(x->a, path) });
 	}
 	vec_remove(&x->devices, i);
-	vm_needs_power_off(x, "deviceChange.remove");
+	nic_change(x, vm_device_role(d->type), "deviceChange.remove");
 	return true;
 }
 
@@ -356,6 +401,9 @@ static bool device_edit(struct vm_device_edit *x, const struct value *device)
 	}
 	if (role == VM_ROLE_DISK ? !vm_disk_edit(x, d, old) : !vm_backing_check(x, d, role)) {
 		return false;
+	}
+	if (role == VM_ROLE_NIC) {
+		nic_edit_check(x, old, d);
 	}
 	x->devices.items[i] = d;
 	return true;

@@ -80,9 +80,10 @@ struct vm_stats {
 struct vm {
 	struct list_node link; /* layer->vms */
 	struct vm_layer *layer;
-	struct object *object;	 /* NULL until published */
-	struct machine *machine; /* NULL: off, or simulated, on and never touched */
-	struct vm_op *op;	 /* under way */
+	struct object *object;	    /* NULL until published */
+	struct machine *machine;    /* NULL: off, or simulated, on and never touched */
+	struct vm_op *op;	    /* under way */
+	const struct value *coming; /* kept: its devices as they are about to be; or NULL */
 	char *path;		/* "[ds] dir/x.vmx"; NULL where simulated: the configuration says */
 	char *name;		/* while there is no object */
 	char *pool;		/* id, while there is no object; NULL: the root pool */
@@ -274,6 +275,26 @@ bool vm_machine_spec(struct vm *vm, struct arena *a, bool lenient, struct machin
 		     const char **file, struct error *e);
 /* "[ds] dir/x.vmss" */
 const char *vm_state_path(const struct vm *vm, struct arena *a);
+
+/* False, and empty, where it is not a network card with a machine's key. */
+bool vm_machine_nic(const struct value *device, struct machine_nic *out);
+
+/* ---- network cards (vm_network.c) ---- */
+
+/* Does the guest see a virtio card, whose packets the switch takes from its memory? */
+bool vm_nic_is_virtio(const struct value *nic);
+/* host_vm_ops.cards */
+void vm_network_cards(struct host *h, struct arena *a, struct plane_cards *out);
+/* The VM's devices are about to be these; NULL: they are what its configuration says. */
+void vm_network_coming(struct vm *vm, const struct value *devices);
+/* Makes the sockets that cards' wires lead to, in place of what was there; all or none. */
+bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, size_t n,
+		   struct error *e);
+/* Those who were to have them have them, or never will. */
+void vm_wires_close(struct machine_nic *nics, size_t n);
+/* Nobody listens there any more. */
+void vm_wire_remove(struct vm *vm, int32_t key);
+void vm_wires_remove(struct vm *vm);
 
 /* ---- parts ---- */
 

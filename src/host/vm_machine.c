@@ -164,24 +164,31 @@ static bool add_disk(struct translation *t, const struct value *d, enum vm_role 
 
 /* ---- cards and ports ---- */
 
-static bool add_nic(struct translation *t, const struct value *d)
+bool vm_machine_nic(const struct value *d, struct machine_nic *out)
 {
 	const struct value *c = value_get_value(d, F_VirtualDevice_connectable);
 	uint16_t type = value_type(d);
 
+	*out = (struct machine_nic){
+		.key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0),
+		.model = vm_nic_is_virtio(d)		       ? MACHINE_VIRTIO_NET
+			 : schema_is_a(type, T_VirtualVmxnet3) ? MACHINE_VMXNET3
+			 : type == T_VirtualE1000	       ? MACHINE_E1000
+							       : MACHINE_E1000E,
+		.mac = value_get_str(d, F_VirtualEthernetCard_macAddress),
+		.connected = value_get_bool(c, F_VirtualDeviceConnectInfo_startConnected, true),
+		.wire_fd = -1,
+	};
+	return vm_device_role(type) == VM_ROLE_NIC;
+}
+
+static bool add_nic(struct translation *t, const struct value *d)
+{
 	if (t->n_nics == MACHINE_NICS_MAX) {
 		return error_set(t->e, ERROR_LIMIT, "\"%s\" has more than %d network cards",
 				 vm_name(t->vm), MACHINE_NICS_MAX);
 	}
-	t->nics[t->n_nics++] = (struct machine_nic){
-		.key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0),
-		.model = schema_is_a(type, T_VirtualVmxnet3) ? MACHINE_VMXNET3
-			 : type == T_VirtualE1000	     ? MACHINE_E1000
-							     : MACHINE_E1000E,
-		.mac = value_get_str(d, F_VirtualEthernetCard_macAddress),
-		.connected = value_get_bool(c, F_VirtualDeviceConnectInfo_startConnected, true),
-	};
-	return true;
+	return vm_machine_nic(d, &t->nics[t->n_nics++]);
 }
 
 /* The port's number names its socket and its log in the VM's folder. */

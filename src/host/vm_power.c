@@ -21,6 +21,7 @@
 #include "base/macro.h"
 #include "base/mem.h"
 #include "host/driver_sim.h"
+#include "host/host_plane.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
 #include "vim/fault.h"
@@ -173,6 +174,8 @@ void vm_is_on(struct vm *vm, int64_t boot_us)
 {
 	vm->boot_us = boot_us != 0 ? boot_us : clock_wall_us(vm->layer->host->clock);
 	state_set(vm, ON);
+	vm_network_coming(vm, NULL);
+	host_plane_changed(vm->layer->host);
 }
 
 void vm_is_off(struct vm *vm, int power)
@@ -183,6 +186,8 @@ void vm_is_off(struct vm *vm, int power)
 	free(vm->stats);
 	vm->stats = NULL;
 	vm->boot_us = 0;
+	vm_wires_remove(vm);
+	host_plane_changed(vm->layer->host);
 	if (power != SUSPENDED || vm->power == ON) {
 		vm->suspend_us = power == OFF ? 0 : clock_wall_us(vm->layer->host->clock);
 	}
@@ -256,6 +261,23 @@ static struct machine *running_machine(struct vm *vm)
 
 /* ---- PowerOnVM_Task ---- */
 
+/* A power-on under way. */
+struct power_on {
+	struct vm_op op;
+	struct machine_spec spec;
+	struct machine_nic nics[MACHINE_NICS_MAX]; /* of the spec, with their wires */
+	bool is_wired;
+};
+
+static void on_unwire(struct power_on *x)
+{
+	if (x->is_wired) {
+		vm_wires_close(x->nics, x->spec.n_nics);
+		vm_network_coming(x->op.vm, NULL);
+		x->is_wired = false;
+	}
+}
+
 static void on_failed(struct vm_op *op, const struct value *fault, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 static void on_failed(struct vm_op *op, const struct value *fault, const char *fmt, ...)
@@ -267,6 +289,10 @@ static void on_failed(struct vm_op *op, const struct value *fault, const char *f
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	on_unwire(CONTAINER_OF(op, struct power_on, op));
+	if (op->vm->power != ON) {
+		vm_wires_remove(op->vm);
+	}
 	if (op->vm->machine != NULL && machine_state(op->vm->machine) == MACHINE_OFF) {
 		machine_free(op->vm->machine);
 		op->vm->machine = NULL;
@@ -313,6 +339,7 @@ static void on_done(void *arg, struct machine *m, const struct error *e)
 		on_failed_error(op, e, e->kind == ERROR_BUSY ? first_disk(vm) : NULL);
 		return;
 	}
+	on_unwire(CONTAINER_OF(op, struct power_on, op));
 	vm_is_on(vm, 0);
 	vm_event_plain(vm, op, T_VmPoweredOnEvent, "is powered on");
 	vm_op_done(op, NULL);
@@ -398,15 +425,66 @@ static void on_cancel(void *arg)
 	}
 }
 
+static void on_launch(struct vm_op *op)
+{
+	struct vm *vm = op->vm;
+	struct power_on *x = CONTAINER_OF(op, struct power_on, op);
+	struct machine_reply reply = { .done = on_done, .arg = op };
+	struct error e = { 0 };
+	bool resumes = vm->power == SUSPENDED;
+
+	vm_event_plain(vm, op, resumes ? T_VmResumingEvent : T_VmStartingEvent,
+		       resumes ? "is resuming" : "is starting");
+	if (resumes ? !machine_resume(vm->machine, &x->spec, &reply, &e)
+		    : !machine_start(vm->machine, &x->spec, &reply, &e)) {
+		on_failed_error(op, &e, e.kind == ERROR_BUSY ? first_disk(vm) : NULL);
+		return;
+	}
+	if (!resumes) {
+		task_set_cancel(op->task, on_cancel, vm);
+	}
+}
+
+/* The switch has the ports of its cards, or does not take them. */
+static void on_wired(void *arg, const struct error *e)
+{
+	if (e != NULL) {
+		on_failed_error(arg, e, NULL);
+		return;
+	}
+	on_launch(arg);
+}
+
+/* QEMU waits for the switch at virtio cards: it is told first. */
+static void on_wire(struct vm_op *op)
+{
+	struct vm *vm = op->vm;
+	struct power_on *x = CONTAINER_OF(op, struct power_on, op);
+	struct error e = { 0 };
+
+	if (vm->layer->host->plane == NULL || x->spec.n_nics == 0) {
+		on_launch(op);
+		return;
+	}
+	memcpy(x->nics, x->spec.nics, x->spec.n_nics * sizeof(x->nics[0]));
+	x->spec.nics = x->nics;
+	if (!vm_wires_open(vm, op->arena, x->nics, x->spec.n_nics, &e)) {
+		on_failed_error(op, &e, NULL);
+		return;
+	}
+	x->is_wired = true;
+	vm_network_coming(vm, vm_devices(vm_config_start(op->arena, vm_config(vm))));
+	host_plane_wait(vm->layer->host, on_wired, op);
+}
+
 static void on_start(struct vm_op *op)
 {
 	struct vm *vm = op->vm;
-	struct machine_reply reply = { .done = on_done, .arg = op };
-	struct machine_spec spec;
 	struct error e = { 0 };
 	const char *file = NULL;
 
-	if (!vm_machine_spec(vm, op->arena, false, &spec, &file, &e)) {
+	if (!vm_machine_spec(vm, op->arena, false, &CONTAINER_OF(op, struct power_on, op)->spec,
+			     &file, &e)) {
 		on_failed_error(op, &e, file);
 		return;
 	}
@@ -422,17 +500,7 @@ static void on_start(struct vm_op *op)
 	if (vm->machine == NULL) {
 		vm->machine = machine_new(op->layer->host->driver, &vm_machine_listener, vm);
 	}
-	bool resumes = vm->power == SUSPENDED;
-	vm_event_plain(vm, op, resumes ? T_VmResumingEvent : T_VmStartingEvent,
-		       resumes ? "is resuming" : "is starting");
-	if (resumes ? !machine_resume(vm->machine, &spec, &reply, &e)
-		    : !machine_start(vm->machine, &spec, &reply, &e)) {
-		on_failed_error(op, &e, e.kind == ERROR_BUSY ? first_disk(vm) : NULL);
-		return;
-	}
-	if (!resumes) {
-		task_set_cancel(op->task, on_cancel, vm);
-	}
+	on_wire(op);
 }
 
 static void power_on(struct call *c)
@@ -442,7 +510,7 @@ static void power_on(struct call *c)
 	if (!vm_call_names_host(c, vm->layer->host, A_VirtualMachine_PowerOnVM_Task_host)) {
 		return;
 	}
-	struct vm_op *op = vm_op_begin(c, vm->layer, vm, sizeof(*op));
+	struct vm_op *op = vm_op_begin(c, vm->layer, vm, sizeof(struct power_on));
 	if (op == NULL || !vm_op_wants_config(op) ||
 	    (vm->power == ON && !vm_op_wants_power(op, OFF, ON)) || !on_allowed(op)) {
 		return;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "host/host_plane.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
 #include "vim/fault.h"
@@ -20,12 +21,20 @@ LOG_MODULE("vm");
 #define CONFIG(f) F_VirtualMachineConfigInfo_##f
 #define SPEC(f)	  F_VirtualMachineConfigSpec_##f
 
+enum hot_kind {
+	HOT_LINK,
+	HOT_MEDIUM,
+	HOT_NIC_ADD,
+	HOT_NIC_REMOVE,
+};
+
 /* One change to the running machine, and how to take it back. */
 struct hot_step {
+	enum hot_kind kind;
 	int32_t key;
-	bool is_link;
 	bool link_old, link_new;
 	const char *medium_old, *medium_new; /* path on the node; NULL: none */
+	struct machine_nic nic;		     /* the one that comes or goes */
 };
 
 struct reconfigure {
@@ -37,6 +46,7 @@ struct reconfigure {
 	struct hot_step *steps;
 	size_t n_steps, at;
 	bool going_back;
+	bool is_rewired; /* cards come, go or change their network */
 	struct vm_file_work work;
 	struct vm_removal removal;
 	struct vm_leftover *leftover;
@@ -180,37 +190,100 @@ static bool link_of(const struct value *nic)
 			      F_VirtualDeviceConnectInfo_connected, false);
 }
 
+/* A card that was not there. */
+static void find_added(struct reconfigure *x, const struct value *d)
+{
+	struct hot_step *s = &x->steps[x->n_steps];
+
+	s->kind = HOT_NIC_ADD;
+	if (vm_machine_nic(d, &s->nic)) {
+		s->nic.connected = link_of(d);
+		x->n_steps++;
+	}
+}
+
+/* Cards go last: a guest need not let go. */
+static void find_removed(struct reconfigure *x, const struct value *was, const struct value *now)
+{
+	for (size_t i = 0; i < value_count(was); i++) {
+		const struct value *d = value_item(was, i);
+		struct hot_step *s = &x->steps[x->n_steps];
+		s->key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0);
+		s->kind = HOT_NIC_REMOVE;
+		if (vm_device_find(now, s->key) == NULL && vm_machine_nic(d, &s->nic)) {
+			s->nic.connected = link_of(d);
+			x->is_rewired = true;
+			x->n_steps++;
+		}
+	}
+}
+
 static void find_steps(struct reconfigure *x)
 {
 	struct vm *vm = x->op.vm;
 	const struct value *was = vm_devices(vm_config(vm)), *now = vm_devices(x->config);
 
-	x->steps = arena_alloc(x->op.arena, (value_count(now) + 1) * sizeof(*x->steps));
+	x->steps = arena_alloc(x->op.arena,
+			       (value_count(now) + value_count(was) + 1) * sizeof(*x->steps));
 	for (size_t i = 0; i < value_count(now); i++) {
 		const struct value *d = value_item(now, i);
 		enum vm_role role = vm_device_role(value_type(d));
 		struct hot_step *s = &x->steps[x->n_steps];
 		s->key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0);
 		const struct value *old = vm_device_find(was, s->key);
+		x->is_rewired |= role == VM_ROLE_NIC && !value_equal(old, d);
 		if (old == NULL) {
+			find_added(x, d);
 			continue;
 		}
 		if (role == VM_ROLE_NIC) {
-			s->is_link = true;
+			s->kind = HOT_LINK;
 			s->link_old = link_of(old);
 			s->link_new = link_of(d);
 			x->n_steps += s->link_old != s->link_new;
 		} else if (role == VM_ROLE_CDROM) {
+			s->kind = HOT_MEDIUM;
 			s->medium_old = medium_of(x, old);
 			s->medium_new = medium_of(x, d);
 			x->n_steps += !same_text(s->medium_old, s->medium_new);
 		}
 	}
+	find_removed(x, was, now);
 }
 
 static void reconfigure_files(struct reconfigure *x);
 static void reconfigure_failed(struct reconfigure *x, const struct error *e, const char *file);
 static void steps_next(struct reconfigure *x);
+static void step_done(void *arg, struct machine *m, const struct error *e);
+
+/* Does or undoes one step; x->at names it. */
+static bool step_begin(struct reconfigure *x, struct hot_step *s, struct error *e)
+{
+	struct vm *vm = x->op.vm;
+	struct machine_reply reply = { .done = step_done, .arg = x };
+	bool back = x->going_back;
+
+	if (vm->machine == NULL) {
+		return error_set(e, ERROR_STATE, "\"%s\" went off", vm_name(vm));
+	}
+	if (s->kind == HOT_LINK) {
+		return machine_set_link(vm->machine, s->key, back ? s->link_old : s->link_new,
+					&reply, e);
+	}
+	if (s->kind == HOT_MEDIUM) {
+		return machine_set_medium(vm->machine, s->key, back ? s->medium_old : s->medium_new,
+					  &reply, e);
+	}
+	if ((s->kind == HOT_NIC_ADD) == back) {
+		return machine_remove_nic(vm->machine, s->nic.key, &reply, e);
+	}
+	/* One that was taken out comes back with a new wire. */
+	if (s->nic.wire == NULL && vm->layer->host->plane != NULL &&
+	    !vm_wires_open(vm, x->op.arena, &s->nic, 1, e)) {
+		return false;
+	}
+	return machine_add_nic(vm->machine, &s->nic, &reply, e);
+}
 
 static void step_done(void *arg, struct machine *m, const struct error *e)
 {
@@ -218,9 +291,11 @@ static void step_done(void *arg, struct machine *m, const struct error *e)
 
 	(void)m;
 	if (e != NULL && !x->going_back) {
+		bool is_whole = x->steps[x->at].kind == HOT_NIC_ADD ||
+				x->steps[x->at].kind == HOT_NIC_REMOVE;
 		x->e = *e;
 		x->going_back = true;
-		x->at++; /* it may be half done: the old medium out, the new one not in */
+		x->at += !is_whole; /* a medium may be half done: the old one out */
 	} else if (!x->going_back) {
 		x->at++;
 	}
@@ -230,22 +305,10 @@ static void step_done(void *arg, struct machine *m, const struct error *e)
 /* Forward to the end, or back to the beginning, where the failure is told. */
 static void steps_next(struct reconfigure *x)
 {
-	struct vm *vm = x->op.vm;
-	struct machine_reply reply = { .done = step_done, .arg = x };
 	struct error e = { 0 };
 
 	while (x->going_back ? x->at > 0 : x->at < x->n_steps) {
-		const struct hot_step *s = &x->steps[x->going_back ? --x->at : x->at];
-		bool ok = vm->machine == NULL
-				  ? error_set(&e, ERROR_STATE, "\"%s\" went off", vm_name(vm))
-			  : s->is_link ? machine_set_link(vm->machine, s->key,
-							  x->going_back ? s->link_old : s->link_new,
-							  &reply, &e)
-				       : machine_set_medium(vm->machine, s->key,
-							    x->going_back ? s->medium_old
-									  : s->medium_new,
-							    &reply, &e);
-		if (ok) {
+		if (step_begin(x, &x->steps[x->going_back ? --x->at : x->at], &e)) {
 			return;
 		}
 		if (!x->going_back) {
@@ -262,6 +325,22 @@ static void steps_next(struct reconfigure *x)
 
 /* ---- the way ---- */
 
+/* Cards that came have their wires, others lead nowhere any more. */
+static void rewired(struct reconfigure *x, bool good)
+{
+	for (size_t i = 0; i < x->n_steps; i++) {
+		struct hot_step *s = &x->steps[i];
+		vm_wires_close(&s->nic, 1);
+		if (s->kind == (good ? HOT_NIC_REMOVE : HOT_NIC_ADD)) {
+			vm_wire_remove(x->op.vm, s->nic.key);
+		}
+	}
+	if (x->is_rewired) {
+		vm_network_coming(x->op.vm, NULL);
+		host_plane_changed(x->op.layer->host);
+	}
+}
+
 static void reconfigure_end(struct reconfigure *x)
 {
 	vm_plan_fini(&x->plan);
@@ -276,6 +355,7 @@ static void reconfigure_failed(struct reconfigure *x, const struct error *e, con
 		vm_leftover_free(x->leftover);
 		vm_store_save(x->op.layer, NULL);
 	}
+	rewired(x, false);
 	reconfigure_end(x);
 	if (file == NULL) {
 		vm_op_fail(&x->op, e);
@@ -347,6 +427,7 @@ static void reconfigure_publish(struct reconfigure *x)
 	/* The guest may have gone off meanwhile. */
 	vm_set_config(vm, vm_config_connect(x->op.arena, x->config,
 					    vm->power == E_VirtualMachinePowerState_poweredOn));
+	rewired(x, true);
 	tell(x, old_name);
 	if (x->removal.n_disks == 0) {
 		reconfigure_finish(x);
@@ -405,7 +486,7 @@ static void reconfigure_files(struct reconfigure *x)
 	task_set_cancel(x->op.task, x->work.n_disks > 0 ? reconfigure_cancel : NULL, job);
 }
 
-static void reconfigure_prepared(void *arg, const struct error *e)
+static void reconfigure_wired(void *arg, const struct error *e)
 {
 	struct reconfigure *x = arg;
 
@@ -414,6 +495,38 @@ static void reconfigure_prepared(void *arg, const struct error *e)
 		return;
 	}
 	steps_next(x);
+}
+
+/* The switch knows of cards before they come, and of networks before the task says that they have
+ * changed. */
+static void reconfigure_wire(struct reconfigure *x)
+{
+	struct vm *vm = x->op.vm;
+
+	if (!x->is_rewired || vm->layer->host->plane == NULL) {
+		steps_next(x);
+		return;
+	}
+	for (size_t i = 0; i < x->n_steps; i++) {
+		if (x->steps[i].kind == HOT_NIC_ADD &&
+		    !vm_wires_open(vm, x->op.arena, &x->steps[i].nic, 1, &x->e)) {
+			reconfigure_failed(x, &x->e, NULL);
+			return;
+		}
+	}
+	vm_network_coming(vm, vm_devices(x->config));
+	host_plane_wait(vm->layer->host, reconfigure_wired, x);
+}
+
+static void reconfigure_prepared(void *arg, const struct error *e)
+{
+	struct reconfigure *x = arg;
+
+	if (e != NULL) {
+		reconfigure_failed(x, e, NULL);
+		return;
+	}
+	reconfigure_wire(x);
 }
 
 /* Opens what the work needs; names new and doomed disks as left over. */
@@ -470,7 +583,7 @@ static void reconfigure_begin(struct reconfigure *x)
 		return;
 	}
 	if (x->leftover == NULL) {
-		steps_next(x);
+		reconfigure_wire(x);
 		return;
 	}
 	x->op.save = (struct vm_save){ .done = reconfigure_prepared, .arg = x };
@@ -494,7 +607,9 @@ static bool plan_change(struct vm *vm, struct arena *a, const struct value *spec
 	if (other != NULL && other != vm) {
 		vm_refuse(r, fault_duplicate_name(a, vm_name(other), other->object),
 			  "there is a virtual machine \"%s\" already", vm_name(other));
-	} else if (plan->needs_power_off && is_fixed) {
+	} else if ((plan->needs_power_off && is_fixed) ||
+		   (plan->needs_awake && is_fixed &&
+		    vm->power == E_VirtualMachinePowerState_suspended)) {
 		vm_refuse(r,
 			  fault_invalid_power_state(a, E_VirtualMachinePowerState_poweredOff,
 						    vm->power),

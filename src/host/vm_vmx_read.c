@@ -15,8 +15,9 @@
 #include "host/vm_device.h"
 #include "host/vm_setting.h"
 
-#define SPEC(f) F_VirtualMachineConfigSpec_##f
-#define INFO(f) F_VirtualMachineConfigInfo_##f
+#define OPAQUE(f) F_VirtualEthernetCardOpaqueNetworkBackingInfo_##f
+#define SPEC(f)	  F_VirtualMachineConfigSpec_##f
+#define INFO(f)	  F_VirtualMachineConfigInfo_##f
 
 struct reader {
 	struct arena *a;
@@ -243,6 +244,17 @@ static bool read_storage(struct reader *x)
 static void nic_network(struct reader *x, struct value *nic, const char *at)
 {
 	const char *name = text(x, at, "networkName"), *dvs = text(x, at, "dvs.switchId");
+	const char *opaque = text(x, at, "opaqueNetwork.id");
+
+	if (opaque != NULL) {
+		struct value *o = value_new(x->a, T_VirtualEthernetCardOpaqueNetworkBackingInfo);
+		const char *type = text(x, at, "opaqueNetwork.type");
+		value_set_str(x->a, o, OPAQUE(opaqueNetworkId), opaque);
+		value_set_str(x->a, o, OPAQUE(opaqueNetworkType),
+			      type == NULL ? "nsx.LogicalSwitch" : type);
+		value_set(x->a, nic, F_VirtualDevice_backing, o);
+		return;
+	}
 
 	if (name == NULL && dvs != NULL) {
 		struct value *port = value_new(x->a, T_DistributedVirtualSwitchPortConnection);
@@ -297,6 +309,7 @@ static bool read_nic(struct reader *x, int n)
 		value_set_bool(x->a, nic, F_VirtualVmxnet3_uptv2Enabled, upt);
 	}
 	nic_network(x, nic, at.s);
+	value_set_num(x->a, nic, F_VirtualDevice_key, 4000 + n);
 	add_device(x, nic);
 	return set_connectable(x, nic, at.s);
 }
@@ -514,13 +527,29 @@ static bool key_is_known(const char *key)
 		"sched.cpu.latencySensitivity",
 	};
 	static const char *const parts[] = {
-		"present",	    "virtualDev",      "sharedBus",
-		"deviceType",	    "fileName",	       "mode",
-		"writeThrough",	    "startConnected",  "clientDevice",
-		"networkName",	    "addressType",     "address",
-		"generatedAddress", "wakeOnPcktRcv",   "uptv2Enabled",
-		"dvs.switchId",	    "dvs.portgroupId", "fileType",
-		"pipe.endPoint",    "yieldOnMsrRead",  "allowGuestConnectionControl",
+		"present",
+		"virtualDev",
+		"sharedBus",
+		"deviceType",
+		"fileName",
+		"mode",
+		"writeThrough",
+		"startConnected",
+		"clientDevice",
+		"networkName",
+		"addressType",
+		"address",
+		"generatedAddress",
+		"wakeOnPcktRcv",
+		"uptv2Enabled",
+		"opaqueNetwork.id",
+		"opaqueNetwork.type",
+		"dvs.switchId",
+		"dvs.portgroupId",
+		"fileType",
+		"pipe.endPoint",
+		"yieldOnMsrRead",
+		"allowGuestConnectionControl",
 	};
 	static const char *const devices[] = {
 		"scsi", "ide", "sata", "nvme", "ethernet", "serial"

@@ -10,7 +10,8 @@
 #include "host/vm_device.h"
 #include "host/vm_setting.h"
 
-#define INFO(f) F_VirtualMachineConfigInfo_##f
+#define OPAQUE(f) F_VirtualEthernetCardOpaqueNetworkBackingInfo_##f
+#define INFO(f)	  F_VirtualMachineConfigInfo_##f
 
 void vm_guest_to_vmx(const char *guest_id, char out[64])
 {
@@ -146,7 +147,10 @@ static void write_nic(struct vmx *vmx, const struct value *nic)
 
 	set_bool(vmx, at.s, "present", true);
 	set(vmx, at.s, "virtualDev", vm_device_vmx_name(nic->type));
-	if (value_is_a(b, T_VirtualDeviceDeviceBackingInfo)) {
+	if (value_is_a(b, T_VirtualEthernetCardOpaqueNetworkBackingInfo)) {
+		set(vmx, at.s, "opaqueNetwork.id", value_get_str(b, OPAQUE(opaqueNetworkId)));
+		set(vmx, at.s, "opaqueNetwork.type", value_get_str(b, OPAQUE(opaqueNetworkType)));
+	} else if (value_is_a(b, T_VirtualDeviceDeviceBackingInfo)) {
 		set(vmx, at.s, "networkName",
 		    value_get_str(b, F_VirtualDeviceDeviceBackingInfo_deviceName));
 	} else if (value_is_a(b, T_VirtualEthernetCardDistributedVirtualPortBackingInfo)) {

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network cards of VMs as the host's data plane has them (host_plane.h), and their wires: sockets
+ * that are made here, before the switch is told and before QEMU runs, so that the switch connects
+ * at once and QEMU need not make anything.
+ *
+ * A card has a port from the moment that a machine is about to have it until it has it no more.
+ * While an operation is under way `vm->coming` has the devices as they will be; cards that go stand
+ * until it is over.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "host/host_plane.h"
+#include "host/qemu_run.h"
+#include "host/vm_device.h"
+#include "host/vm_impl.h"
+
+#define CONFIG(f) F_VirtualMachineConfigInfo_##f
+#define DVPORT(f) F_DistributedVirtualSwitchPortConnection_##f
+
+enum {
+	LABEL_MAX = 127,
+	SOCKET_SIZE = 256,
+};
+
+bool vm_nic_is_virtio(const struct value *nic)
+{
+	return value_is_a(nic, T_VirtualVmxnet3) &&
+	       value_get_bool(nic, F_VirtualVmxnet3_uptv2Enabled, false);
+}
+
+/* ---- cards ---- */
+
+static void take_backing(const struct value *b, struct arena *a, struct plane_card *out)
+{
+	if (value_is_a(b, T_VirtualEthernetCardDistributedVirtualPortBackingInfo)) {
+		const struct value *port = value_get_value(
+			b, F_VirtualEthernetCardDistributedVirtualPortBackingInfo_port);
+		const char *key = value_get_str(port, DVPORT(portgroupKey));
+		out->kind = PLANE_DISTRIBUTED;
+		out->switch_uuid = arena_strdup(a, value_get_str(port, DVPORT(switchUuid)));
+		out->network = arena_strdup(a, key == NULL ? "" : key);
+	} else if (value_is_a(b, T_VirtualEthernetCardOpaqueNetworkBackingInfo)) {
+		out->kind = PLANE_OPAQUE;
+		out->network = arena_strdup(
+			a,
+			value_get_str(
+				b, F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId));
+	} else if (value_is_a(b, T_VirtualEthernetCardNetworkBackingInfo)) {
+		out->kind = PLANE_STANDARD;
+		out->network = arena_strdup(
+			a, value_get_str(b, F_VirtualDeviceDeviceBackingInfo_deviceName));
+	}
+}
+
+/* At most LABEL_MAX bytes, no character in half. */
+static const char *label_of(const struct vm *vm, const struct value *nic, struct arena *a)
+{
+	const char *what = value_get_str(value_get_value(nic, F_VirtualDevice_deviceInfo),
+					 F_Description_label);
+	char *label = arena_printf(a, "%s %s", vm_name(vm), what == NULL ? "network card" : what);
+	size_t n = strlen(label);
+
+	while (n > LABEL_MAX || (label[n] & 0xc0) == 0x80) {
+		n--;
+	}
+	label[n] = '\0';
+	return label;
+}
+
+static void add_card(struct vm *vm, const struct value *nic, struct arena *a,
+		     struct plane_cards *out)
+{
+	const struct value *config = vm_config(vm);
+	const struct value *c = value_get_value(nic, F_VirtualDevice_connectable);
+	int32_t key = (int32_t)value_get_num(nic, F_VirtualDevice_key, 0);
+	const char *uuid = value_get_str(config, CONFIG(instanceUuid));
+	char path[SOCKET_SIZE];
+	struct plane_card card = {
+		.label = label_of(vm, nic, a),
+		.mac = arena_strdup(a, value_get_str(nic, F_VirtualEthernetCard_macAddress)),
+		.is_stream = !vm_nic_is_virtio(nic),
+		.is_connected = value_get_bool(c, F_VirtualDeviceConnectInfo_connected, true),
+	};
+
+	host_plane_socket(vm->layer->host, uuid, key, path, sizeof(path));
+	card.port = arena_printf(a, "%s.%d", uuid, key);
+	card.path = arena_strdup(a, path);
+	take_backing(value_get_value(nic, F_VirtualDevice_backing), a, &card);
+	vec_push(&out->all, card);
+}
+
+/* Those of `devices` that are not among `but`. */
+static void add_cards(struct vm *vm, const struct value *devices, const struct value *but,
+		      struct arena *a, struct plane_cards *out)
+{
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		int32_t key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0);
+		if (vm_device_role(value_type(d)) == VM_ROLE_NIC &&
+		    (but == NULL || vm_device_find(but, key) == NULL)) {
+			add_card(vm, d, a, out);
+		}
+	}
+}
+
+/* Of a VM that is not known to be off, too: its machine may run. */
+void vm_network_cards(struct host *h, struct arena *a, struct plane_cards *out)
+{
+	struct vm_layer *l = h->vm_layer;
+
+	list_each (struct vm, vm, &l->vms, link) {
+		bool runs = vm->power == E_VirtualMachinePowerState_poweredOn ||
+			    vm->connection == E_VirtualMachineConnectionState_disconnected;
+		if (vm->object == NULL || vm_config(vm) == NULL) {
+			continue;
+		}
+		add_cards(vm, vm->coming, NULL, a, out);
+		if (runs) {
+			add_cards(vm, vm_devices(vm_config(vm)), vm->coming, a, out);
+		}
+	}
+}
+
+void vm_network_coming(struct vm *vm, const struct value *devices)
+{
+	const struct value *old = vm->coming;
+
+	if (vm->layer->host->plane == NULL || (devices == NULL && old == NULL)) {
+		return;
+	}
+	vm->coming = devices == NULL ? NULL : value_keep(devices);
+	value_drop(old);
+	host_plane_changed(vm->layer->host);
+}
+
+/* ---- wires ---- */
+
+bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, size_t n,
+		   struct error *e)
+{
+	const char *uuid = value_get_str(vm_config(vm), CONFIG(instanceUuid));
+	char path[SOCKET_SIZE];
+
+	for (size_t i = 0; i < n; i++) {
+		host_plane_socket(vm->layer->host, uuid, nics[i].key, path, sizeof(path));
+		int fd = qemu_run_listen(path, e);
+		if (fd < 0) {
+			vm_wires_close(nics, i);
+			return false;
+		}
+		nics[i].wire = arena_strdup(a, path);
+		nics[i].wire_fd = fd;
+	}
+	return true;
+}
+
+void vm_wires_close(struct machine_nic *nics, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (nics[i].wire != NULL) {
+			close(nics[i].wire_fd);
+			nics[i].wire = NULL;
+		}
+	}
+}
+
+void vm_wire_remove(struct vm *vm, int32_t key)
+{
+	char path[SOCKET_SIZE];
+
+	if (vm->layer->host->plane != NULL) {
+		host_plane_socket(vm->layer->host,
+				  value_get_str(vm_config(vm), CONFIG(instanceUuid)), key, path,
+				  sizeof(path));
+		unlink(path);
+	}
+}
+
+void vm_wires_remove(struct vm *vm)
+{
+	const struct value *devices = vm_devices(vm_config(vm));
+
+	for (size_t i = 0; vm->layer->host->plane != NULL && i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		if (vm_device_role(value_type(d)) == VM_ROLE_NIC) {
+			vm_wire_remove(vm, (int32_t)value_get_num(d, F_VirtualDevice_key, 0));
+		}
+	}
+}
