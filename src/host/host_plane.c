@@ -380,13 +380,14 @@ static char *flows_folder(const struct host *h, const char *state)
 						    : mem_strdup(state);
 }
 
-/* The run folder, or a short-named one where a socket's address would be too long for it. */
+/* In the state folder, or a short-named one where a socket's address would be too long for it. */
 static char *sockets_folder(const struct host *h, struct error *e)
 {
-	char *folder = mem_printf("%s/net", h->run);
+	char *folder = mem_printf("%s/net", h->state); /* not in the run folder: machines hide it */
 	struct stat st;
 
-	if (strlen(folder) + 36 + 12 > SOCKET_MAX) {
+	if (strlen(folder) + strlen("/UUID-of-36-characters-0000000000000/net-4000.sock") >
+	    SOCKET_MAX) {
 		free(folder);
 		folder = mem_printf("/tmp/remora-%s", h->node.uuid);
 	}
@@ -505,7 +506,12 @@ void host_plane_wait(struct host *h, void (*done)(void *arg, const struct error 
 
 void host_plane_socket(const struct host *h, const char *uuid, int32_t key, char *out, size_t size)
 {
-	snprintf(out, size, "%s/%s.%d", h->plane->sockets, uuid, key);
+	snprintf(out, size, "%s/%s/net-%d.sock", h->plane->sockets, uuid, key);
+}
+
+void host_plane_socket_folder(const struct host *h, const char *uuid, char *out, size_t size)
+{
+	snprintf(out, size, "%s/%s", h->plane->sockets, uuid);
 }
 
 void host_plane_put_policy(struct host *h, struct json_object *policy,

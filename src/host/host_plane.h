@@ -45,7 +45,8 @@ void host_plane_changed(struct host *h);
  * answer for some seconds. Never from within the call. */
 void host_plane_wait(struct host *h, void (*done)(void *arg, const struct error *e), void *arg);
 
-/* Where QEMU listens for a card's wire; into `out` of PATH_MAX bytes. */
+/* Where a VM's wires are, and QEMU listens for one card's; into `out`. */
+void host_plane_socket_folder(const struct host *h, const char *uuid, char *out, size_t size);
 void host_plane_socket(const struct host *h, const char *uuid, int32_t key, char *out, size_t size);
 
 /* ---- the manager's policy ---- */

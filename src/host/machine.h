@@ -77,11 +77,11 @@ struct machine_nic {
 	enum machine_nic_model model;
 	const char *mac; /* "00:50:56:00:00:01" */
 	bool connected;	 /* the guest sees a link */
-	/* Where its wire leads: to whoever connects to this socket, which the caller made and which
-	 * listens. virtio talks vhost-user there, other models QEMU's stream of frames. NULL: the
-	 * wire leads nowhere. */
+	/* Where its wire leads: to whoever connects to this socket in the spec's `sockets`. virtio
+	 * talks vhost-user there, on a socket that QEMU makes; other models QEMU's stream of
+	 * frames, on one that the caller made and that listens. NULL: the wire leads nowhere. */
 	const char *wire;
-	int wire_fd; /* the socket, still the caller's; only to start and to add with */
+	int wire_fd; /* of other models: still the caller's; only to start and to add with */
 };
 
 enum machine_serial_kind {
@@ -108,10 +108,12 @@ struct machine_boot {
 };
 
 struct machine_spec {
-	const char *name;	/* also the chassis asset tag that the guest reads from SMBIOS */
-	const char *uuid;	/* text form, lower case; SMBIOS system UUID */
-	const char *folder;	/* of the VM */
-	const char *run;	/* for sockets, locks and QEMU's own log of all VMs; mode 0700 */
+	const char *name;    /* also the chassis asset tag that the guest reads from SMBIOS */
+	const char *uuid;    /* text form, lower case; SMBIOS system UUID */
+	const char *folder;  /* of the VM */
+	const char *run;     /* for sockets, locks and QEMU's own log of all VMs; mode 0700 */
+	const char *sockets; /* an existing folder for sockets of wires, this machine's alone, which
+				is given to its user; none: it has no wires */
 	const char *state_file; /* where suspend puts the memory; none: cannot be suspended */
 	enum machine_arch arch;
 	enum machine_accel accel;

@@ -434,7 +434,8 @@ static void add_wire(struct args *a, const struct machine_nic *n, int fd)
 	qemu_argv_wire_name(n->key, wire);
 	qemu_argv_wire_socket_name(n->key, socket);
 	if (n->model == MACHINE_VIRTIO_NET) {
-		buf_addf(&b, "socket,id=%s,fd=%d,server=on,wait=off", socket, fd);
+		buf_addf(&b, "socket,id=%s,server=on,wait=off,path=", socket);
+		buf_add_value(&b, n->wire);
 		add_buf(a, "-chardev", &b);
 		b = (struct buf)BUF_INIT;
 		buf_addf(&b, "vhost-user,id=%s,chardev=%s", wire, socket);

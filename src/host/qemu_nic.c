@@ -13,7 +13,9 @@
 #include "host/qemu_argv.h"
 #include "host/qemu_machine.h"
 
-#define UNPLUG_MS 20000
+#define UNPLUG_MS	20000
+#define CONNECT_MS	10000
+#define CONNECT_POLL_MS 50
 
 static struct json_object *object_with(const char *key, const char *value)
 {
@@ -97,29 +99,82 @@ static void add_card(struct qemu_machine *m, bool has_wire)
 	}
 }
 
-/* QEMU listens on a socket that it got as a named descriptor. */
-static void add_vhost_user(struct qemu_machine *m)
+static void fail_add(struct qemu_machine *m, const struct error *e)
+{
+	m->failure = *e;
+	drop_wire(m, m->nic.key);
+	qemu_steps_run(m, after_add_undone);
+}
+
+static void ask_socket(struct qemu_machine *m);
+
+/* With nobody at the other end QEMU would stand still until there is. */
+static void after_ask_socket(struct qemu_machine *m, const struct json_at *value,
+			     const struct error *e)
 {
 	char wire[24], socket[24];
+	struct error why = { 0 };
+	bool is_connected = false;
 	qemu_argv_wire_name(m->nic.key, wire);
 	qemu_argv_wire_socket_name(m->nic.key, socket);
-	struct json_object *addr = object_with("type", "fd"), *data = json_object_new_object();
+	for (size_t i = 0; !e && i < json_array_n(value); i++) {
+		struct json_at at = json_item(value, i);
+		const char *label = "", *file = "";
+		if (json_get_str(&at, "label", &label, NULL) && strcmp(label, socket) == 0 &&
+		    json_get_str(&at, "filename", &file, NULL)) {
+			is_connected = strncmp(file, "disconnected:", 13) != 0;
+		}
+	}
+	if (e) {
+		fail_add(m, e);
+	} else if (is_connected) {
+		struct json_object *o = object_with("type", "vhost-user");
+		json_put_str(o, "id", wire);
+		json_put_str(o, "chardev", socket);
+		qemu_step_add(m, "netdev_add", o);
+		add_card(m, true);
+		qemu_steps_run(m, after_add);
+	} else if (clock_mono_us(qemu_driver_of(m)->clock) > m->give_up_us) {
+		error_set(&why, ERROR_TIMEOUT, "\"%s\": the switch does not connect to card %d",
+			  m->name, m->nic.key);
+		fail_add(m, &why);
+	} else {
+		qemu_machine_tick(m, CONNECT_POLL_MS, ask_socket);
+	}
+}
+
+static void ask_socket(struct qemu_machine *m)
+{
+	qemu_step_add(m, "query-chardev", NULL);
+	qemu_steps_run(m, after_ask_socket);
+}
+
+static void after_socket(struct qemu_machine *m, const struct json_at *value, const struct error *e)
+{
+	(void)value;
+	if (e) {
+		fail_add(m, e);
+	} else {
+		ask_socket(m);
+	}
+}
+
+static void add_vhost_user(struct qemu_machine *m, const char *path)
+{
+	char socket[24];
+	qemu_argv_wire_socket_name(m->nic.key, socket);
+	struct json_object *addr = object_with("type", "unix"), *data = json_object_new_object();
 	struct json_object *backend = object_with("type", "socket");
-	struct json_object *chardev = object_with("id", socket),
-			   *o = object_with("type", "vhost-user");
-	json_put(addr, "data", object_with("str", wire));
+	struct json_object *chardev = object_with("id", socket);
+	json_put(addr, "data", object_with("path", path));
 	json_put(data, "addr", addr);
 	json_put_bool(data, "server", true);
 	json_put_bool(data, "wait", false);
 	json_put(backend, "data", data);
 	json_put(chardev, "backend", backend);
-	json_put_str(o, "id", wire);
-	json_put_str(o, "chardev", socket);
-	qemu_step_add_fd(m, wire, m->nic.wire_fd);
+	m->give_up_us = clock_mono_us(qemu_driver_of(m)->clock) + CONNECT_MS * INT64_C(1000);
 	qemu_step_add(m, "chardev-add", chardev);
-	qemu_step_add(m, "netdev_add", o);
-	add_card(m, true);
-	qemu_steps_run(m, after_add);
+	qemu_steps_run(m, after_socket);
 }
 
 /* A stream is listened for by another thread of QEMU's, which knows descriptors by number only. */
@@ -167,7 +222,7 @@ bool qemu_nic_add(struct machine *base, const struct machine_nic *nic, struct er
 		add_card(m, false);
 		qemu_steps_run(m, after_add);
 	} else if (nic->model == MACHINE_VIRTIO_NET) {
-		add_vhost_user(m);
+		add_vhost_user(m, nic->wire);
 	} else {
 		add_stream(m);
 	}

@@ -247,6 +247,13 @@ static bool watch(struct qemu_machine *m, pid_t pid,
 	return m->process != NULL;
 }
 
+static bool give_sockets(const struct qemu_machine *m, const struct qemu_start *s, struct error *e)
+{
+	const char *folder = s->spec->sockets;
+	return !folder || lchown(folder, m->uid, m->uid) == 0 ||
+	       error_set_sys(e, errno, "\"%s\"", folder);
+}
+
 /* The number is its own as long as it holds the lock that is among its descriptors. */
 static bool take_user(struct qemu_machine *m, struct qemu_start *s, struct error *e)
 {
@@ -258,7 +265,7 @@ static bool take_user(struct qemu_machine *m, struct qemu_start *s, struct error
 	if (fd >= 0) {
 		vec_push(&s->fds, fd);
 	}
-	return fd >= 0;
+	return fd >= 0 && give_sockets(m, s, e);
 }
 
 bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
@@ -274,6 +281,9 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 	set_text(m);
 	record(m);
 	make_view(&view, s->argv[0], s->spec->accel);
+	if (s->spec->sockets) {
+		sandbox_view_add_sockets(&view, "", s->spec->sockets);
+	}
 	const struct sandbox_plan plan = {
 		.layers = m->layers,
 		.uid = m->uid,

@@ -98,7 +98,7 @@ static bool prepare_wires(struct preparation *x, struct error *e)
 	for (size_t i = 0; i < s->n_nics; i++) {
 		const struct machine_nic *n = &s->nics[i];
 		x->options.nic_fds[i] = (int)x->start.fds.n;
-		if (n->wire &&
+		if (n->wire && n->model != MACHINE_VIRTIO_NET &&
 		    !inherit_open(x, fcntl(n->wire_fd, F_DUPFD_CLOEXEC, 0), n->wire, e)) {
 			return false;
 		}

@@ -48,6 +48,7 @@ enum sandbox_entry_kind {
 	SANDBOX_FILE,
 	SANDBOX_TREE,
 	SANDBOX_DEVICE,
+	SANDBOX_SOCKETS, /* a folder that it may make and remove sockets in */
 };
 
 struct sandbox_entry {
@@ -65,6 +66,7 @@ struct sandbox_view {
 /* Adds what `path` names, and the symbolic links on the way as they are. What does not exist is
  * left out. `root` stands before each path looked at: "" but for tests. */
 void sandbox_view_add(struct sandbox_view *v, const char *root, const char *path);
+void sandbox_view_add_sockets(struct sandbox_view *v, const char *root, const char *folder);
 /* What a dynamically linked program installed in PREFIX/bin needs to start: itself (absolute),
  * the system's libraries and the linker's cache. */
 void sandbox_view_add_program(struct sandbox_view *v, const char *root, const char *program);

@@ -88,6 +88,20 @@ static bool lock_mount(const char *path, uint64_t more)
 	return syscall(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &a, sizeof(a)) == 0;
 }
 
+/* The new root itself: what is mounted in it has been seen to. */
+static bool lock_root(void)
+{
+	struct mount_attr a = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
+	return syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &a, sizeof(a)) == 0;
+}
+
+static bool open_mount(const char *path)
+{
+	struct mount_attr a = { .attr_set =
+					MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	return syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &a, sizeof(a)) == 0;
+}
+
 static bool touch(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -103,7 +117,7 @@ static bool make_device(const struct sandbox_child *c, const struct sandbox_entr
 	    mknod(path, S_IFCHR | 0600, x->device) == 0) {
 		return chown(path, p->uid, p->gid) == 0;
 	}
-	return touch(path) && mount(x->path, path, NULL, MS_BIND, NULL) == 0;
+	return touch(path) && mount(x->path, path, NULL, MS_BIND, NULL) == 0 && lock_mount(path, 0);
 }
 
 static bool make_entry(const struct sandbox_child *c, const struct sandbox_entry *x)
@@ -121,6 +135,9 @@ static bool make_entry(const struct sandbox_child *c, const struct sandbox_entry
 		return mkdir(path, 0755) == 0 &&
 		       mount(x->path, path, NULL, MS_BIND | MS_REC, NULL) == 0 &&
 		       lock_mount(path, MOUNT_ATTR_NODEV);
+	case SANDBOX_SOCKETS:
+		return mkdir(path, 0755) == 0 && mount(x->path, path, NULL, MS_BIND, NULL) == 0 &&
+		       open_mount(path);
 	case SANDBOX_DEVICE:
 		break;
 	}
@@ -152,7 +169,7 @@ static void make_root(const struct sandbox_child *c)
 	}
 	need(c, change_root(), "pivot_root", p->folder);
 	need(c, chdir("/") == 0, "chdir", "/");
-	need(c, lock_mount("/", 0), "mount_setattr", "/");
+	need(c, lock_root(), "mount_setattr", "/");
 }
 
 /* ---- identity ---- */

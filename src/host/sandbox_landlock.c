@@ -21,16 +21,18 @@
 #define CREATE_VERSION	  1U
 #define RULE_PATH_BENEATH 1
 
-#define FS_EXECUTE    (UINT64_C(1) << 0)
-#define FS_WRITE_FILE (UINT64_C(1) << 1)
-#define FS_READ_FILE  (UINT64_C(1) << 2)
-#define FS_READ_DIR   (UINT64_C(1) << 3)
-#define FS_IOCTL_DEV  (UINT64_C(1) << 15)
-#define FS_ABI_1      ((UINT64_C(1) << 13) - 1)
-#define FS_REFER      (UINT64_C(1) << 13)
-#define FS_TRUNCATE   (UINT64_C(1) << 14)
-#define NET_TCP	      UINT64_C(3) /* bind, connect */
-#define SCOPES	      UINT64_C(3) /* abstract sockets, signals */
+#define FS_EXECUTE     (UINT64_C(1) << 0)
+#define FS_WRITE_FILE  (UINT64_C(1) << 1)
+#define FS_READ_FILE   (UINT64_C(1) << 2)
+#define FS_READ_DIR    (UINT64_C(1) << 3)
+#define FS_REMOVE_FILE (UINT64_C(1) << 5)
+#define FS_MAKE_SOCK   (UINT64_C(1) << 9)
+#define FS_IOCTL_DEV   (UINT64_C(1) << 15)
+#define FS_ABI_1       ((UINT64_C(1) << 13) - 1)
+#define FS_REFER       (UINT64_C(1) << 13)
+#define FS_TRUNCATE    (UINT64_C(1) << 14)
+#define NET_TCP	       UINT64_C(3) /* bind, connect */
+#define SCOPES	       UINT64_C(3) /* abstract sockets, signals */
 
 struct ruleset {
 	uint64_t fs, net, scoped;
@@ -66,6 +68,8 @@ static uint64_t allowed_of(const struct sandbox_entry *x)
 		return FS_READ_FILE | FS_READ_DIR | FS_EXECUTE;
 	case SANDBOX_DEVICE:
 		return FS_READ_FILE | FS_WRITE_FILE | FS_IOCTL_DEV;
+	case SANDBOX_SOCKETS:
+		return FS_MAKE_SOCK | FS_REMOVE_FILE;
 	case SANDBOX_FOLDER:
 	case SANDBOX_LINK:
 		break;

@@ -131,6 +131,15 @@ void sandbox_view_add(struct sandbox_view *v, const char *root, const char *path
 	free(next);
 }
 
+void sandbox_view_add_sockets(struct sandbox_view *v, const char *root, const char *folder)
+{
+	size_t n = v->entries.n;
+	sandbox_view_add(v, root, folder);
+	if (v->entries.n > n && vec_last(&v->entries).kind == SANDBOX_TREE) {
+		vec_last(&v->entries).kind = SANDBOX_SOCKETS;
+	}
+}
+
 /* A system whose libraries lie in folders of their own by architecture shows only those. */
 static void add_libraries(struct sandbox_view *v, const char *root, const char *prefix)
 {

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Network cards of VMs as the host's data plane has them (host_plane.h), and their wires: sockets
- * that are made here, before the switch is told and before QEMU runs, so that the switch connects
- * at once and QEMU need not make anything.
+ * in a folder of the VM's own. Those of streams are made here; vhost-user's QEMU makes itself, for
+ * it takes none that it gets open.
  *
  * A card has a port from the moment that a machine is about to have it until it has it no more.
  * While an operation is under way `vm->coming` has the devices as they will be; cards that go stand
  * until it is over.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/macro.h"
 #include "host/host_plane.h"
 #include "host/qemu_run.h"
@@ -145,15 +147,21 @@ bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, siz
 	const char *uuid = value_get_str(vm_config(vm), CONFIG(instanceUuid));
 	char path[SOCKET_SIZE];
 
+	host_plane_socket_folder(vm->layer->host, uuid, path, sizeof(path));
+	if (!file_make_dirs(path, 0700, e)) {
+		return false;
+	}
 	for (size_t i = 0; i < n; i++) {
 		host_plane_socket(vm->layer->host, uuid, nics[i].key, path, sizeof(path));
-		int fd = qemu_run_listen(path, e);
-		if (fd < 0) {
-			vm_wires_close(nics, i);
-			return false;
+		unlink(path);
+		if (nics[i].model != MACHINE_VIRTIO_NET) {
+			nics[i].wire_fd = qemu_run_listen(path, e);
+			if (nics[i].wire_fd < 0) {
+				vm_wires_close(nics, i);
+				return false;
+			}
 		}
 		nics[i].wire = arena_strdup(a, path);
-		nics[i].wire_fd = fd;
 	}
 	return true;
 }
@@ -161,10 +169,11 @@ bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, siz
 void vm_wires_close(struct machine_nic *nics, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (nics[i].wire != NULL) {
+		if (nics[i].wire != NULL && nics[i].wire_fd >= 0) {
 			close(nics[i].wire_fd);
-			nics[i].wire = NULL;
 		}
+		nics[i].wire = NULL;
+		nics[i].wire_fd = -1;
 	}
 }
 
@@ -182,12 +191,12 @@ void vm_wire_remove(struct vm *vm, int32_t key)
 
 void vm_wires_remove(struct vm *vm)
 {
-	const struct value *devices = vm_devices(vm_config(vm));
+	char folder[SOCKET_SIZE];
 
-	for (size_t i = 0; vm->layer->host->plane != NULL && i < value_count(devices); i++) {
-		const struct value *d = value_item(devices, i);
-		if (vm_device_role(value_type(d)) == VM_ROLE_NIC) {
-			vm_wire_remove(vm, (int32_t)value_get_num(d, F_VirtualDevice_key, 0));
-		}
+	if (vm->layer->host->plane != NULL && vm_config(vm) != NULL) {
+		host_plane_socket_folder(vm->layer->host,
+					 value_get_str(vm_config(vm), CONFIG(instanceUuid)), folder,
+					 sizeof(folder));
+		file_remove_tree_at(AT_FDCWD, folder, NULL);
 	}
 }

@@ -472,6 +472,11 @@ static void on_wire(struct vm_op *op)
 		on_failed_error(op, &e, NULL);
 		return;
 	}
+	char folder[256];
+	host_plane_socket_folder(vm->layer->host,
+				 value_get_str(vm_config(vm), CONFIG(instanceUuid)), folder,
+				 sizeof(folder));
+	x->spec.sockets = arena_strdup(op->arena, folder);
 	x->is_wired = true;
 	vm_network_coming(vm, vm_devices(vm_config_start(op->arena, vm_config(vm))));
 	host_plane_wait(vm->layer->host, on_wired, op);
