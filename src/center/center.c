@@ -13,6 +13,8 @@
 #include "center/datacenter.h"
 #include "center/destroy.h"
 #include "center/dvs.h"
+#include "center/dvs_policy.h"
+#include "center/dvs_port.h"
 #include "center/folder.h"
 #include "center/follow.h"
 #include "center/hosts.h"
@@ -209,12 +211,14 @@ struct center *center_new(const struct center_config *config, struct error *e)
 	c->inventory = config->api->inventory;
 	c->state = config->state == NULL ? NULL : mem_strdup(config->state);
 	list_init(&c->follows);
+	c->ports = dvs_ports_new(c);
 	task_manager_post_events(c->api->tasks, c->api->events);
 	if (!database_start(c, e) || !managers_new(c, e)) {
 		center_free(c);
 		return NULL;
 	}
 	c->policy = node_policy_new(c);
+	c->dvs_policy = dvs_policy_new(c);
 	c->root = folder_new(c, api_root_id(API_CENTER), "Datacenters", NULL);
 	methods_register(c);
 	if (!load_entities(c, e) || !load_history(c, e)) {
@@ -223,7 +227,7 @@ struct center *center_new(const struct center_config *config, struct error *e)
 	}
 	c->rollup = rollup_new(c);
 	c->hosts = hosts_new(c, e);
-	c->intent = c->hosts == NULL ? NULL : intent_new(c, e);
+	c->intent = c->hosts == NULL || !dvs_ports_load(c, e) ? NULL : intent_new(c, e);
 	if (c->intent == NULL) {
 		center_free(c);
 		return NULL;
@@ -244,9 +248,12 @@ void center_free(struct center *c)
 	if (c == NULL) {
 		return;
 	}
+	dvs_policy_free(c->dvs_policy);
+	c->dvs_policy = NULL;
 	intent_free(c->intent);
 	c->intent = NULL;
 	hosts_free(c->hosts);
+	dvs_ports_free(c->ports);
 	c->hosts = NULL;
 	node_policy_free(c->policy);
 	c->policy = NULL;
@@ -260,6 +267,7 @@ void center_free(struct center *c)
 	custom_field_manager_free(c->fields);
 	database_close(c->db);
 	map64_free(&c->names);
+	vec_free(&c->switches);
 	free(c->state);
 	free(c);
 }

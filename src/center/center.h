@@ -29,6 +29,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "vim/api.h"
 #include "vim/event.h"
 #include "vim/inventory.h"
@@ -37,6 +38,8 @@
 #include "vim/task.h"
 
 struct database;
+struct dvs_policy;
+struct dvs_ports;
 struct hosts;
 struct intent;
 struct node_policy;
@@ -67,11 +70,14 @@ struct center {
 	struct extension_manager *extensions;
 	struct license_manager *licenses;
 	struct option_manager *options;
-	struct intent *intent;	    /* of networks; NULL: not there yet, or any more */
-	struct rollup *rollup;	    /* of rollup.c */
-	struct list follows;	    /* of follow.c */
-	struct node_policy *policy; /* what nodes are given; NULL: not there yet, or any more */
-	struct hosts *hosts;	    /* of the layer of hosts */
+	struct intent *intent;	       /* of networks; NULL: not there yet, or any more */
+	struct rollup *rollup;	       /* of rollup.c */
+	struct list follows;	       /* of follow.c */
+	struct node_policy *policy;    /* what nodes are given; NULL: not there yet, or any more */
+	struct hosts *hosts;	       /* of the layer of hosts */
+	VEC(struct object *) switches; /* distributed ones; of dvs.c */
+	struct dvs_ports *ports;       /* of dvs_port.c */
+	struct dvs_policy *dvs_policy; /* of dvs_policy.c; NULL: not there yet, or any more */
 };
 
 /* Builds the inventory from the database; nothing runs yet. NULL with `e`. */

@@ -44,6 +44,9 @@ static const char *const steps[] = {
 	"CREATE TABLE intent (path TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL,"
 	" data TEXT NOT NULL);"
 	"CREATE TABLE cards (vm TEXT PRIMARY KEY NOT NULL, data TEXT NOT NULL) WITHOUT ROWID;",
+	"CREATE TABLE dvport (key INTEGER PRIMARY KEY NOT NULL, portgroup TEXT NOT NULL,"
+	" vm TEXT NOT NULL, nic INTEGER NOT NULL, cookie INTEGER NOT NULL, since INTEGER NOT NULL);"
+	"CREATE INDEX dvport_vm ON dvport (vm);",
 };
 
 static enum error_kind kind_of(int code)

@@ -100,6 +100,22 @@ bool database_each_host(struct database *db,
 			void (*fn)(void *arg, const struct database_host *host), void *arg,
 			struct error *e);
 
+/* ---- ports of distributed switches that VMs' network cards have; gone with either entity ---- */
+
+struct database_dvport {
+	int64_t key;
+	const char *portgroup, *vm; /* ids */
+	int32_t nic;		    /* key of the VM's device */
+	int32_t cookie;
+	int64_t since_us; /* wall clock */
+};
+
+void database_put_dvport(struct database *db, const struct database_dvport *port); /* or replace */
+void database_drop_dvport(struct database *db, int64_t key);
+bool database_each_dvport(struct database *db,
+			  void (*fn)(void *arg, const struct database_dvport *port), void *arg,
+			  struct error *e);
+
 /* ---- events and tasks: the newest of them ---- */
 
 enum {

@@ -45,6 +45,11 @@ enum database_sql {
 	SQL_SET_FACT,
 	SQL_DROP_FACT,
 	SQL_FACT,
+	SQL_PUT_DVPORT,
+	SQL_DROP_DVPORT,
+	SQL_DROP_DVPORTS,
+	SQL_DROP_LOST_DVPORTS,
+	SQL_DVPORTS,
 	SQL_COUNT
 };
 extern const char *const database_sql[SQL_COUNT];

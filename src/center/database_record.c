@@ -69,6 +69,12 @@ const char *const database_sql[SQL_COUNT] = {
 			 " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 	[SQL_DROP_FACT] = "DELETE FROM fact WHERE name = ?",
 	[SQL_FACT] = "SELECT value FROM fact WHERE name = ?",
+	[SQL_PUT_DVPORT] = "INSERT OR REPLACE INTO dvport (key, portgroup, vm, nic, cookie, since)"
+			   " VALUES (?, ?, ?, ?, ?, ?)",
+	[SQL_DROP_DVPORT] = "DELETE FROM dvport WHERE key = ?",
+	[SQL_DROP_DVPORTS] = "DELETE FROM dvport WHERE vm = ?1 OR portgroup = ?1",
+	[SQL_DROP_LOST_DVPORTS] = "DELETE FROM dvport WHERE vm NOT IN (SELECT id FROM entity)",
+	[SQL_DVPORTS] = "SELECT key, portgroup, vm, nic, cookie, since FROM dvport",
 };
 
 sqlite3_stmt *database_statement(struct database *db, enum database_sql which)
@@ -145,6 +151,7 @@ void database_drop_entity(struct database *db, const char *id)
 	write_texts(db, SQL_DROP_ENTITY_REFS, id, NULL);
 	write_texts(db, SQL_DROP_CUSTOM, id, NULL);
 	write_texts(db, SQL_DROP_CARDS, id, NULL);
+	write_texts(db, SQL_DROP_DVPORTS, id, NULL);
 }
 
 void database_set_custom(struct database *db, const char *id, const char *data)
@@ -214,6 +221,35 @@ void database_drop_host(struct database *db, const char *id)
 	write_texts(db, SQL_DROP_HOST_REFS, id, NULL);
 	write_texts(db, SQL_DROP_HOST, id, NULL);
 	database_drop_entity(db, id);
+	sqlite3_stmt *s = db == NULL ? NULL : write_begin(db, SQL_DROP_LOST_DVPORTS);
+	if (s != NULL) {
+		write_end(db, s);
+	}
+}
+
+void database_put_dvport(struct database *db, const struct database_dvport *port)
+{
+	sqlite3_stmt *s = db == NULL ? NULL : write_begin(db, SQL_PUT_DVPORT);
+
+	if (s != NULL) {
+		sqlite3_bind_int64(s, 1, port->key);
+		bind_text(s, 2, port->portgroup);
+		bind_text(s, 3, port->vm);
+		sqlite3_bind_int(s, 4, port->nic);
+		sqlite3_bind_int(s, 5, port->cookie);
+		sqlite3_bind_int64(s, 6, port->since_us);
+		write_end(db, s);
+	}
+}
+
+void database_drop_dvport(struct database *db, int64_t key)
+{
+	sqlite3_stmt *s = db == NULL ? NULL : write_begin(db, SQL_DROP_DVPORT);
+
+	if (s != NULL) {
+		sqlite3_bind_int64(s, 1, key);
+		write_end(db, s);
+	}
 }
 
 void database_set_last_event(struct database *db, const char *id, int32_t key)
@@ -366,6 +402,32 @@ bool database_each_host(struct database *db,
 			.last_event = sqlite3_column_int(s, 8),
 		};
 		fn(arg, &host);
+	}
+	return read_end(db, s, code, e);
+}
+
+bool database_each_dvport(struct database *db,
+			  void (*fn)(void *arg, const struct database_dvport *port), void *arg,
+			  struct error *e)
+{
+	if (db == NULL) {
+		return true;
+	}
+	sqlite3_stmt *s = database_statement(db, SQL_DVPORTS);
+	if (s == NULL) {
+		return database_error(db, "read", e);
+	}
+	int code;
+	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+		struct database_dvport port = {
+			.key = sqlite3_column_int64(s, 0),
+			.portgroup = text_at(s, 1),
+			.vm = text_at(s, 2),
+			.nic = sqlite3_column_int(s, 3),
+			.cookie = sqlite3_column_int(s, 4),
+			.since_us = sqlite3_column_int64(s, 5),
+		};
+		fn(arg, &port);
 	}
 	return read_end(db, s, code, e);
 }

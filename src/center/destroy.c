@@ -111,6 +111,8 @@ static void take_out(void *arg, struct object *o)
 	}
 	if (schema_is_a(o->type, T_DistributedVirtualPortgroup)) {
 		dvs_forget_portgroup(o);
+	} else if (schema_is_a(o->type, T_DistributedVirtualSwitch)) {
+		dvs_forget(o);
 	}
 	place_leave(c, o);
 	inventory_remove(o);

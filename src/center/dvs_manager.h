@@ -5,7 +5,7 @@
 #include "center/center.h"
 
 /* What switches can here. */
-struct value *dvs_features(struct arena *a);
+struct value *dvs_features(struct arena *a, const struct value *product);
 
 /* Makes the object "DVSManager". */
 void dvs_manager_register(struct center *c);

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "center/compute.h"
+#include "center/dvs_join.h"
 #include "center/expectation.h"
 #include "center/folder.h"
 #include "center/forward.h"
@@ -17,6 +18,7 @@
 struct creation {
 	struct forward f;
 	struct expectation expectation;
+	struct dvs_join *join; /* NULL: no card joins a distributed switch */
 };
 
 static struct creation *creation_of(struct forward *f)
@@ -29,6 +31,7 @@ static void creation_end(struct forward *f)
 	struct creation *x = creation_of(f);
 
 	expect_end(&x->expectation);
+	dvs_join_end(x->join);
 	free(x);
 }
 
@@ -107,10 +110,10 @@ static struct member *choose(struct call *c, struct object *compute, struct obje
 /* ---- creating, registering ---- */
 
 struct order {
-	unsigned pool, host; /* arguments */
-	const char *name;    /* of the VM; NULL: the file says it */
-	const char *path;    /* "[datastore] …" */
-	bool is_known;	     /* the file is there already */
+	unsigned pool, host;	    /* arguments */
+	const char *name;	    /* of the VM; NULL: the file says it */
+	const char *path;	    /* "[datastore] …" */
+	const struct value *config; /* what it is made from; NULL: the file says it */
 };
 
 static bool folder_ok(struct call *c, const char *name)
@@ -132,12 +135,32 @@ static bool folder_ok(struct call *c, const char *name)
 }
 
 /* The arguments with the host named: a cluster's pool is not enough over there. */
-static const struct value *with_host(struct call *c, unsigned arg, const struct member *m)
+static struct value *with_host(struct call *c, unsigned arg, const struct member *m)
 {
 	struct value *args = value_edit(c->arena, c->args);
 
 	value_set(c->arena, args, arg, m->system->ref);
 	return args;
+}
+
+/* The order goes to the host; with cards that join switches, once these are there. */
+static void creation_send(struct call *c, struct creation *x, const struct value *config)
+{
+	struct member *m = x->f.mirror->member;
+
+	if (!dvs_join_is_asked(config)) {
+		forward_call(&x->f, c);
+		return;
+	}
+	x->join = dvs_join_begin(c, m, NULL, &config);
+	if (x->join == NULL) {
+		creation_end(&x->f);
+		return;
+	}
+	struct value *args = value_edit(c->arena, x->f.args);
+	value_set(c->arena, args, A_Folder_CreateVM_Task_config, config);
+	x->f.args = args;
+	dvs_join_forward(x->join, &x->f, c);
 }
 
 static void begin(struct call *c, const struct order *order, struct object *pool,
@@ -169,7 +192,7 @@ static void begin(struct call *c, const struct order *order, struct object *pool
 	x->f.method = c->method;
 	x->f.args = with_host(c, order->host, m);
 	x->f.end = creation_end;
-	forward_call(&x->f, c);
+	creation_send(c, x, order->config);
 }
 
 /* As the host will show it; one that is no good is for the host to refuse. */
@@ -189,6 +212,7 @@ static void create_vm(struct call *c)
 		.name = escaped(c, value_get_str(config, F_VirtualMachineConfigSpec_name)),
 		.path = value_get_str(value_get_value(config, F_VirtualMachineConfigSpec_files),
 				      F_VirtualMachineFileInfo_vmPathName),
+		.config = config,
 	};
 	bool ok;
 	struct object *pool = call_object(c, order.pool, T_ResourcePool, &ok);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "center/compute.h"
 #include "center/database.h"
+#include "center/dvs_join.h"
 #include "center/expectation.h"
 #include "center/folder.h"
 #include "center/forward.h"
@@ -52,11 +53,53 @@ static void rename_datastore(struct call *c)
 	}
 }
 
+/* ---- cards that join port groups ---- */
+
+struct connecting {
+	struct forward f;
+	struct dvs_join *join;
+};
+
+static void connecting_end(struct forward *f)
+{
+	struct connecting *x = CONTAINER_OF(f, struct connecting, f);
+
+	dvs_join_end(x->join);
+	free(x);
+}
+
+static void connect_cards(struct call *c, struct mirrored *of, const struct value *spec)
+{
+	struct member *m = mirrored_source(of)->mirror->member;
+
+	if (!forward_may(c, of) || !forward_is_reachable(m, c)) {
+		return;
+	}
+	struct dvs_join *join = dvs_join_begin(c, m, c->self, &spec);
+	if (join == NULL) {
+		return;
+	}
+	struct connecting *x = mem_zalloc(sizeof(*x));
+	struct value *args = value_edit(c->arena, c->args);
+	value_set(c->arena, args, A_VirtualMachine_ReconfigVM_Task_spec, spec);
+	x->join = join;
+	x->f.method = c->method;
+	x->f.args = args;
+	x->f.end = connecting_end;
+	dvs_join_forward(join, &x->f, c);
+}
+
 static void reconfigure(struct call *c)
 {
 	const struct value *spec = value_get_value(c->args, A_VirtualMachine_ReconfigVM_Task_spec);
+	struct mirrored *of = mirrored_of(c->self);
 
-	if (name_is_free(c, value_get_str(spec, F_VirtualMachineConfigSpec_name))) {
+	if (!name_is_free(c, value_get_str(spec, F_VirtualMachineConfigSpec_name))) {
+		return;
+	}
+	if (of != NULL && dvs_join_is_asked(spec)) {
+		connect_cards(c, of, spec);
+	} else {
 		forward_default(c);
 	}
 }

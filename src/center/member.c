@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "center/compute.h"
 #include "center/database.h"
+#include "center/dvs.h"
 #include "center/node_policy.h"
 #include "center/pairing.h"
 #include "center/place.h"
@@ -397,6 +398,7 @@ bool member_remove(struct member *m, struct error *e)
 	bool is_alone = compute != NULL && !compute_is_cluster(compute);
 
 	database_begin(c->db);
+	dvs_drop_host(c, m->system);
 	database_drop_host(c->db, m->id);
 	if (is_alone) {
 		compute_drop(c, compute);
@@ -406,6 +408,7 @@ bool member_remove(struct member *m, struct error *e)
 	}
 	pairing_leave(m);
 	member_disconnect(m);
+	dvs_forget_host(c, m->system);
 	compute_detach(c, m->system);
 	mirror_detach(&m->mirror);
 	mirror_clear(&m->mirror);

@@ -105,13 +105,11 @@ static bool touch_since(struct mirror_source *s, const struct object *remote, ui
 	if (is_renamed) {
 		mirror_renamed(s);
 	}
-	if (is_moved) {
-		mirror_connect(s);
-	}
+	bool is_connected = is_moved && mirror_connect(s);
 	if (is_news) {
 		mirror_note(s);
 	}
-	return is_renamed || is_news;
+	return is_renamed || is_news || is_connected;
 }
 
 static void touch_all(struct object *o)

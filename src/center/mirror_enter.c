@@ -96,7 +96,7 @@ static void mirrored_free(struct mirrored *of, struct hosts *hs)
 	struct object *o = of->object;
 
 	if (schema_is_a(o->type, T_VirtualMachine)) {
-		mirror_disconnect(o);
+		mirror_disconnect(hs->center, o);
 	}
 	if (of->key != NULL) {
 		if (map_get(&hs->shared, of->key) == of) {

@@ -7,6 +7,8 @@
 
 #include "center/mirror.h"
 
+struct center;
+
 /* Shows a new object of the host's; false when it is of a kind that is not shown. */
 bool mirror_enter(struct mirror *m, struct object *remote);
 
@@ -30,7 +32,8 @@ bool mirror_is_noted(const struct object *o, unsigned prop);
 void mirror_save(struct mirror_source *s);
 
 /* What the VM is connected to may have changed (mirror_network.c): sets VirtualMachine.network and
- * puts it into the lists of port groups, or takes it out. */
-void mirror_connect(struct mirror_source *s);
+ * puts it into the lists of port groups, or takes it out; and its cards have other ports. True:
+ * rows of these were written. */
+bool mirror_connect(struct mirror_source *s);
 /* It goes: out of the lists of port groups. */
-void mirror_disconnect(struct object *vm);
+void mirror_disconnect(struct center *c, struct object *vm);

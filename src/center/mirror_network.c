@@ -5,6 +5,7 @@
  */
 #include "center/mirror_enter.h"
 
+#include "center/dvs_port.h"
 #include "center/member.h"
 
 static bool has(const struct value *list, const struct value *ref)
@@ -33,19 +34,24 @@ static struct object *portgroup_of(struct inventory *inv, const struct value *de
 	return o != NULL && schema_is_a(o->type, T_DistributedVirtualPortgroup) ? o : NULL;
 }
 
-static struct value *networks_of(const struct mirror_source *s, struct arena *a)
+static const struct value *devices_of(const struct mirror_source *s, struct arena *a)
+{
+	const struct value *config = object_get(s->object, P_VirtualMachine_config, a);
+	const struct value *hardware =
+		config == NULL ? NULL
+			       : value_get_value(config, F_VirtualMachineConfigInfo_hardware);
+
+	return hardware == NULL ? NULL : value_get_value(hardware, F_VirtualHardware_device);
+}
+
+static struct value *networks_of(const struct mirror_source *s, const struct value *devices,
+				 struct arena *a)
 {
 	struct object *vm = s->object;
 	struct inventory *inv = s->of->object->inventory;
 	struct value *all = value_new_array(a, T_Network);
 	const struct value *own =
 		mirror_import(s->mirror, object_get(vm, P_VirtualMachine_network, a), a);
-	const struct value *config = object_get(vm, P_VirtualMachine_config, a);
-	const struct value *hardware =
-		config == NULL ? NULL
-			       : value_get_value(config, F_VirtualMachineConfigInfo_hardware);
-	const struct value *devices =
-		hardware == NULL ? NULL : value_get_value(hardware, F_VirtualHardware_device);
 
 	for (size_t i = 0; i < value_count(own); i++) {
 		value_push(a, all, value_item(own, i));
@@ -77,20 +83,24 @@ static void portgroups_tell(struct object *vm, const struct value *list, const s
 	}
 }
 
-void mirror_connect(struct mirror_source *s)
+bool mirror_connect(struct mirror_source *s)
 {
 	struct object *vm = s->of->object;
 	struct arena *a = arena_new(0);
+	const struct value *devices = devices_of(s, a);
 	const struct value *old = object_get(vm, P_VirtualMachine_network, NULL);
-	const struct value *now = networks_of(s, a);
+	const struct value *now = networks_of(s, devices, a);
+	bool is_written = dvs_ports_follow(s->mirror->member->center, vm, devices);
 
 	portgroups_tell(vm, old, now, false);
 	portgroups_tell(vm, now, old, true);
 	inventory_set(vm, P_VirtualMachine_network, now);
 	arena_free(a);
+	return is_written;
 }
 
-void mirror_disconnect(struct object *vm)
+void mirror_disconnect(struct center *c, struct object *vm)
 {
+	dvs_ports_forget(c, vm);
 	portgroups_tell(vm, object_get(vm, P_VirtualMachine_network, NULL), NULL, false);
 }

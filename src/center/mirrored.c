@@ -2,6 +2,7 @@
 /* What a mirrored object shows: the host's properties, translated, with what the manager knows
  * better put in. */
 #include "base/macro.h"
+#include "center/dvs.h"
 #include "center/member.h"
 #include "center/place.h"
 
@@ -93,6 +94,9 @@ static const struct value *with(const struct value *v, unsigned field, const str
 static const struct value *correct_host(struct object *o, const struct member *m, unsigned prop,
 					const struct value *v, struct arena *a)
 {
+	if (prop == P_HostSystem_network) {
+		return dvs_networks(m->center, o, v, a);
+	}
 	if (prop == P_HostSystem_runtime) {
 		return with_num(v, F_HostRuntimeInfo_connectionState, host_state(m), a);
 	}
@@ -380,7 +384,10 @@ static const struct value *compute(struct object *o, unsigned prop, struct arena
 		return object_get(o, P_ManagedEntity_name, a);
 	}
 	if (!is_heard_of(s)) {
-		return blank(o, s->mirror, prop, a);
+		const struct value *v = blank(o, s->mirror, prop, a);
+		return prop == P_HostSystem_network && schema_is_a(o->type, T_HostSystem)
+			       ? dvs_networks(member->center, o, v, a)
+			       : v;
 	}
 	if (m->sources->next != NULL && is_united(o, prop)) {
 		return unite(m, prop, a);

@@ -79,6 +79,7 @@ struct node_policy {
 	struct center *c;
 	char manager[64]; /* uuid */
 	node_policy_switches_fn *write_switches;
+	void (*changed)(struct center *c); /* may be NULL */
 	struct timer *look;
 	int64_t look_ms;
 };
@@ -149,6 +150,13 @@ static void objects_copy(struct map64 *to, const struct map64 *from)
 	}
 }
 
+static void tell_changed(const struct node_policy *p)
+{
+	if (p->changed != NULL) {
+		p->changed(p->c);
+	}
+}
+
 static bool is_in_force(const struct node *n)
 {
 	return n->has_running && !n->wanted.is_failed && n->running == n->wanted.hash;
@@ -180,6 +188,7 @@ static void retry_later(struct node *n)
 	n->n_tries++;
 	n->state = NODE_WAITING;
 	timer_start(n->retry, MIN(wait, (int64_t)RETRY_MAX_MS), 0);
+	tell_changed(n->p);
 }
 
 /* "\"object\": reason (limit)" of an answer that refuses. */
@@ -260,6 +269,7 @@ static void on_asked(void *arg, const struct peer_answer *answer, const struct e
 	} else if (answer->status == 404) {
 		n->state = NODE_UNABLE;
 		say(n, "the host takes no policy");
+		tell_changed(n->p);
 	} else if (answer->status == 200 && answer_read(n, answer)) {
 		n->state = NODE_READY;
 		n->has_refused = false;
@@ -371,6 +381,7 @@ static void node_step(struct node *n)
 {
 	struct peer *peer = peer_of(n);
 
+	tell_changed(n->p);
 	if (n->state != NODE_READY || peer == NULL || timer_is_active(n->p->look)) {
 		return; /* the look comes back here */
 	}
@@ -453,6 +464,7 @@ static void node_away(struct node *n)
 	peer_cancel(n->request);
 	peer_cancel(n->asking);
 	say(n, "the host is not connected");
+	tell_changed(n->p);
 }
 
 void node_policy_look(struct member *m)
@@ -627,6 +639,11 @@ void node_policy_set_switches(struct center *c, node_policy_switches_fn *write)
 {
 	c->policy->write_switches = write;
 	node_policy_changed(c);
+}
+
+void node_policy_set_listener(struct center *c, void (*changed)(struct center *c))
+{
+	c->policy->changed = changed;
 }
 
 struct node_policy *node_policy_new(struct center *c)

@@ -43,6 +43,10 @@ void node_policy_intent_changed(struct center *c);
 /* Address of the tunnels of the member's node, as it said last; NULL: none. */
 const char *node_policy_endpoint(const struct member *m);
 
+/* Who hears that node_policy_state() of some member may be another; NULL: nobody. Told from within
+ * whatever changes it: it only remembers to look. */
+void node_policy_set_listener(struct center *c, void (*changed)(struct center *c));
+
 /* The member was connected, lost, disconnected. */
 void node_policy_look(struct member *m);
 /* It is being freed. */

@@ -9,8 +9,14 @@
 #include "base/macro.h"
 #include "center/dvs.h"
 #include "center/dvs_config.h"
+#include "center/dvs_policy.h"
+#include "center/dvs_port.h"
 #include "center/place.h"
 #include "vim/fault.h"
+
+enum {
+	PORTGROUPS_MAX = 1024 /* of a switch, as a node's policy takes them */
+};
 
 /* ---- in the inventory ---- */
 
@@ -29,21 +35,54 @@ bool portgroup_is_uplink(struct object *pg)
 			      F_DVPortgroupConfigInfo_uplink, false);
 }
 
-/* Keys of ports are unique on a switch: the port group's own number, then the port's. */
+bool portgroup_is_ephemeral(struct object *pg)
+{
+	const char *type = value_get_str(object_get(pg, P_DistributedVirtualPortgroup_config, NULL),
+					 F_DVPortgroupConfigInfo_type);
+
+	return type != NULL && strcmp(type, "ephemeral") == 0;
+}
+
 static struct value *port_keys(struct object *pg, int64_t n, struct arena *a)
 {
 	struct value *keys = value_new_array(a, T_string);
-	const char *number = strrchr(object_id(pg), '-');
 
 	for (int64_t i = 0; i < n; i++) {
-		value_push_str(
-			a, keys,
-			arena_printf(a, "%s%04" PRId64, number == NULL ? "" : number + 1, i));
+		value_push_str(a, keys, arena_printf(a, "%" PRId64, dvs_port_key(pg, i)));
 	}
 	return keys;
 }
 
-static void config_show(struct object *pg, const struct value *config)
+void portgroup_show_ports(struct center *c, struct object *pg)
+{
+	struct arena *a = arena_new(0);
+	struct value *config =
+		value_edit(a, object_get(pg, P_DistributedVirtualPortgroup_config, a));
+	struct value *keys =
+		portgroup_is_ephemeral(pg)
+			? dvs_ports_keys(c, pg, a)
+			: port_keys(pg, value_get_num(config, F_DVPortgroupConfigInfo_numPorts, 0),
+				    a);
+
+	value_set_num(a, config, F_DVPortgroupConfigInfo_numPorts, (int64_t)value_count(keys));
+	inventory_set(pg, P_DistributedVirtualPortgroup_config, config);
+	inventory_set(pg, P_DistributedVirtualPortgroup_portKeys, keys);
+	arena_free(a);
+}
+
+void portgroup_show_uplinks(struct object *pg, const struct value *keys)
+{
+	struct arena *a = arena_new(0);
+	struct value *config =
+		value_edit(a, object_get(pg, P_DistributedVirtualPortgroup_config, a));
+
+	value_set_num(a, config, F_DVPortgroupConfigInfo_numPorts, (int64_t)value_count(keys));
+	inventory_set(pg, P_DistributedVirtualPortgroup_config, config);
+	inventory_set(pg, P_DistributedVirtualPortgroup_portKeys, keys);
+	arena_free(a);
+}
+
+void portgroup_set_config(struct object *pg, const struct value *config)
 {
 	struct arena *a = arena_new(0);
 	struct value *summary = value_new(a, T_NetworkSummary);
@@ -54,9 +93,28 @@ static void config_show(struct object *pg, const struct value *config)
 	value_set_str(a, summary, F_NetworkSummary_ipPoolName, "");
 	inventory_set(pg, P_DistributedVirtualPortgroup_config, config);
 	inventory_set(pg, P_Network_summary, summary);
-	inventory_set(pg, P_DistributedVirtualPortgroup_portKeys,
-		      port_keys(pg, value_get_num(config, F_DVPortgroupConfigInfo_numPorts, 0), a));
+	if (!portgroup_is_uplink(pg)) { /* those are shown with their switch */
+		portgroup_show_ports(center_of(pg), pg);
+	}
 	arena_free(a);
+}
+
+bool portgroup_set_ports(struct center *c, struct object *pg, int64_t n, struct error *e)
+{
+	struct arena *a = arena_new(0);
+	struct value *config =
+		value_edit(a, object_get(pg, P_DistributedVirtualPortgroup_config, a));
+
+	value_set_num(a, config, F_DVPortgroupConfigInfo_numPorts, n);
+	database_begin(c->db);
+	database_set_data(c->db, object_id(pg), c->db == NULL ? NULL : database_text(a, config));
+	bool ok = database_commit(c->db, e);
+	if (ok) {
+		portgroup_set_config(pg, config);
+		dvs_show(portgroup_dvs(pg));
+	}
+	arena_free(a);
+	return ok;
 }
 
 static struct object *object_new(struct center *c, const char *id, const struct value *config,
@@ -69,7 +127,7 @@ static struct object *object_new(struct center *c, const char *id, const struct 
 	inventory_set_str(o, P_DistributedVirtualPortgroup_key, id);
 	inventory_set(o, P_Network_host, value_new_array(a, T_HostSystem));
 	inventory_set(o, P_Network_vm, value_new_array(a, T_VirtualMachine));
-	config_show(o, config);
+	portgroup_set_config(o, config);
 	arena_free(a);
 	return o;
 }
@@ -137,7 +195,7 @@ void portgroup_show_name(struct object *pg)
 	struct object *dvs = portgroup_dvs(pg);
 
 	value_set_str(a, config, F_DVPortgroupConfigInfo_name, place_name(pg));
-	config_show(pg, config);
+	portgroup_set_config(pg, config);
 	if (dvs != NULL) {
 		dvs_show(dvs);
 	}
@@ -160,10 +218,18 @@ static struct portgroup_plan *plans_make(struct center *c, struct task *t, struc
 					 const struct value *specs, struct refusal *r)
 {
 	struct arena *a = task_arena(t);
-	size_t n = value_count(specs);
+	size_t n = value_count(specs),
+	       there = place_count(dvs, P_DistributedVirtualSwitch_portgroup);
 	struct portgroup_plan *plans = arena_alloc(a, (n + 1) * sizeof(*plans));
 	const struct value *dvs_config = object_get(dvs, P_DistributedVirtualSwitch_config, a);
 
+	if (there + n > PORTGROUPS_MAX) {
+		refuse(r, fault_new(a, T_LimitExceeded),
+		       "switch \"%s\" has %zu port groups, with these it would have %zu: the limit "
+		       "is %d",
+		       place_name(dvs), there, there + n, PORTGROUPS_MAX);
+		return NULL;
+	}
 	for (size_t i = 0; i < n; i++) {
 		const struct value *spec = value_item(specs, i);
 		const char *given = value_get_str(spec, F_DVPortgroupConfigSpec_name);
@@ -177,11 +243,11 @@ static struct portgroup_plan *plans_make(struct center *c, struct task *t, struc
 				return NULL;
 			}
 		}
-		plans[i].config =
-			name == NULL
-				? NULL
-				: portgroup_config_apply(
-					  a, portgroup_config_new(a, name, dvs_config), spec, r);
+		plans[i].config = name == NULL
+					  ? NULL
+					  : portgroup_config_apply(
+						    a, portgroup_config_new(a, name, dvs_config),
+						    spec, dvs_config, r);
 		if (plans[i].config == NULL) {
 			return NULL;
 		}
@@ -216,7 +282,8 @@ static void add(struct center *c, struct task *t, const struct value *specs, boo
 		     arena_printf(a, "Created port group %s on switch %s", place_name(o),
 				  place_name(dvs)));
 	}
-	dvs_show(dvs);
+	dvs_show_groups(dvs);
+	dvs_policy_changed(c);
 	task_done(t, is_one && o != NULL ? o->ref : NULL);
 }
 
@@ -243,6 +310,32 @@ static void add_one(struct call *call)
 
 /* ---- changing ---- */
 
+/* Ports that are in use stay, and stay as they are. */
+static bool used_check(struct center *c, struct object *pg, const struct value *config,
+		       struct arena *a, struct refusal *r)
+{
+	const struct value *was = object_get(pg, P_DistributedVirtualPortgroup_config, a);
+	const char *type = value_get_str(config, F_DVPortgroupConfigInfo_type);
+	int64_t n_used, end = dvs_ports_end(c, pg, &n_used);
+	bool is_ephemeral = strcmp(type, "ephemeral") == 0;
+
+	if (n_used == 0 || portgroup_is_uplink(pg)) {
+		return true;
+	}
+	struct value *fault = fault_new(a, T_ResourceInUse);
+	value_set_str(a, fault, F_ResourceInUse_type, "DistributedVirtualPortgroup");
+	value_set_str(a, fault, F_ResourceInUse_name, place_name(pg));
+	if (strcmp(type, value_get_str(was, F_DVPortgroupConfigInfo_type)) != 0) {
+		return refuse(r, fault,
+			      "port group \"%s\" stays of its type: %" PRId64
+			      " of its ports are in use",
+			      place_name(pg), n_used);
+	}
+	return is_ephemeral || value_get_num(config, F_DVPortgroupConfigInfo_numPorts, 0) >= end ||
+	       refuse(r, fault, "port group \"%s\" needs %" PRId64 " ports: the last is in use",
+		      place_name(pg), end);
+}
+
 static void reconfigure(struct call *call)
 {
 	struct center *c = call_arg(call);
@@ -260,7 +353,11 @@ static void reconfigure(struct call *call)
 	const char *given = value_get_str(spec, F_DVPortgroupConfigSpec_name);
 	const char *name = place_name(pg);
 	struct value *config = portgroup_config_apply(
-		a, object_get(pg, P_DistributedVirtualPortgroup_config, a), spec, &r);
+		a, object_get(pg, P_DistributedVirtualPortgroup_config, a), spec,
+		object_get(portgroup_dvs(pg), P_DistributedVirtualSwitch_config, a), &r);
+	if (config != NULL && !used_check(c, pg, config, a, &r)) {
+		config = NULL;
+	}
 	if (config != NULL && given != NULL && strcmp(given, name) != 0) {
 		name = place_check_name(c, a, place_parent(pg), given, &r);
 	}
@@ -279,8 +376,9 @@ static void reconfigure(struct call *call)
 	struct value *event = value_new(a, T_DVPortgroupReconfiguredEvent);
 	value_set(a, event, F_DVPortgroupReconfiguredEvent_configSpec, spec);
 	place_rename(c, pg, name);
-	config_show(pg, config);
+	portgroup_set_config(pg, config);
 	dvs_show(portgroup_dvs(pg));
+	dvs_policy_changed(c);
 	post(c, a, event, pg, task_user(t),
 	     arena_printf(a, "Reconfigured port group %s", place_name(pg)));
 	task_done(t, NULL);
@@ -298,9 +396,12 @@ static void destroy(struct call *call)
 	struct task *t = task_begin(call, c->api->tasks);
 	struct arena *a = task_arena(t);
 	if (portgroup_is_uplink(pg) || place_count(pg, P_Network_vm) > 0) {
-		task_fail(t, fault_new(a, T_ResourceInUse), "port group \"%s\" is used by %s",
-			  place_name(pg),
-			  portgroup_is_uplink(pg) ? "its switch for uplinks" : "virtual machines");
+		struct value *fault = fault_new(a, T_ResourceInUse);
+		value_set_str(a, fault, F_ResourceInUse_type, "DistributedVirtualPortgroup");
+		value_set_str(a, fault, F_ResourceInUse_name, place_name(pg));
+		task_fail(t, fault, "port group \"%s\" is used by %s%s", place_name(pg),
+			  portgroup_is_uplink(pg) ? "its switch for uplinks" : "VM ",
+			  portgroup_is_uplink(pg) ? "" : place_name(place_at(pg, P_Network_vm, 0)));
 		return;
 	}
 	database_begin(c->db);
@@ -314,7 +415,8 @@ static void destroy(struct call *call)
 	dvs_forget_portgroup(pg);
 	place_leave(c, pg);
 	inventory_remove(pg);
-	dvs_show(dvs);
+	dvs_show_groups(dvs);
+	dvs_policy_changed(c);
 	post(c, a, value_new(a, T_DVPortgroupDestroyedEvent), dvs, task_user(t), text);
 	task_done(t, NULL);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Port groups of distributed switches, in the inventory and the database. They carry no traffic
- * yet: VMs are connected to the standard networks of their hosts.
+ * Port groups of distributed switches, in the inventory and the database.
  */
 #pragma once
 
@@ -27,6 +26,16 @@ bool portgroup_load(struct center *c, const struct database_entity *row, struct 
 /* The switch it belongs to, or NULL. */
 struct object *portgroup_dvs(struct object *pg);
 bool portgroup_is_uplink(struct object *pg);
+
+bool portgroup_is_ephemeral(struct object *pg);
+
+/* It has another configuration, in the inventory; and what follows from it. */
+void portgroup_set_config(struct object *pg, const struct value *config);
+/* Another number of ports, also in the database. */
+bool portgroup_set_ports(struct center *c, struct object *pg, int64_t n, struct error *e);
+/* Its ports: in use, of an ephemeral one. Those of uplinks, which are its switch's hosts'. */
+void portgroup_show_ports(struct center *c, struct object *pg);
+void portgroup_show_uplinks(struct object *pg, const struct value *keys);
 
 /* Shows which hosts the switch has. */
 void portgroup_set_hosts(struct object *pg, const struct value *hosts);

@@ -8,10 +8,12 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "center/compute.h"
+#include "center/dvs.h"
 #include "center/folder.h"
 #include "center/member.h"
 #include "center/place.h"
 #include "center/pool.h"
+#include "center/portgroup.h"
 
 struct objects {
 	struct object **items;
@@ -24,6 +26,8 @@ struct rollup {
 	uint64_t version;	 /* all changes up to it are taken in */
 	struct objects computes; /* to be looked at */
 	struct objects datacenters;
+	struct objects hosts;	 /* whose connection or adapters changed */
+	struct objects switches; /* whose port groups did */
 };
 
 static void mark(struct objects *list, struct object *o)
@@ -65,6 +69,7 @@ static void look_at(struct rollup *r, struct object *o)
 	if (schema_is_a(o->type, T_HostSystem)) {
 		if (!is_only_use(o, r->version)) {
 			mark(&r->computes, compute_of_host(o));
+			mark(&r->hosts, o);
 		}
 	} else if (schema_is_a(o->type, T_ComputeResource)) {
 		mark(&r->computes, o);
@@ -72,6 +77,7 @@ static void look_at(struct rollup *r, struct object *o)
 		   (folder_kind(o) == FOLDER_DATASTORE || folder_kind(o) == FOLDER_NETWORK)) {
 		mark(&r->datacenters, place_datacenter(o));
 	} else if (schema_is_a(o->type, T_DistributedVirtualPortgroup)) {
+		mark(&r->switches, portgroup_dvs(o));
 		const struct value *hosts = object_get(o, P_Network_host, NULL);
 		for (size_t i = 0; i < value_count(hosts); i++) {
 			struct object *host =
@@ -262,8 +268,16 @@ static void on_change(void *arg)
 	for (size_t i = 0; i < r->computes.n; i++) {
 		compute_roll_up(r, r->computes.items[i]);
 	}
+	for (size_t i = 0; i < r->hosts.n; i++) {
+		dvs_host_changed(r->c, r->hosts.items[i]);
+	}
+	for (size_t i = 0; i < r->switches.n; i++) {
+		dvs_show_vms(r->switches.items[i]);
+	}
 	vec_clear(&r->computes);
 	vec_clear(&r->datacenters);
+	vec_clear(&r->hosts);
+	vec_clear(&r->switches);
 	/* What was set here follows from what was looked at and needs no look itself. */
 	r->version = inventory_version(inv);
 }
@@ -286,5 +300,7 @@ void rollup_free(struct rollup *r)
 	inventory_unsubscribe(r->listener);
 	vec_free(&r->computes);
 	vec_free(&r->datacenters);
+	vec_free(&r->hosts);
+	vec_free(&r->switches);
 	free(r);
 }
