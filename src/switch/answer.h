@@ -12,7 +12,7 @@
 #include "switch/fate.h"
 
 enum {
-	ANSWER_SIZE_MAX = 1400,
+	ANSWER_SIZE_MAX = 1600, /* an echo that fills an Ethernet frame */
 };
 
 /* What `fate` says to send back to where the packet came from, without a VLAN tag. `own_mac`: of

@@ -185,7 +185,7 @@ static void options_are_not_sent_back(void **state)
 static void echoes_too_big_are_not_answered(void **state)
 {
 	(void)state;
-	ask_echo(4, 1500);
+	ask_echo(4, ANSWER_SIZE_MAX - 60 - 7);
 	assert_int_equal(answer(ANSWER_ECHO, NULL), 0);
 	ask_echo(4, ANSWER_SIZE_MAX - 60 - 8);
 	answer(ANSWER_ECHO, NULL);

@@ -94,8 +94,8 @@ static bool ip4_is_good(const uint8_t *ip, uint32_t n)
 	       (get16(ip + 6) & 0x3fff) == 0;
 }
 
-/* The UDP header's offset, for a packet to the team's address; 0: it is none. *room: bytes from
- * there that IP says there are, no more than are at hand where the packet is good. */
+/* The UDP header's offset, for a packet to the team's address; 0: it is none. *room: before, bytes
+ * of the frame; then those from there that IP says there are, no more where it is good. */
 static uint32_t read_ip(const struct config_team *team, const uint8_t *data, uint32_t head,
 			uint32_t at, uint32_t *room, struct encap_read *out)
 {
@@ -105,14 +105,14 @@ static uint32_t read_ip(const struct config_team *team, const uint8_t *data, uin
 	out->source.ip = team->address.ip;
 	if (team->address.ip == 4 && type == 0x0800 && head >= at + 36 && ip[9] == 17 &&
 	    memcmp(ip + 16, team->address.bytes, 4) == 0) {
-		out->is_good = ip4_is_good(ip, head - at);
+		out->is_good = ip4_is_good(ip, *room - at);
 		*room = get16(ip + 2) - 20u;
 		memcpy(out->source.bytes, ip + 12, 4);
 		return at + 20;
 	}
 	if (team->address.ip == 6 && type == 0x86dd && head >= at + 56 && ip[6] == 17 &&
 	    memcmp(ip + 24, team->address.bytes, 16) == 0) {
-		out->is_good = ip[0] >> 4 == 6 && get16(ip + 4) + 40u <= head - at;
+		out->is_good = ip[0] >> 4 == 6 && get16(ip + 4) + 40u <= *room - at;
 		*room = get16(ip + 4);
 		memcpy(out->source.bytes, ip + 8, 16);
 		return at + 40;
@@ -138,7 +138,8 @@ static void read_vxlan(const uint8_t *v, struct encap_read *out)
 	out->encapsulation = ENCAP_VXLAN;
 }
 
-struct encap_read encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head)
+struct encap_read encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head,
+			      uint32_t size)
 {
 	struct encap_read r = { .encapsulation = ENCAP_NONE };
 	uint32_t at = team->vlan == PACKET_NO_VLAN ? 14 : 18;
@@ -148,18 +149,18 @@ struct encap_read encap_parse(const struct config_team *team, const uint8_t *dat
 	     (get16(data + 12) != 0x8100 || (get16(data + 14) & 0xfff) != team->vlan))) {
 		return r;
 	}
-	uint32_t room = 0, udp = read_ip(team, data, head, at, &room, &r);
+	uint32_t room = size, udp = read_ip(team, data, head, at, &room, &r);
 	if (udp == 0 || head < udp + 16) {
 		return r;
 	}
-	uint16_t port = get16(data + udp + 2), size = get16(data + udp + 4);
+	uint16_t port = get16(data + udp + 2), length = get16(data + udp + 4);
 	const uint8_t *tunnel = data + udp + 8;
 	r.size = (uint16_t)(udp + 8);
 	r.vni = (uint32_t)tunnel[4] << 16 | (uint32_t)tunnel[5] << 8 | tunnel[6];
 	memcpy(r.source_mac, data + 6, 6);
-	r.is_good &= size >= 16 && size <= room;
+	r.is_good &= length >= 16 && length <= room;
 	if (port == GENEVE_PORT) {
-		read_geneve(tunnel, size - 8u, &r);
+		read_geneve(tunnel, length - 8u, &r);
 	} else if (port == VXLAN_PORT) {
 		read_vxlan(tunnel, &r);
 	}

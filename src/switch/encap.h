@@ -77,7 +77,9 @@ struct encap_read {
 	uint8_t source_mac[6];
 };
 
-/* Reads an untagged or tagged frame that came in at a team's port, `head` bytes of it at hand. */
-struct encap_read encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head);
+/* Reads an untagged or tagged frame of `size` bytes that came in at a team's port, `head` of them
+ * at hand. */
+struct encap_read encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head,
+			      uint32_t size);
 
 #endif

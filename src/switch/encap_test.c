@@ -42,7 +42,7 @@ static void wrap(enum encapsulation kind, uint32_t inner, uint32_t hash)
 
 static struct encap_read unwrap(void)
 {
-	return encap_parse(&far, frame, frame_size);
+	return encap_parse(&far, frame, frame_size, frame_size);
 }
 
 static void want_bad(void)
@@ -204,7 +204,7 @@ static void cut_anywhere(enum encapsulation kind)
 {
 	(void)kind;
 	for (uint32_t n = 0; n < frame_size; n++) {
-		struct encap_read r = encap_parse(&far, frame, n);
+		struct encap_read r = encap_parse(&far, frame, n, n);
 		assert_true(r.encapsulation == ENCAP_NONE || !r.is_good);
 	}
 }

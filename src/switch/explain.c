@@ -65,13 +65,13 @@ static bool parse(struct way *w)
 
 /* ---- where it comes in ---- */
 
-static bool enter_tunnel(struct way *w, const struct encap_read *r)
+static bool enter_tunnel(struct way *w, uint16_t team, const struct encap_read *r)
 {
 	const struct tables *t = w->in->tables;
 	int32_t endpoint = r->is_good ? tables_endpoint(t, &r->source) : -1;
 	char text[INET6_ADDRSTRLEN] = "?";
 
-	w->iface = tables_tunnel_ingress(t, r->encapsulation, r->vni);
+	w->iface = tables_tunnel_ingress(t, team, r->encapsulation, r->vni);
 	if (!r->is_good) {
 		return drop(w, "tunnel", DROP_TUNNEL_HEADER);
 	}
@@ -89,13 +89,18 @@ static bool enter_tunnel(struct way *w, const struct encap_read *r)
 }
 
 /* Who asks for, or tells, the endpoint's own address on the tunnels' network. */
-static bool is_for_endpoint(const struct way *w, const struct config_team *team)
+static bool is_for_endpoint(struct way *w, const struct config_team *team)
 {
 	struct packet_neighbor n;
+	uint16_t vlan = w->p.vlan == 0 ? PACKET_NO_VLAN : w->p.vlan;
 
-	return (w->p.flags & PACKET_NEIGHBOR) != 0 && packet_neighbor(&w->p, &n) &&
-	       w->p.vlan == team->vlan && team->address.ip == n.ip &&
-	       memcmp(team->address.bytes, n.target, n.ip == 4 ? 4 : 16) == 0;
+	if ((w->p.flags & PACKET_NEIGHBOR) == 0 || !packet_neighbor(&w->p, &n) ||
+	    vlan != team->vlan || team->address.ip != n.ip ||
+	    memcmp(team->address.bytes, n.target, n.ip == 4 ? 4 : 16) != 0) {
+		return false;
+	}
+	w->fate->answer = n.is_request ? ANSWER_NEIGHBOR : ANSWER_NONE;
+	return true;
 }
 
 /* A frame's tag says which segment it belongs to; an identifier of 0 is only a priority. */
@@ -120,9 +125,10 @@ static bool enter(struct way *w)
 	const struct config_team *team = number < 0 ? NULL : &c->teams[number];
 
 	if (team != NULL) {
-		struct encap_read r = encap_parse(team, w->head, (uint32_t)w->n_head);
+		struct encap_read r =
+			encap_parse(team, w->head, (uint32_t)w->n_head, (uint32_t)w->size);
 		if (r.encapsulation != ENCAP_NONE) {
-			return enter_tunnel(w, &r);
+			return enter_tunnel(w, (uint16_t)number, &r);
 		}
 	}
 	if (!parse(w)) {
@@ -185,7 +191,7 @@ static bool may_follow(const struct way *w, const struct flow *f, unsigned d)
 	const struct tables *t = w->in->tables;
 
 	return f->epoch == tables_epoch(t) && memcmp(f->mac[d], w->head, 12) == 0 &&
-	       w->size - 14 <= tables_mtu(t, f->iface[1 - d]) && (f->flags & FLOW_COPIED) == 0 &&
+	       w->size - 14 <= tables_mtu(t, f->iface[1 - d]) && (f->flags & FLOW_ASKS) == 0 &&
 	       ((f->flags & FLOW_ROUTED) == 0 || w->p.ttl > 1);
 }
 
@@ -226,7 +232,7 @@ static void begin_flow(struct way *w, bool is_related)
 		}
 		return;
 	}
-	if (!w->fate->makes_flow || (w->p.flags & PACKET_LATER) != 0) {
+	if (!w->fate->makes_flow) {
 		return;
 	}
 	if (is_stateful && w->p.key.proto == 6 && !tcp_opens(&w->p)) {
@@ -266,11 +272,10 @@ static void decide(struct way *w)
 				 .hash = (uint32_t)flow_hash(w->in->flows, &w->p.key),
 				 .now = w->in->now,
 				 .trace = w->in->trace };
-	bool may_be_known = w->p.key.ip != 0 && (w->p.flags & PACKET_LATER) == 0;
 	struct flow f;
 	struct flow_key first;
 	unsigned d = 0;
-	bool is_known = may_be_known && find_record(w, &f, &d);
+	bool is_known = packet_has_connection(&w->p) && find_record(w, &f, &d);
 
 	if (w->fate->reason != DROP_NONE) {
 		return;

@@ -357,7 +357,7 @@ static void flood(struct way *w, enum guests guests)
 static void leave_by(struct way *w, const struct whereabouts *at)
 {
 	w->fate->out = (struct fate_out){ at->iface, at->endpoint };
-	w->fate->makes_flow = w->packet->key.ip != 0;
+	w->fate->makes_flow = packet_has_connection(w->packet);
 }
 
 /* Where a MAC address was seen on the segment: beyond the team, or behind a port that learns. */
@@ -383,6 +383,10 @@ static void stage_bridge(struct way *w)
 	memcpy(w->fate->source, p->data + 6, 6);
 	if ((p->flags & PACKET_MULTICAST) != 0) {
 		flood(w, GUESTS_ALL);
+		return;
+	}
+	if (memcmp(p->data, p->data + 6, 6) == 0) {
+		drop(w, "bridge", DROP_SAME_PORT); /* to itself */
 		return;
 	}
 	bool is_known = tables_find_mac(w->tables, w->from->segment, p->data, &at);
@@ -440,12 +444,33 @@ static bool find_next_hop(struct way *w, const struct next_hop *hop, struct wher
 				     w->in->now);
 }
 
+/* What no router passes on: RFC 1812 §5.3.7, RFC 3927 §2.7, RFC 4291 §2.5. */
+static bool is_of_the_link(const struct address *a)
+{
+	static const uint8_t zero[16], loopback[16] = { [15] = 1 };
+	const uint8_t *b = a->bytes;
+
+	if (a->ip == 4) {
+		return b[0] == 0 || b[0] == 127 || b[0] >= 224 || (b[0] == 169 && b[1] == 254);
+	}
+	return b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
+	       memcmp(b, zero, 16) == 0 || memcmp(b, loopback, 16) == 0;
+}
+
+static bool is_echo_request(const struct packet *p)
+{
+	bool is_icmp = p->key.proto == (p->key.ip == 4 ? 1 : 58);
+
+	return is_icmp && (p->flags & PACKET_LATER) == 0 &&
+	       p->data[p->l4] == (p->key.ip == 4 ? 8 : 128);
+}
+
 static bool stage_route(struct way *w)
 {
 	const struct switch_config *c = tables_config(w->tables);
 	const struct packet *p = w->packet;
 	uint16_t router = (uint16_t)w->segment->router;
-	struct address to = destination_of(p);
+	struct address to = destination_of(p), from = source_of(p);
 	struct next_hop hop;
 	struct whereabouts at;
 	char text[INET6_ADDRSTRLEN];
@@ -457,10 +482,12 @@ static bool stage_route(struct way *w)
 	for (uint16_t s = 0; s < c->n_segments; s++) {
 		if (c->segments[s].router == w->segment->router &&
 		    tables_is_gateway(w->tables, s, &to)) {
-			bool is_echo =
-				p->key.sport != 0 && (p->key.proto == 1 || p->key.proto == 58);
-			return answer(w, DROP_CONSUMED, is_echo ? ANSWER_ECHO : ANSWER_NONE);
+			return answer(w, DROP_CONSUMED,
+				      is_echo_request(p) ? ANSWER_ECHO : ANSWER_NONE);
 		}
+	}
+	if (is_of_the_link(&to) || is_of_the_link(&from)) {
+		return answer(w, DROP_NO_ROUTE, ANSWER_NONE);
 	}
 	if (p->ttl <= 1) {
 		return answer(w, DROP_TTL, ANSWER_TTL);

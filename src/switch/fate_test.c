@@ -145,7 +145,7 @@ static enum drop_reason decide(uint16_t port)
 
 static uint16_t tunnel_iface(void)
 {
-	return tables_tunnel_ingress(tables, ENCAP_GENEVE, 7);
+	return tables_tunnel_ingress(tables, 0, ENCAP_GENEVE, 7);
 }
 
 static bool goes_to(uint16_t port)

@@ -40,7 +40,8 @@
 enum flow_flag {
 	FLOW_IP6 = 1 << 0,
 	FLOW_ROUTED = 1 << 2, /* hop limit goes down, MAC addresses change */
-	FLOW_COPIED = 1 << 3, /* others see its packets: the tables are asked for each */
+	FLOW_ASKS = 1 << 3,   /* the tables are asked for each packet: others see them, or both
+			       * ends are behind tunnels, of which a record has one */
 	FLOW_REPLIED = 1 << 4,
 	FLOW_IN_USE = 1 << 7,
 };

@@ -533,6 +533,23 @@ enum drop_reason packet_parse(struct packet *p, const uint8_t *data, uint16_t he
 	return parse_l3(p, trusted);
 }
 
+bool packet_has_connection(const struct packet *p)
+{
+	uint8_t to[16];
+
+	if (p->key.ip == 0 ||
+	    (p->flags & (PACKET_LATER | PACKET_NEIGHBOR | PACKET_RA | PACKET_ICMP_ERROR)) != 0) {
+		return false;
+	}
+	if (p->key.ip == 4) {
+		memcpy(to, &p->key.dst, 4);
+		return source4_is_possible(to);
+	}
+	memcpy(to, p->key.dst_high, 12);
+	memcpy(to + 12, &p->key.dst, 4);
+	return source6_is_possible(to);
+}
+
 /* ---- neighbours ---- */
 
 /* The link-layer address option of that type; false where the options are malformed. */

@@ -81,6 +81,11 @@ struct packet_neighbor {
 enum drop_reason packet_parse(struct packet *p, const uint8_t *data, uint16_t head, uint32_t size,
 			      bool trusted);
 
+/* May the packet begin a connection, or belong to one by its key? Not what hosts of a link need to
+ * find each other, which is looked at each time, nor what has no ports, is about another packet, or
+ * goes where no answer can come from. */
+bool packet_has_connection(const struct packet *p);
+
 /* Of a packet with PACKET_NEIGHBOR; false where it is malformed. */
 bool packet_neighbor(const struct packet *p, struct packet_neighbor *out);
 

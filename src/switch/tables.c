@@ -481,13 +481,13 @@ uint16_t tables_ingress(const struct tables *t, uint16_t port, uint16_t vlan)
 	return t->tagged[port] == NULL ? 0 : t->tagged[port][vlan & 0xfff];
 }
 
-uint16_t tables_tunnel_ingress(const struct tables *t, enum encapsulation encapsulation,
-			       uint32_t vni)
+uint16_t tables_tunnel_ingress(const struct tables *t, uint16_t team,
+			       enum encapsulation encapsulation, uint32_t vni)
 {
 	struct place_key k = vni_key(encapsulation, vni);
 	const struct place *p = places_find(&t->vnis, &k);
 
-	return p == NULL ? 0 : p->at.iface;
+	return p == NULL || t->ifaces[p->at.iface].team != team ? 0 : p->at.iface;
 }
 
 int32_t tables_endpoint(const struct tables *t, const struct address *address)

@@ -63,9 +63,9 @@ const struct iface *tables_iface(const struct tables *t, uint16_t iface);
 const char *tables_iface_name(const struct tables *t, uint16_t iface);
 /* Where a frame with that tag comes in at a port or, for a team's port, at the team; 0: nowhere. */
 uint16_t tables_ingress(const struct tables *t, uint16_t port, uint16_t vlan);
-/* Where a tunnel packet with that identifier comes in; 0: no such segment. */
-uint16_t tables_tunnel_ingress(const struct tables *t, enum encapsulation encapsulation,
-			       uint32_t vni);
+/* Where a tunnel packet with that identifier comes in at a team; 0: it has no such segment. */
+uint16_t tables_tunnel_ingress(const struct tables *t, uint16_t team,
+			       enum encapsulation encapsulation, uint32_t vni);
 /* A known remote endpoint's index, or -1. */
 int32_t tables_endpoint(const struct tables *t, const struct address *address);
 

@@ -124,7 +124,7 @@ static inline bool enter(struct worker *w, struct item *it)
 			if (vlan != 0) { /* else only a priority: IEEE 802.1Q §6.9 */
 				it->key.iface = tables_ingress(w->wiring->tables, it->port, vlan);
 			}
-			if (it->key.iface == 0) {
+			if (it->key.iface == 0 && vlan != 0) {
 				worker_drop(w, it, DROP_VLAN);
 				return false;
 			}

@@ -71,15 +71,17 @@ static void send_one(struct worker *w, struct item *it, const struct packet *p,
 static void flow_set_way(struct worker *w, struct flow *f, unsigned d, const struct item *it,
 			 const struct packet *p, const struct fate *fate)
 {
+	bool to_tunnel = w->wiring->wires[fate->out.iface].kind == IFACE_TUNNEL;
+
 	f->epoch = w->wiring->epoch;
 	f->rule = (uint32_t)(fate->rule_in >= 0 ? fate->rule_in : fate->rule_out);
-	f->flags = (uint8_t)((f->flags & (0xff ^ (FLOW_ROUTED | FLOW_COPIED))) |
+	f->flags = (uint8_t)((f->flags & (0xff ^ (FLOW_ROUTED | FLOW_ASKS))) |
 			     (fate->is_routed ? FLOW_ROUTED : 0) |
-			     (fate->is_copied ? FLOW_COPIED : 0));
+			     (fate->is_copied || (to_tunnel && it->endpoint != 0) ? FLOW_ASKS : 0));
 	memcpy(f->mac[d], p->data, 12);
 	memcpy(f->mac[1 - d], fate->source, 6);
 	memcpy(f->mac[1 - d] + 6, fate->destination, 6);
-	if (w->wiring->wires[fate->out.iface].kind == IFACE_TUNNEL) {
+	if (to_tunnel) {
 		f->tunnel = fate->out.endpoint;
 	} else if (it->endpoint != 0) {
 		f->tunnel = (uint16_t)(it->endpoint - 1);
@@ -213,9 +215,7 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 {
 	unsigned d = 0;
 	enum drop_reason r = DROP_NONE;
-	struct flow *f = p->key.ip == 0 || (p->flags & PACKET_LATER) != 0
-				 ? NULL
-				 : find_flow(w, it, p, &d, &r);
+	struct flow *f = packet_has_connection(p) ? find_flow(w, it, p, &d, &r) : NULL;
 	struct flow *related = find_related(w, p, &d), *known = f != NULL ? f : related;
 	struct flow_key first;
 	struct fate fate = { .copies = w->copies };
@@ -267,8 +267,7 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 	} else if (r == DROP_NONE && w->wiring->is_stateful &&
 		   (p->flags & PACKET_ICMP_ERROR) != 0 && related == NULL) {
 		r = DROP_ICMP_UNRELATED;
-	} else if (r == DROP_NONE && fate.makes_flow &&
-		   (p->flags & (PACKET_LATER | PACKET_ICMP_ERROR)) == 0) {
+	} else if (r == DROP_NONE && fate.makes_flow) {
 		r = begin_flow(w, it, p, &fate);
 	}
 	if (r != DROP_NONE) {
@@ -318,7 +317,8 @@ struct first {
 /* Is there nothing to do but to drop it, or to send it one way? */
 static bool is_simple(const struct fate *f)
 {
-	return f->answer == ANSWER_NONE && !f->is_flooded && f->n_copies == 0;
+	return f->answer == ANSWER_NONE && !f->is_flooded && f->n_copies == 0 && !f->learns &&
+	       f->wanted.address.ip == 0;
 }
 
 /* Reads what is known to be plain, but for what only a first packet is asked for. */
@@ -349,6 +349,7 @@ static void decide_firsts(struct worker *w, struct first *firsts, unsigned n)
 	struct flow_table *t = w->o.flows;
 	struct fate_input in = { .tables = w->wiring->tables,
 				 .learned = w->o.learned,
+				 .seen = w->o.seen,
 				 .now = w->now };
 
 	for (unsigned i = 0; i < n; i++) {
@@ -374,6 +375,9 @@ static void take_first(struct worker *w, struct first *f)
 	    flow_find(w->o.flows, &f->item->key, f->item->hash, &d) != NULL) {
 		decide(w, f->item, &f->packet);
 		return;
+	}
+	if (UNLIKELY(f->fate.sighting.address.ip != 0)) {
+		worker_see(w, f->item, &f->fate.sighting);
 	}
 	worker_count_rule(w, f->fate.rule_out);
 	if (f->fate.rule_in != f->fate.rule_out) {

@@ -284,8 +284,8 @@ static inline bool worker_may_follow(const struct worker *w, const struct flow *
 	    it->mbuf->pkt_len > w->wiring->wires[f->iface[1 - d]].frame_max) {
 		return false;
 	}
-	return (f->flags & (FLOW_ROUTED | FLOW_COPIED)) == 0 ||
-	       ((f->flags & FLOW_COPIED) == 0 && data[it->key.ip == 6 ? 21 : 22] > 1);
+	return (f->flags & (FLOW_ROUTED | FLOW_ASKS)) == 0 ||
+	       ((f->flags & FLOW_ASKS) == 0 && data[it->key.ip == 6 ? 21 : 22] > 1);
 }
 
 /* Rewrites a packet of end d where it is routed, and sends it. Untagged: IP begins at 14. */

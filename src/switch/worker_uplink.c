@@ -9,14 +9,15 @@
 static bool decapsulate(struct worker *w, const struct config_team *team, struct item *it)
 {
 	const struct tables *t = w->wiring->tables;
-	struct encap_read r =
-		encap_parse(team, rte_pktmbuf_mtod(it->mbuf, const uint8_t *), it->mbuf->data_len);
+	struct encap_read r = encap_parse(team, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
+					  it->mbuf->data_len, it->mbuf->pkt_len);
 
 	if (r.encapsulation == ENCAP_NONE) {
 		return true;
 	}
 	int32_t endpoint = r.is_good ? tables_endpoint(t, &r.source) : -1;
-	uint16_t iface = tables_tunnel_ingress(t, r.encapsulation, r.vni);
+	uint16_t iface = tables_tunnel_ingress(t, (uint16_t)(team - w->wiring->config->teams),
+					       r.encapsulation, r.vni);
 	enum drop_reason reason = !r.is_good	 ? DROP_TUNNEL_HEADER
 				  : endpoint < 0 ? DROP_TUNNEL_PEER
 				  : iface == 0	 ? DROP_TUNNEL_SEGMENT
@@ -90,6 +91,8 @@ static bool enter_vlan(struct worker *w, const struct config_team *team, struct 
 		worker_drop(w, it, r);
 		return false;
 	}
+	bool is_tagged = p.vlan != PACKET_NO_VLAN;
+	p.vlan = p.vlan == 0 ? PACKET_NO_VLAN : p.vlan; /* only a priority */
 	it->key.iface = tables_ingress(w->wiring->tables, it->port, p.vlan);
 	const struct iface *i = tables_iface(w->wiring->tables, it->key.iface);
 	uint16_t segment = it->key.iface == 0 ? UINT16_MAX : i->segment;
@@ -103,7 +106,7 @@ static bool enter_vlan(struct worker *w, const struct config_team *team, struct 
 	if (w->wiring->config->segments[segment].learning) {
 		learned_mac(w->o.learned, segment, p.data + 6, it->key.iface, 0, w->now);
 	}
-	if (p.vlan != PACKET_NO_VLAN && !worker_untag(it->mbuf)) {
+	if (is_tagged && !worker_untag(it->mbuf)) {
 		worker_drop(w, it, DROP_SHORT);
 		return false;
 	}
