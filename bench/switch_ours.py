@@ -56,7 +56,7 @@ class Ours:
 
     def start(self, work):
         command = [f"{self.build}/remora-switchd", "--state", self.state, "--cores",
-                   str(self.rig.switch_core), "--flows", str(self.flows)]
+                   str(self.rig.switch_core), "--flows", str(self.flows), "--no-standby"]
         if self.rig.huge:
             command += ["--flows-folder", self.rig.huge, "--huge-folder", self.rig.huge]
         with open(f"{self.rig.folder}/switchd.log", "w", encoding="utf-8") as log:
@@ -65,6 +65,10 @@ class Ours:
         if not until(self.connect):
             raise Failed("remora-switchd did not begin: " + self.tail())
         self.apply(document(self.rig, work))
+
+    def pid(self):
+        """Of the process that forwards."""
+        return int(read(f"{self.state}/switchd.pid"))
 
     def tail(self):
         return read(f"{self.rig.folder}/switchd.log")[-300:].strip()

@@ -93,6 +93,9 @@ class Peer:
         if not until(self.polls, 20):
             raise Failed("Open vSwitch has no data thread: " + self.tail())
 
+    def pid(self):
+        return self.process.pid
+
     def tail(self):
         path = f"{self.folder}/vswitchd.log"
         return read(path)[-300:].strip() if os.path.exists(path) else "it wrote nothing"

@@ -116,8 +116,9 @@ class Rig:
         for i, path in enumerate((self.a, self.b)):
             command += ["--vdev", f"virtio_user{i},path={path},server=1,queue_size=1024"]
         command += ["--", *options]
-        threads = {int(task): read(f"/proc/{switch.process.pid}/task/{task}/comm").strip()
-                   for task in os.listdir(f"/proc/{switch.process.pid}/task")}
+        pid = switch.pid()
+        threads = {int(task): read(f"/proc/{pid}/task/{task}/comm").strip()
+                   for task in os.listdir(f"/proc/{pid}/task")}
         for task, name in threads.items():
             command += ["--watch" if re.match(switch.worker, name) else "--ahead", str(task)]
         if self.polite:

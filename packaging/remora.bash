@@ -30,16 +30,16 @@ _remora()
 		return
 	elif [ "${COMP_WORDS[1]}" = switch ]; then
 		case $before in
-		switch) words="status show explain apply" ;;
+		switch) words="status show explain apply upgrade" ;;
 		show) words="ports flows rules segments macs" ;;
 		--proto) words="tcp udp icmp" ;;
-		apply | --state)
+		apply | --state | --binary)
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")
 			return
 			;;
 		esac
 		if [[ $word == -* ]]; then
-			words="--state --json --hex --src-mac --dst-mac --src --dst --proto --sport --dport --vlan"
+			words="--state --json --binary --hex --src-mac --dst-mac --src --dst --proto --sport --dport --vlan"
 		fi
 	elif [ "${COMP_WORDS[1]}" = simulate ]; then
 		if [[ $before == -E || $before == --tlscert || $before == --tlskey ]]; then

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/control.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -21,6 +23,7 @@ enum {
 	EXIT_STOPPED = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
+	ENDING_US = 2000000,
 	COMMON_OPTIONS = 5, /* members of struct daemon_options */
 	OPTION_VERSION = COMMON_OPTIONS + DAEMON_OPTIONS_MAX,
 	OPTION_HELP,
@@ -141,7 +144,12 @@ static bool control_begin(struct daemon *d, struct control_command *status, stru
 	*status = (struct control_command){
 		.name = "status", .params = "", .help = d->program->status_help, .fn = status_reply
 	};
-	d->control = control_new(&d->mainloop.loop, &options, e);
+	/* Who was here before, and has let go of the lock, may be about to end. */
+	int64_t end = clock_mono_us(clock_real()) + (d->program->lock != NULL ? ENDING_US : 0);
+	while ((d->control = control_new(&d->mainloop.loop, &options, e)) == NULL &&
+	       e->kind == ERROR_EXISTS && clock_mono_us(clock_real()) < end) {
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
 	free(path);
 	if (d->control == NULL) {
 		return false;
@@ -179,6 +187,15 @@ static void log_reopen(void *arg)
 	if (d->options.log_file != NULL && !log_set_file(d->options.log_file, &e)) {
 		log_error("%s", e.msg);
 	}
+	if (d->program->hang_up != NULL) {
+		d->program->hang_up(d->arg);
+	}
+}
+
+void daemon_fall_silent(struct daemon *d)
+{
+	control_free(d->control);
+	d->control = NULL;
 }
 
 void daemon_stop(struct daemon *d)

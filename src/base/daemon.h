@@ -21,7 +21,7 @@ struct daemon_option {
 	bool *flag;
 };
 
-#define DAEMON_OPTIONS_MAX 8
+#define DAEMON_OPTIONS_MAX 12
 
 struct daemon_program {
 	const char *name;    /* "hostd", of the program remora-hostd */
@@ -43,6 +43,7 @@ struct daemon_program {
 	/* In place of mainloop's of the same names. */
 	void (*stop)(void *arg, int signal);
 	bool (*is_busy)(void *arg);
+	void (*hang_up)(void *arg); /* SIGHUP came, and the log was opened anew */
 	/* Ends what has begun, also after a begin that failed. */
 	void (*end)(void *arg);
 };
@@ -68,6 +69,9 @@ int daemon_main(struct daemon *d, const struct daemon_program *program, void *ar
 
 /* Ends it as a signal would that asks for the end; later, from the loop. */
 void daemon_stop(struct daemon *d);
+
+/* Ends the control socket, before the process does. Not from within a command. */
+void daemon_fall_silent(struct daemon *d);
 
 /* STATE/NAME, to be freed. */
 char *daemon_path(const struct daemon *d, const char *name);

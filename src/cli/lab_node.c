@@ -355,24 +355,56 @@ static void end_machines(const struct lab *lab, const struct lab_node *n, bool a
 	free(run);
 }
 
+/* All processes of a switch, by the state folder on their command lines: its keeper first, as that
+ * would start others. */
+static void kill_switch(const char *state)
+{
+	struct buf words = BUF_INIT;
+
+	buf_addf(&words, "--state%c%s%c", '\0', state, '\0');
+	for (int round = 0; round < 2; round++) {
+		DIR *d = opendir("/proc");
+		struct dirent *x;
+		while (d != NULL && (x = readdir(d)) != NULL) {
+			int64_t pid;
+			if (!number_i64(x->d_name, &pid) || pid <= 1 ||
+			    !has_on_command_line((pid_t)pid, words.data, words.len)) {
+				continue;
+			}
+			bool is_keeper = !has_on_command_line((pid_t)pid, "--part=", 7);
+			if (round == 1 || is_keeper) {
+				int fd = open_pid((pid_t)pid);
+				if (fd >= 0) {
+					end_process(fd, true);
+					close(fd);
+				}
+			}
+		}
+		if (d != NULL) {
+			closedir(d);
+		}
+	}
+	buf_free(&words);
+}
+
 /* A host's switch: the process that its pid file names, where that has the state folder on its
- * command line. At once: all that it has started, too. */
+ * command line; it takes the others along. At once: all of them. */
 static void end_switch(const struct lab *lab, const struct lab_node *n, bool at_once)
 {
-	char *path = lab_path(lab, "nodes/%s/switchd/switchd.pid", n->name);
-	char *state = lab_path(lab, "nodes/%s/switchd", n->name);
+	char *state = is_switch(n) ? lab_path(lab, "nodes/%s", n->name)
+				   : lab_path(lab, "nodes/%s/switchd", n->name);
+	char *path = mem_printf("%s/switchd.pid", state);
 	struct buf b = BUF_INIT;
 	int64_t pid;
 
-	if (file_read(path, 64, &b, NULL)) {
+	if (at_once) {
+		kill_switch(state);
+	} else if (file_read(path, 64, &b, NULL) && b.len > 0) {
 		b.data[strcspn(b.data, "\n ")] = '\0';
 		if (number_i64(b.data, &pid) && pid > 1 && pid <= INT32_MAX) {
 			int fd = open_pid((pid_t)pid);
 			if (fd >= 0 && has_on_command_line((pid_t)pid, state, strlen(state))) {
-				if (at_once && getpgid((pid_t)pid) == (pid_t)pid) {
-					kill(-(pid_t)pid, SIGKILL);
-				}
-				end_process(fd, at_once);
+				end_process(fd, false);
 			}
 			if (fd >= 0) {
 				close(fd);
@@ -401,6 +433,8 @@ bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once
 	}
 	if (lab_node_is_host(n)) {
 		end_machines(lab, n, at_once);
+	}
+	if (lab_node_is_host(n) || is_switch(n)) {
 		end_switch(lab, n, at_once);
 	}
 	return true;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* remora switch: looks at a remora-switchd on this machine and gives it documents, through its
  * control socket. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <json-c/json.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/macro.h"
 #include "base/mem.h"
@@ -21,12 +25,13 @@
 enum {
 	TIMEOUT_MS = 60000, /* compiling a large document takes a while */
 	DOCUMENT_MAX = 256 << 20,
+	HAND_OVER_US = 20000000,
 };
 
 struct request {
 	const char *words[2]; /* the verb and what it is about */
 	size_t n_words;
-	const char *state, *hex;
+	const char *state, *hex, *binary;
 	struct switch_frame frame;
 	bool is_json, is_described; /* an option of the frame is there */
 };
@@ -48,6 +53,8 @@ static int usage(FILE *to, int status)
 	      "                       what becomes of a frame that comes in there; nothing is "
 	      "sent\n"
 	      "  apply FILE           run a plane document (JSON)\n"
+	      "  upgrade [--binary PATH]\n"
+	      "                       hand over to a new process; connections go on\n"
 	      "DIR is the switch's state folder; else $REMORA_SWITCH, else " STATE_DEFAULT "\n",
 	      to);
 	return status;
@@ -233,6 +240,50 @@ static int run_apply(struct request *r)
 	return answer(r, o, switch_table_print_members, &e);
 }
 
+/* ---- upgrade ---- */
+
+/* Waits until that process answers in place of the one before. */
+static bool wait_for(const struct request *r, uint64_t pid, struct error *e)
+{
+	int64_t end = clock_mono_us(clock_real()) + HAND_OVER_US;
+
+	while (clock_mono_us(clock_real()) < end) {
+		struct json_object *o = ask(r, "version", NULL, e), *v = NULL;
+		bool is_it = o != NULL && json_object_object_get_ex(o, "pid", &v) &&
+			     json_object_get_uint64(v) == pid;
+		json_object_put(o);
+		if (is_it) {
+			return true;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+	}
+	return error_set(e, ERROR_TIMEOUT, "process %llu was ready, and has not taken over",
+			 (unsigned long long)pid);
+}
+
+static int run_upgrade(struct request *r)
+{
+	struct json_object *params = json_object_new_object(), *o = NULL, *v = NULL;
+	char path[PATH_MAX];
+	struct error e;
+
+	if (r->binary != NULL) {
+		if (realpath(r->binary, path) == NULL) {
+			json_object_put(params);
+			error_set_sys(&e, errno, "\"%s\"", r->binary);
+			return complain(&e);
+		}
+		json_put_str(params, "binary", path);
+	}
+	o = ask(r, "plane.upgrade", params, &e);
+	if (o != NULL && (!json_object_object_get_ex(o, "pid", &v) ||
+			  !wait_for(r, json_object_get_uint64(v), &e))) {
+		json_object_put(o);
+		o = NULL;
+	}
+	return answer(r, o, switch_table_print_members, &e);
+}
+
 /* ---- the command line ---- */
 
 static bool read_option(struct request *r, const char *name, const char *value)
@@ -240,11 +291,17 @@ static bool read_option(struct request *r, const char *name, const char *value)
 	const struct {
 		const char *name;
 		const char **to;
-	} options[] = { { "--state", &r->state },	    { "--hex", &r->hex },
-			{ "--src-mac", &r->frame.src_mac }, { "--dst-mac", &r->frame.dst_mac },
-			{ "--src", &r->frame.src },	    { "--dst", &r->frame.dst },
-			{ "--proto", &r->frame.proto },	    { "--sport", &r->frame.sport },
-			{ "--dport", &r->frame.dport },	    { "--vlan", &r->frame.vlan } };
+	} options[] = { { "--state", &r->state },
+			{ "--binary", &r->binary },
+			{ "--hex", &r->hex },
+			{ "--src-mac", &r->frame.src_mac },
+			{ "--dst-mac", &r->frame.dst_mac },
+			{ "--src", &r->frame.src },
+			{ "--dst", &r->frame.dst },
+			{ "--proto", &r->frame.proto },
+			{ "--sport", &r->frame.sport },
+			{ "--dport", &r->frame.dport },
+			{ "--vlan", &r->frame.vlan } };
 
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		if (strcmp(options[i].name, name) == 0) {
@@ -253,7 +310,7 @@ static bool read_option(struct request *r, const char *name, const char *value)
 				return false;
 			}
 			*options[i].to = value;
-			r->is_described |= i >= 2;
+			r->is_described |= i >= 3;
 			return true;
 		}
 	}
@@ -290,7 +347,8 @@ int command_switch(int argc, char **argv)
 	} verbs[] = { { "status", 1, run_status },
 		      { "show", 2, run_show },
 		      { "explain", 2, run_explain },
-		      { "apply", 2, run_apply } };
+		      { "apply", 2, run_apply },
+		      { "upgrade", 1, run_upgrade } };
 	struct request r = { .n_words = 0 };
 
 	if (argc > 1 && command_wants_help(argv[1])) {

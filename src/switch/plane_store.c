@@ -18,6 +18,7 @@ LOG_MODULE("switch");
 enum {
 	CHANGES_MAX = 8192, /* lines */
 	CHANGES_BYTES_MIN = 1 << 20,
+	HEAD_BYTES = 40,
 };
 
 struct plane_store {
@@ -25,6 +26,9 @@ struct plane_store {
 	int fd;			 /* of the changes; -1: not open */
 	size_t n_lines, n_bytes; /* that are good */
 	size_t document_bytes;
+	struct stat document_file; /* that was loaded */
+	char head[HEAD_BYTES];	   /* of the changes that were; tells them from later ones */
+	size_t n_head;
 };
 
 struct plane_store *plane_store_new(const char *folder)
@@ -57,6 +61,10 @@ void plane_store_free(struct plane_store *s)
 static bool load_document(struct plane_store *s, const struct document_schema *schema,
 			  struct switch_config **out, uint64_t *generation, struct error *e)
 {
+	/* Before it is read: what is renamed over it meanwhile is another file the next time. */
+	if (stat(s->document, &s->document_file) != 0) {
+		return error_set_sys(e, errno, "\"%s\"", s->document);
+	}
 	struct json_object *kept = json_parse_file(s->document, PLANE_DOCUMENT_MAX, e);
 	struct json_at root = json_root(kept), document;
 
@@ -68,8 +76,7 @@ static bool load_document(struct plane_store *s, const struct document_schema *s
 		  document_schema_check(schema, &document, e);
 	*out = ok ? switch_config_read(&document, e) : NULL;
 	json_object_put(kept);
-	struct stat st;
-	s->document_bytes = stat(s->document, &st) == 0 ? (size_t)st.st_size : 0;
+	s->document_bytes = (size_t)s->document_file.st_size;
 	return *out != NULL || error_prefix(e, "\"%s\": ", s->document);
 }
 
@@ -104,6 +111,9 @@ static bool load_changes(struct plane_store *s, const struct document_schema *sc
 	struct buf text = BUF_INIT;
 	bool ok = file_read(s->changes, (size_t)PLANE_DOCUMENT_MAX * 2, &text, e);
 
+	if (ok && (s->n_bytes > text.len || memcmp(s->head, text.data, s->n_head) != 0)) {
+		s->n_bytes = s->n_lines = 0; /* the document has been written whole since */
+	}
 	while (ok && s->n_bytes < text.len) {
 		const char *line = text.data + s->n_bytes;
 		const char *end = memchr(line, '\n', text.len - s->n_bytes);
@@ -118,6 +128,8 @@ static bool load_changes(struct plane_store *s, const struct document_schema *sc
 		s->n_bytes += n + 1;
 		s->n_lines++;
 	}
+	s->n_head = MIN(s->n_bytes, (size_t)HEAD_BYTES);
+	memcpy(s->head, text.data, ok ? s->n_head : 0);
 	buf_free(&text);
 	return ok;
 }
@@ -162,6 +174,64 @@ bool plane_store_load(struct plane_store *s, const struct document_schema *schem
 	*out = config;
 	*generation = g;
 	return true;
+}
+
+void plane_store_forget(struct plane_store *s)
+{
+	memset(&s->document_file, 0, sizeof(s->document_file));
+	s->n_head = s->n_bytes = s->n_lines = 0;
+}
+
+/* It is written by renaming: another content is another file. */
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Changes of a document that is the same. */
+static bool follow_changes(struct plane_store *s, const struct document_schema *schema,
+			   const struct switch_config *before, uint64_t *generation,
+			   struct switch_config **out, struct error *e)
+{
+	struct json_object *all = json_object_new_array();
+	struct json_at root = json_root(all);
+	uint64_t g = *generation;
+	bool ok = load_changes(s, schema, all, &g, e);
+
+	*out = NULL;
+	if (ok && g != *generation) {
+		*out = switch_config_change(before, &root, e);
+		ok = *out != NULL || error_prefix(e, "\"%s\": ", s->changes);
+	}
+	json_object_put(all);
+	if (ok) {
+		*generation = g;
+	}
+	return ok;
+}
+
+bool plane_store_follow(struct plane_store *s, const struct document_schema *schema,
+			const struct switch_config *before, uint64_t *generation,
+			struct switch_config **out, struct error *e)
+{
+	struct stat now, changes;
+	bool ok = true;
+
+	*out = NULL;
+	if (stat(s->document, &now) != 0) {
+		return errno == ENOENT || error_set_sys(e, errno, "\"%s\"", s->document);
+	}
+	if (before == NULL || !is_same_file(&now, &s->document_file)) {
+		plane_store_forget(s);
+		ok = plane_store_load(s, schema, out, generation, e);
+	} else if (stat(s->changes, &changes) == 0 && (size_t)changes.st_size != s->n_bytes) {
+		ok = follow_changes(s, schema, before, generation, out, e);
+	}
+	if (!ok) {
+		plane_store_forget(s);
+	}
+	return ok;
 }
 
 /* ---- keeping ---- */

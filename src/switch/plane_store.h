@@ -27,6 +27,13 @@ void plane_store_free(struct plane_store *s);
  * it had never been. */
 bool plane_store_load(struct plane_store *s, const struct document_schema *schema,
 		      struct switch_config **out, uint64_t *generation, struct error *e);
+/* Follows what another process keeps: reads what is new since the last time, where `before` is what
+ * came out then (NULL: nothing did). *out NULL: nothing is new, and *generation stays. */
+bool plane_store_follow(struct plane_store *s, const struct document_schema *schema,
+			const struct switch_config *before, uint64_t *generation,
+			struct switch_config **out, struct error *e);
+/* The next time, reads all. */
+void plane_store_forget(struct plane_store *s);
 /* Keeps a whole document. On an error the last one is there. */
 bool plane_store_put(struct plane_store *s, uint64_t generation, const struct switch_config *c,
 		     struct error *e);

@@ -24,24 +24,72 @@ LOG_MODULE("switch");
 enum {
 	PACKETS = 32767, /* buffers; 2 KiB each, and their headers */
 	PACKET_CACHE = 256,
+	TAKE_MS = 2000, /* that a process takes to end */
 };
 
 /* ---- beginning and ending ---- */
 
-static bool begin_workers(struct softswitch *s, const struct switch_options *o, struct error *e)
+/* Which lcore worker number n has; RTE_MAX_LCORE: there are not so many. */
+static unsigned lcore_of(unsigned n)
 {
+	unsigned lcore = rte_get_next_lcore(UINT_MAX, 1, 0);
+
+	while (n-- > 0 && lcore < RTE_MAX_LCORE) {
+		lcore = rte_get_next_lcore(lcore, 1, 0);
+	}
+	return lcore;
+}
+
+static char *flows_path(const struct softswitch *s, unsigned n)
+{
+	return mem_printf("%s/flows.%u", s->flows_folder, n);
+}
+
+/* Maps the tables of a switch that runs; that there are none is no error. */
+static bool map_flows(struct softswitch *s, struct error *e)
+{
+	bool ok = true;
+
+	for (unsigned i = 0; i < SWITCH_WORKERS_MAX && ok; i++) {
+		char *path = flows_path(s, i);
+		s->mapped[i] = flow_table_map(path, s->n_flows, e);
+		ok = s->mapped[i] != NULL || e->kind == ERROR_NOT_FOUND;
+		free(path);
+	}
+	return ok;
+}
+
+/* A worker's table: the one that was mapped, or else opened now. */
+static struct flow_table *take_flows(struct softswitch *s, unsigned n, struct error *e)
+{
+	struct flow_table *t = s->mapped[n];
 	uint32_t tick = worker_tick(), n_adopted;
 
-	for (unsigned lcore = rte_get_next_lcore(UINT_MAX, 1, 0); lcore < RTE_MAX_LCORE;
-	     lcore = rte_get_next_lcore(lcore, 1, 0)) {
-		if (s->n_workers == SWITCH_WORKERS_MAX) {
+	s->mapped[n] = NULL;
+	if (t != NULL) {
+		if (flow_table_take(t, tick, TAKE_MS, e)) {
+			return t;
+		}
+		flow_table_close(t);
+		if (e->kind == ERROR_BUSY) {
+			return NULL;
+		}
+		log_warn("%s", e->msg);
+	}
+	char *path = flows_path(s, n);
+	t = flow_table_open(path, s->n_flows, tick, &n_adopted, e);
+	free(path);
+	return t;
+}
+
+static bool begin_workers(struct softswitch *s, struct error *e)
+{
+	for (unsigned lcore; s->n_workers < SWITCH_WORKERS_MAX; s->n_workers++) {
+		lcore = lcore_of(s->n_workers);
+		if (lcore >= RTE_MAX_LCORE) {
 			break;
 		}
-		char *path = o->flows_folder == NULL
-				     ? NULL
-				     : mem_printf("%s/flows.%u", o->flows_folder, s->n_workers);
-		struct flow_table *t = flow_table_open(path, o->flows, tick, &n_adopted, e);
-		free(path);
+		struct flow_table *t = take_flows(s, s->n_workers, e);
 		if (t == NULL) {
 			return false;
 		}
@@ -50,10 +98,10 @@ static bool begin_workers(struct softswitch *s, const struct switch_options *o, 
 					    .flows = t,
 					    .learned = s->learned,
 					    .seen = s->seen,
-					    .tick = tick };
-		s->workers[s->n_workers++] = worker_new(&w);
-		log_info("worker %u on core %u: %u flows adopted, room for %u", s->n_workers - 1,
-			 lcore, n_adopted, flow_capacity(t));
+					    .tick = worker_tick() };
+		s->workers[s->n_workers] = worker_new(&w);
+		log_info("worker %u on core %u: records of %u flows, room for %u", s->n_workers,
+			 lcore, flow_high_water(t), flow_capacity(t));
 	}
 	if (s->n_workers == 0) {
 		return error_set(e, ERROR_INVALID, "no core for a worker");
@@ -62,6 +110,8 @@ static bool begin_workers(struct softswitch *s, const struct switch_options *o, 
 		worker_start(s->workers[i]);
 	}
 	s->is_running = true;
+	s->epoch = flow_epoch(worker_flows(s->workers[0])); /* theirs are judged again */
+	switch_metrics_begin(s);
 	return true;
 }
 
@@ -83,12 +133,9 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 	s->learned = learned_new();
 	s->store = plane_store_new(o->state);
 	s->seen = seen_new();
-	if (!begin_workers(s, o, e)) {
-		return false;
-	}
-	s->epoch = flow_epoch(worker_flows(s->workers[0])); /* theirs are judged again */
-	switch_metrics_begin(s);
-	return true;
+	s->flows_folder = mem_strdup(o->flows_folder);
+	s->n_flows = o->flows;
+	return map_flows(s, e);
 }
 
 struct softswitch *switch_new(const struct switch_options *o, struct error *e)
@@ -107,7 +154,9 @@ void switch_free(struct softswitch *s)
 	if (s == NULL) {
 		return;
 	}
-	switch_metrics_end(s);
+	if (s->is_running) {
+		switch_metrics_end(s);
+	}
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		struct flow_table *t = worker_flows(s->workers[i]);
 		if (s->is_running) {
@@ -120,11 +169,16 @@ void switch_free(struct softswitch *s)
 		port_close(*p);
 	}
 	vec_free(&s->ports);
+	for (unsigned i = 0; i < SWITCH_WORKERS_MAX; i++) {
+		flow_table_close(s->mapped[i]);
+	}
+	tables_free(s->prepared);
 	learned_free(s->learned);
 	seen_free(s->seen);
 	rte_mempool_free(s->pool);
 	document_schema_free(s->schema);
 	plane_store_free(s->store);
+	free(s->flows_folder);
 	free(s);
 }
 
@@ -132,9 +186,10 @@ void switch_free(struct softswitch *s)
 
 struct applying {
 	struct softswitch *s;
-	struct switch_config *config;
-	VEC(struct port *) ports; /* in the configuration's order */
-	size_t n_opened;	  /* of them, those that were not open before */
+	struct switch_config *config; /* NULL: the tables' */
+	struct tables *tables;	      /* NULL: to be compiled */
+	VEC(struct port *) ports;     /* in the configuration's order */
+	size_t n_opened;	      /* of them, those that were not open before */
 	uint16_t devices[CONFIG_PORTS_MAX], n_queues[CONFIG_PORTS_MAX];
 };
 
@@ -160,10 +215,12 @@ static bool was_open(const struct softswitch *s, const struct port *port)
 
 static bool open_ports(struct applying *a, struct error *e)
 {
-	for (size_t i = 0; i < a->config->n_ports; i++) {
-		struct port *p = find_port(a->s, &a->config->ports[i]);
+	const struct switch_config *c = a->tables != NULL ? tables_config(a->tables) : a->config;
+
+	for (size_t i = 0; i < c->n_ports; i++) {
+		struct port *p = find_port(a->s, &c->ports[i]);
 		if (p == NULL) {
-			p = port_open(&a->config->ports[i], a->s->pool, e);
+			p = port_open(&c->ports[i], a->s->pool, e);
 		}
 		if (p == NULL) {
 			return false;
@@ -205,12 +262,17 @@ static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct err
 {
 	struct iface_index index = { index_of, a->s };
 	const struct tables *before = a->s->wiring == NULL ? NULL : a->s->wiring->tables;
-	struct tables *t = tables_next(before, a->config, epoch, &index, e);
+	struct tables *t = a->tables;
 
 	if (t == NULL) {
-		return NULL;
+		t = tables_next(before, a->config, epoch, &index, e);
+		if (t == NULL) {
+			return NULL;
+		}
+		a->config = NULL; /* the tables' now */
 	}
-	a->config = NULL; /* the tables' now */
+	tables_set_epoch(t, epoch);
+	a->tables = NULL; /* the wiring's now */
 	struct wiring *w = wiring_new(t, a->devices, a->n_queues);
 	for (size_t i = 0; i < a->ports.n; i++) {
 		w->stream[i] = port_stream(a->ports.items[i]);
@@ -247,7 +309,8 @@ static void publish(struct applying *a, struct wiring *w)
 
 /* A configuration on its way to run, and what is to be kept of it. */
 struct next {
-	struct switch_config *config;
+	struct switch_config *config; /* NULL: the tables' */
+	struct tables *tables;	      /* NULL: to be compiled */
 	uint64_t generation;
 	struct json_object *changes; /* NULL: it is kept whole */
 	bool is_kept;		     /* already */
@@ -267,7 +330,7 @@ static bool keep(struct softswitch *s, const struct next *n, const struct switch
  * workers. On an error nothing has changed. */
 static bool run(struct softswitch *s, struct next *n, struct error *e)
 {
-	struct applying a = { .s = s, .config = n->config };
+	struct applying a = { .s = s, .config = n->config, .tables = n->tables };
 	struct wiring *w = NULL;
 
 	if (open_ports(&a, e)) {
@@ -280,6 +343,7 @@ static bool run(struct softswitch *s, struct next *n, struct error *e)
 	if (w == NULL) {
 		close_opened(&a);
 		switch_config_free(a.config);
+		tables_free(a.tables);
 	} else {
 		s->epoch++;
 		publish(&a, w);
@@ -345,14 +409,62 @@ bool switch_change(struct softswitch *s, uint64_t base, uint64_t generation,
 	return true;
 }
 
-bool switch_load(struct softswitch *s, struct error *e)
-{
-	struct next n = { .is_kept = true };
+/* ---- what was kept ---- */
 
-	if (!plane_store_load(s->store, s->schema, &n.config, &n.generation, e)) {
+/* Compiles what is kept where that is something new. */
+static bool prepare(struct softswitch *s, const struct iface_index *index, struct error *e)
+{
+	const struct switch_config *before =
+		s->prepared == NULL ? NULL : tables_config(s->prepared);
+	struct switch_config *config;
+
+	if (!plane_store_follow(s->store, s->schema, before, &s->prepared_generation, &config, e)) {
 		return false;
 	}
-	if (n.config == NULL) {
+	if (config == NULL) {
+		return true;
+	}
+	struct tables *t = tables_next(s->prepared, config, 0, index, e);
+	if (t == NULL) {
+		switch_config_free(config);
+		plane_store_forget(s->store); /* read it whole the next time */
+		return false;
+	}
+	tables_free(s->prepared);
+	s->prepared = t;
+	return true;
+}
+
+/* The number that the other process has given to a name. */
+static uint16_t mapped_index_of(void *arg, const char *name)
+{
+	const struct softswitch *s = arg;
+
+	return flow_iface_find(s->mapped[0], name);
+}
+
+bool switch_prepare(struct softswitch *s, struct error *e)
+{
+	const struct iface_index index = { mapped_index_of, s };
+
+	if (s->mapped[0] == NULL && !map_flows(s, e)) {
+		return false;
+	}
+	return s->mapped[0] == NULL || prepare(s, &index, e);
+}
+
+bool switch_load(struct softswitch *s, struct error *e)
+{
+	const struct iface_index index = { index_of, s };
+	struct next n = { .is_kept = true };
+
+	if (!begin_workers(s, e) || !prepare(s, &index, e)) {
+		return false;
+	}
+	n.tables = s->prepared;
+	n.generation = s->prepared_generation;
+	s->prepared = NULL;
+	if (n.tables == NULL) {
 		return true;
 	}
 	if (!run(s, &n, e)) {
@@ -374,6 +486,15 @@ void switch_tend(struct softswitch *s)
 		port_connect_again(p);
 		__atomic_store_n(&s->wiring->device[i], port_device(p), __ATOMIC_RELEASE);
 	}
+}
+
+void switch_halt(struct softswitch *s)
+{
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		worker_stop(s->workers[i]);
+		flow_table_let_go(worker_flows(s->workers[i]));
+	}
+	s->is_running = false;
 }
 
 uint64_t switch_generation(const struct softswitch *s)

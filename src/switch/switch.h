@@ -24,11 +24,16 @@ struct switch_options {
 
 struct softswitch;
 
-/* Needs DPDK initialised, with one worker lcore or more. */
+/* Makes ready, while another process may still be the switch of this state folder: takes memory,
+ * maps that one's connections where it has some. Needs DPDK initialised, with one worker lcore or
+ * more. ERROR_UNSUPPORTED: the records are of another layout. */
 struct softswitch *switch_new(const struct switch_options *options, struct error *e);
 void switch_free(struct softswitch *s);
 
-/* Runs the document that was kept, if any. */
+/* Compiles the document that is kept, where that is another than the last time, so that
+ * switch_load() has it ready. */
+bool switch_prepare(struct softswitch *s, struct error *e);
+/* The other one has gone: takes connections over, and runs the document that was kept, if any. */
 bool switch_load(struct softswitch *s, struct error *e);
 /* Runs `document` (borrowed) under a generation. An error names the object, reason and limit. */
 bool switch_apply(struct softswitch *s, uint64_t generation, struct json_object *document,
@@ -37,6 +42,8 @@ bool switch_apply(struct softswitch *s, uint64_t generation, struct json_object 
  * be the one that runs; what comes out is `generation`, which must be higher. */
 bool switch_change(struct softswitch *s, uint64_t base, uint64_t generation,
 		   const struct json_at *changes, struct error *e);
+/* Ends forwarding and lets connections go to another process, at once; what is left is to end. */
+void switch_halt(struct softswitch *s);
 uint64_t switch_generation(const struct softswitch *s); /* 0: none yet */
 
 /* What `plane.status`, `plane.hello` and `plane.show` answer; the caller's. `what`: "ports",

@@ -19,6 +19,11 @@ struct document_schema;
 struct plane_store;
 
 struct softswitch {
+	char *flows_folder;
+	uint32_t n_flows;
+	struct flow_table *mapped[SWITCH_WORKERS_MAX]; /* that are to be taken over */
+	struct tables *prepared; /* of what is kept, before it runs; NULL: none */
+	uint64_t prepared_generation;
 	struct document_schema *schema;
 	struct rte_mempool *pool;
 	struct learned *learned;

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * remora-switchd: the network and security data plane of one node. Runs the last document it was
- * given, alone; hostd gives it another over its socket (`plane.apply`). Workers forward on cores of
- * their own; this thread only listens, compiles and counts.
+ * remora-switchd: the network and security data plane of one node. What is started is the keeper
+ * (keeper.h), which starts the processes that are the switch, one after the other (standby.h). The
+ * active one runs the last document it was given, alone; hostd gives it another over its socket
+ * (`plane.apply`). Workers forward on cores of their own; this thread only listens, compiles and
+ * counts.
  */
 #include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -24,8 +27,11 @@
 #include "base/number.h"
 #include "base/timer.h"
 #include "base/vec.h"
+#include "switch/keeper.h"
+#include "switch/standby.h"
 #include "switch/switch.h"
 #include "switch/switch_watch.h"
+#include "switch/upgrade.h"
 
 LOG_MODULE("switchd");
 
@@ -36,16 +42,21 @@ enum {
 	TEND_MS = 100,
 	SETTLE_MS = 100,
 	MESSAGE_LIMIT = 256 << 20, /* of a document */
+	HOME_MS = 2000,
 };
 
 struct switchd {
 	struct daemon daemon;
-	const char *cores, *flows, *flows_folder, *huge_folder, *devices;
+	const char *cores, *flows, *flows_folder, *huge_folder, *devices, *part;
+	bool without_standby;
 	bool is_dpdk_up;
 	struct softswitch *sw;
 	struct timer *tend;   /* lost peers are looked for */
 	struct timer *settle; /* after a document: memory that reading it took is given back */
 	struct switch_watch *watch;
+	struct standby *standby;
+	struct upgrade *upgrade;
+	struct timer *home; /* is the state folder still there? */
 };
 
 /* ---- DPDK ---- */
@@ -277,6 +288,24 @@ static void on_explain(void *arg, struct rpc_call *call)
 	}
 }
 
+static void let_go(void *arg)
+{
+	struct switchd *d = arg;
+
+	log_info("another process takes over");
+	daemon_fall_silent(&d->daemon);
+	switch_halt(d->sw);
+	standby_let_go(d->standby);
+	_exit(0); /* nothing of what is left may take time, or what the other one has made */
+}
+
+static void on_upgrade(void *arg, struct rpc_call *call)
+{
+	struct switchd *d = arg;
+
+	upgrade_ask(d->upgrade, call);
+}
+
 static const struct control_command commands[] = {
 	{ "plane.hello", "", "version and capacity", on_hello },
 	{ "plane.apply", "{generation, document}", "run a document", on_apply },
@@ -287,6 +316,7 @@ static const struct control_command commands[] = {
 	{ "plane.watch", "", "from now on, notifications of what changes at ports", on_watch },
 	{ "plane.explain", "{port, frame}", "what becomes of a frame, by the live tables",
 	  on_explain },
+	{ "plane.upgrade", "{binary?}", "hand over to a process of another binary", on_upgrade },
 };
 
 /* ---- the daemon ---- */
@@ -298,40 +328,91 @@ static void tend(void *arg)
 	switch_tend(d->sw);
 }
 
-static bool begin(void *arg, struct error *e)
+static bool check(const struct switchd *d, uint32_t *flows, struct error *e)
 {
-	struct switchd *d = arg;
 	const struct daemon_options *o = &d->daemon.options;
-	uint32_t flows = FLOWS;
 
 	if (o->listen != NULL || o->password_file != NULL) {
 		return error_set(
 			e, ERROR_INVALID,
 			"--listen, --password-file: a switch serves nothing over a network");
 	}
-	if (d->flows != NULL && !number_u32(d->flows, &flows)) {
+	*flows = FLOWS;
+	if (d->flows != NULL && !number_u32(d->flows, flows)) {
 		return error_set(e, ERROR_INVALID, "--flows: \"%.40s\" is no number", d->flows);
 	}
-	if (!dpdk_begin(d, e)) {
-		return false;
-	}
+	return true;
+}
+
+static bool make_ready(void *arg, struct error *e)
+{
+	struct switchd *d = arg;
+	const struct daemon_options *o = &d->daemon.options;
 	struct switch_options options = {
 		.state = o->state,
 		.flows_folder = d->flows_folder != NULL ? d->flows_folder : o->state,
-		.flows = flows,
 	};
-	d->tend = timer_new(&d->daemon.mainloop.loop, clock_real(), tend, d);
-	d->settle = timer_new(&d->daemon.mainloop.loop, clock_real(), settle, d);
-	d->sw = switch_new(&options, e);
-	if (d->sw == NULL) {
+
+	if (!check(d, &options.flows, e) || !dpdk_begin(d, e)) {
 		return false;
 	}
-	d->watch = switch_watch_new(d->sw, &d->daemon.mainloop.loop);
+	d->sw = switch_new(&options, e);
+	return d->sw != NULL && switch_prepare(d->sw, e);
+}
+
+static void follow(void *arg)
+{
+	struct switchd *d = arg;
+	struct error e;
+
+	if (!switch_prepare(d->sw, &e)) {
+		log_warn("%s", e.msg);
+	}
+}
+
+static bool wait_for_turn(void *arg, struct error *e)
+{
+	struct switchd *d = arg;
+	const struct standby_options o = { .loop = &d->daemon.mainloop.loop,
+					   .state = d->daemon.options.state,
+					   .version = REMORA_VERSION,
+					   .make_ready = make_ready,
+					   .follow = follow,
+					   .arg = d };
+
+	(void)prctl(PR_SET_NAME, "remora-switchd");
+	d->standby = standby_new(&o);
+	return standby_wait(d->standby, e);
+}
+
+static void look_home(void *arg)
+{
+	struct switchd *d = arg;
+
+	if (!standby_is_at_home(d->standby)) {
+		log_warn("\"%s\" is not there any more", d->daemon.options.state);
+		timer_stop(d->home);
+		daemon_stop(&d->daemon);
+	}
+}
+
+static bool begin(void *arg, struct error *e)
+{
+	struct switchd *d = arg;
+	uv_loop_t *loop = &d->daemon.mainloop.loop;
+
+	d->watch = switch_watch_new(d->sw, loop);
 	if (!switch_load(d->sw, e)) {
 		return false;
 	}
-	settle(d);
+	d->tend = timer_new(loop, clock_real(), tend, d);
 	timer_start(d->tend, TEND_MS, TEND_MS);
+	d->settle = timer_new(loop, clock_real(), settle, d);
+	timer_start(d->settle, SETTLE_MS, 0);
+	d->upgrade = upgrade_new(loop, d->daemon.options.state, let_go, d);
+	d->home = timer_new(loop, clock_real(), look_home, d);
+	timer_start(d->home, HOME_MS, HOME_MS);
+	standby_tell(d->standby, "active", NULL);
 	return true;
 }
 
@@ -342,6 +423,14 @@ static void status(void *arg, struct json_object *o)
 	json_put_u64(o, "generation", switch_generation(d->sw));
 }
 
+static void stop(void *arg, int number)
+{
+	struct switchd *d = arg;
+
+	(void)number;
+	standby_end(d->standby);
+}
+
 static void end(void *arg)
 {
 	struct switchd *d = arg;
@@ -349,37 +438,55 @@ static void end(void *arg)
 	timer_free(d->tend);
 	timer_free(d->settle);
 	switch_watch_free(d->watch);
+	timer_free(d->home);
+	upgrade_free(d->upgrade);
 	switch_free(d->sw);
 	if (d->is_dpdk_up) {
 		(void)rte_eal_cleanup();
 	}
+	standby_free(d->standby);
+}
+
+/* The process of a part (standby.h); without it, the keeper. Only what the keeper starts has it,
+ * as its first word. */
+static bool has_part(int argc, char **argv)
+{
+	return argc > 1 && strncmp(argv[1], "--part", 6) == 0;
 }
 
 int main(int argc, char **argv)
 {
 	static struct switchd d;
-
-	(void)mallopt(M_MXFAST, 0);
-	(void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
-	const struct daemon_program program = {
+	struct daemon_program program = {
 		.name = "switchd",
 		.version = REMORA_VERSION,
 		.usage = "usage: remora-switchd --state DIR [--cores LIST] [--flows N]\n"
 			 "           [--flows-folder DIR] [--huge-folder DIR] [--devices ADDRESS]\n"
-			 "           [--log-file FILE] [--log-level SPEC]\n"
+			 "           [--no-standby] [--log-file FILE] [--log-level SPEC]\n"
 			 "           [--version] [--help]\n",
 		.status_help = "the generation that runs",
 		.options = { { .name = "cores", .text = &d.cores },
 			     { .name = "flows", .text = &d.flows },
 			     { .name = "flows-folder", .text = &d.flows_folder },
 			     { .name = "huge-folder", .text = &d.huge_folder },
-			     { .name = "devices", .text = &d.devices } },
+			     { .name = "devices", .text = &d.devices },
+			     { .name = "no-standby", .flag = &d.without_standby },
+			     { .name = "part", .text = &d.part } },
 		.commands = commands,
 		.n_commands = ARRAY_LEN(commands),
 		.message_limit = MESSAGE_LIMIT,
+		.lock = wait_for_turn,
 		.begin = begin,
 		.status = status,
+		.stop = stop,
 		.end = end,
 	};
-	return daemon_main(&d.daemon, &program, &d, argc, argv);
+	(void)mallopt(M_MXFAST, 0);
+	(void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	if (has_part(argc, argv)) {
+		return daemon_main(&d.daemon, &program, &d, argc, argv);
+	}
+	struct keeper *k = keeper_new(&d.daemon, argv, &d.without_standby);
+	keeper_program(&program);
+	return keeper_free(k, daemon_main(&d.daemon, &program, k, argc, argv));
 }

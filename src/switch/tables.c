@@ -438,6 +438,11 @@ const struct switch_config *tables_config(const struct tables *t)
 	return t->config;
 }
 
+void tables_set_epoch(struct tables *t, uint16_t epoch)
+{
+	t->epoch = epoch;
+}
+
 uint16_t tables_epoch(const struct tables *t)
 {
 	return t->epoch;

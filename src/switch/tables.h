@@ -50,6 +50,8 @@ struct tables *tables_new(struct switch_config *config, uint16_t epoch,
 struct tables *tables_next(const struct tables *before, struct switch_config *config,
 			   uint16_t epoch, const struct iface_index *index, struct error *e);
 void tables_free(struct tables *t);
+/* Before anybody goes by them. */
+void tables_set_epoch(struct tables *t, uint16_t epoch);
 
 const struct switch_config *tables_config(const struct tables *t);
 uint16_t tables_epoch(const struct tables *t);

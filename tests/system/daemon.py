@@ -231,20 +231,24 @@ class Node(Process):
             wait_until(lambda pid=pid: not is_running(pid), STOP_S, f"pid {pid} ends")
 
     def switch_pid(self):
-        """Of the switch that works on the state folder; None where there is none."""
-        state = os.path.join(self.state, "switchd")
+        """Of the process that is the switch of the state folder; None where there is none."""
         try:
-            out = subprocess.run(["pgrep", "-f", f"remora-switchd --state {state} "],
-                                 capture_output=True, text=True, check=False).stdout.split()
-        except OSError:
+            with open(os.path.join(self.state, "switchd", "switchd.pid"),
+                      encoding="ascii") as file:
+                pid = int(file.read())
+        except (OSError, ValueError):
             return None
-        return int(out[0]) if out else None
+        return pid if is_running(pid) else None
 
     def end_switch(self):
-        pid = self.switch_pid() if self.switch else None
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not is_running(pid), STOP_S, f"pid {pid} ends")
+        """Its keeper first, which would start others."""
+        state = os.path.join(self.state, "switchd")
+        for words in ("remora-switchd ", "remora-switchd --part=standby "):
+            out = subprocess.run(["pgrep", "-f", f"{words}--state {state} "],
+                                 capture_output=True, text=True, check=False).stdout.split()
+            for pid in [int(word) for word in out] if self.switch else []:
+                os.kill(pid, signal.SIGKILL)
+                wait_until(lambda pid=pid: not is_running(pid), STOP_S, f"pid {pid} ends")
 
     def wreck(self):
         super().wreck()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A switch and guests on it, for tests: real processes, commands over control socket and console."""
 
+import fcntl
 import json
 import os
 import re
@@ -18,9 +19,12 @@ ADDRESS = {"a": "10.1.0.10", "b": "10.1.0.11"}
 
 
 class Switch:
-    def __init__(self, rig, name="switch", within=()):
-        """within: what puts a command into a namespace."""
-        self.within = within
+    """With a standby, it survives kill_active(); kill() ends all of its processes. `within`: what
+    puts a command into a namespace."""
+
+    def __init__(self, rig, name="switch", within=(),
+                 options=("--flows", "1024", "--no-standby")):
+        self.within, self.options = within, options
         self.state = rig.path(name)
         self.log = open(rig.path(f"{name}.log"), "ab")
         self.process = None
@@ -28,8 +32,8 @@ class Switch:
 
     def start(self):
         self.process = subprocess.Popen(
-            [*self.within, program("remora-switchd"), "--state", self.state, "--flows", "1024"],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            [*self.within, program("remora-switchd"), "--state", self.state, *self.options],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
         wait_until(lambda: self.process.poll() is None and self.is_answering(), 30,
                    "the switch answers")
         return self
@@ -59,12 +63,45 @@ class Switch:
     def port(self, name):
         return next(p for p in self.call("plane.show", what="ports") if p["name"] == name)
 
-    def kill(self, number=signal.SIGKILL):
-        self.process.send_signal(number)
+    def pid_in(self, name):
+        try:
+            with open(os.path.join(self.state, name), encoding="ascii") as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return None
+
+    def kill_active(self):
+        """The process that forwards; its pid."""
+        pid = self.pid_in("switchd.pid")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def kill(self):
+        """All processes at once, as a power cut does."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(20)
+        wait_until(self.is_unlocked, 20, "the other processes are gone")
+
+    def is_unlocked(self):
+        try:
+            with open(os.path.join(self.state, "switchd.pid"), "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+        except BlockingIOError:
+            return False
+        except FileNotFoundError:
+            return True
+
+    def stop(self):
+        """Its exit status."""
+        self.process.terminate()
         return self.process.wait(20)
 
     def wreck(self):
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.kill()
         self.log.close()
 

@@ -5,7 +5,6 @@ vhost-user. What passes is what the document says, also after the switch was kil
 import json
 import os
 import re
-import signal
 import subprocess
 
 import pytest
@@ -237,5 +236,5 @@ def test_a_port_has_a_rate(fresh, way, port):
 
 def test_it_ends_in_good_order(world):
     switch, _ = world
-    assert switch.kill(signal.SIGTERM) == 0
+    assert switch.stop() == 0 and switch.pid_in("switchd.pid") is None
     switch.start()
