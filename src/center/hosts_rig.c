@@ -52,14 +52,15 @@ void start(void)
 
 	snprintf(permissions, sizeof(permissions), "%s/permissions.json", t.state);
 	t.users = user_store_open(NULL, &e);
-	t.api = api_new(&(struct api_config){ .kind = API_CENTER,
-					      .loop = &t.loop,
-					      .clock = clock_real(),
-					      .instance_uuid = "u",
-					      .permissions_path = t.is_kept ? permissions : NULL,
-					      .users = t.users,
-					      .admin = "root" },
-			&e);
+	t.api = api_new(
+		&(struct api_config){ .kind = API_CENTER,
+				      .loop = &t.loop,
+				      .clock = clock_real(),
+				      .instance_uuid = "66666666-6666-4666-8666-666666666666",
+				      .permissions_path = t.is_kept ? permissions : NULL,
+				      .users = t.users,
+				      .admin = "root" },
+		&e);
 	t.c = center_new(&(struct center_config){ .loop = &t.loop,
 						  .clock = clock_real(),
 						  .api = t.api,
