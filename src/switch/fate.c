@@ -206,18 +206,23 @@ static bool find_seen(const struct way *w, uint16_t segment, const struct addres
 }
 
 /* The MAC address of who has an address on the segment: the router, a guest, a remote guest. */
-static bool find_owner(const struct way *w, const struct address *a, uint8_t mac[6],
+static bool find_owner(const struct way *w, const struct packet_neighbor *n, uint8_t mac[6],
 		       uint16_t *iface)
 {
+	struct address target = { .ip = n->ip };
+	const struct address *a = &target;
+	/* Who announces his own address takes it over from where it was seen. */
+	bool is_announced = memcmp(n->sender, n->target, sizeof(n->target)) == 0;
 	struct whereabouts at;
 
+	memcpy(target.bytes, n->target, sizeof(n->target));
 	*iface = 0;
 	if (tables_is_gateway(w->tables, w->from->segment, a)) {
 		memcpy(mac, router_mac(w, w->from->segment), 6);
 		return true;
 	}
 	if (!tables_find_address(w->tables, w->from->segment, a, &at) &&
-	    !find_seen(w, w->from->segment, a, SEEN_FRESH_TICKS, &at)) {
+	    (is_announced || !find_seen(w, w->from->segment, a, SEEN_FRESH_TICKS, &at))) {
 		return false;
 	}
 	memcpy(mac, at.mac, 6);
@@ -253,7 +258,7 @@ static bool stage_neighbor(struct way *w)
 	}
 	target = (struct address){ .ip = n.ip };
 	memcpy(target.bytes, n.target, sizeof(n.target));
-	if (!find_owner(w, &target, w->fate->answer_mac, &iface) || iface == w->packet->key.iface) {
+	if (!find_owner(w, &n, w->fate->answer_mac, &iface) || iface == w->packet->key.iface) {
 		return false;
 	}
 	/* Those beyond the team answer for themselves, and only guests are answered for here. */

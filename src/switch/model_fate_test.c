@@ -383,7 +383,10 @@ static bool answer_neighbor(struct way *w)
 	}
 	if (is_gateway(w->p, w->segment, &p->target)) {
 		memcpy(who.to_mac, w->p->routers[w->p->segments[w->segment].router].mac, 6);
-	} else if (!find_owner(w, w->segment, &p->target, &who) || who.place == w->place) {
+	} else if (!(m_address_equal(&p->claim, &p->target) /* an announcement */
+			     ? find_who(w->p, w->segment, NULL, &p->target, &who)
+			     : find_owner(w, w->segment, &p->target, &who)) ||
+		   who.place == w->place) {
 		return true;
 	}
 	if (w->guest == NULL && who.place >= BEYOND) {

@@ -26,16 +26,17 @@ enum {
 /* ---- by a flow's word ---- */
 
 /* What a plain segment's header says, for tcp_follow(). */
-static inline void plain_tcp(struct packet *p, const uint8_t *data, uint16_t head)
+static inline void plain_tcp(struct packet *p, const uint8_t *data, uint16_t head, uint8_t ip)
 {
 	p->data = data;
 	p->head = head;
 	p->flags = 0;
 	p->l3 = 14;
-	p->l4 = 34;
-	p->l3_size = (uint16_t)(data[16] << 8 | data[17]);
-	p->tcp_flags = data[47] & 0x3f;
-	p->payload = (uint16_t)(34 + (data[46] >> 4) * 4);
+	p->l4 = ip == 6 ? 54 : 34;
+	p->l3_size =
+		(uint16_t)(ip == 6 ? 40 + (data[18] << 8 | data[19]) : data[16] << 8 | data[17]);
+	p->tcp_flags = data[p->l4 + 13] & 0x3f;
+	p->payload = (uint16_t)(p->l4 + (data[p->l4 + 12] >> 4) * 4);
 }
 
 /* A plain packet with its record. */
@@ -49,7 +50,7 @@ static inline void take_flow(struct worker *w, struct flow *f, unsigned d, struc
 	}
 	if (f->proto == 6) {
 		struct packet p;
-		plain_tcp(&p, data, it->mbuf->data_len);
+		plain_tcp(&p, data, it->mbuf->data_len, it->key.ip);
 		enum tcp_verdict v = worker_follow(w, f, d, &p);
 		if (UNLIKELY(v != TCP_GOOD)) {
 			if (v == TCP_AGAIN) {
@@ -66,46 +67,6 @@ static inline void take_flow(struct worker *w, struct flow *f, unsigned d, struc
 }
 
 /* ---- what comes in ---- */
-
-/* A plain packet: untagged IPv4, TCP or UDP, whole, with a header that is right. Most are; the
- * rest takes the whole way. */
-static inline bool plain_key(const struct rte_mbuf *m, uint16_t iface, struct flow_key *k)
-{
-	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
-	uint64_t a, b, sum;
-	uint32_t c;
-
-	if (UNLIKELY(m->data_len < 54 || p[12] != 0x08 || p[13] != 0 || p[14] != 0x45 ||
-		     ((p[20] & 0x3f) | p[21]) != 0)) {
-		return false;
-	}
-	uint32_t total = (uint32_t)(p[16] << 8 | p[17]);
-	memcpy(&a, p + 14, 8);
-	memcpy(&b, p + 22, 8);
-	memcpy(&c, p + 30, 4);
-	sum = (a >> 32) + (a & 0xffffffff) + (b >> 32) + (b & 0xffffffff) + c;
-	sum = (sum >> 32) + (sum & 0xffffffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	uint64_t addresses;
-	uint32_t ports;
-	uint8_t proto = p[23];
-	memcpy(&addresses, p + 26, 8);
-	memcpy(&ports, p + 34, 4);
-	flow_key_set(k, addresses, ports, iface, proto, 4);
-	if (UNLIKELY(sum != 0xffff || total + 14 > m->pkt_len)) {
-		return false;
-	}
-	if (proto == 17) {
-		uint32_t size = (uint32_t)(p[38] << 8 | p[39]);
-		return size >= 8 && size + 20 <= total;
-	}
-	/* Flags that go together: SYN alone or with ACK, or no SYN and ACK or RST. */
-	uint32_t header = (uint32_t)(p[46] >> 4) * 4;
-	bool flags_are_good = (p[47] & 2) != 0 ? (p[47] & 5) == 0 : (p[47] & 20) != 0;
-	return proto == 6 && header >= 20 && header + 20 <= total && flags_are_good;
-}
 
 static inline bool enter(struct worker *w, struct item *it)
 {
@@ -155,7 +116,9 @@ static unsigned read_burst(struct worker *w, uint16_t port, struct rte_mbuf **m,
 		if (UNLIKELY(!enter(w, it))) {
 			continue;
 		}
-		if (LIKELY(plain_key(it->mbuf, it->key.iface, &it->key))) {
+		if (LIKELY(worker_read_plain(rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
+					     it->mbuf->data_len, it->mbuf->pkt_len, it->key.iface,
+					     &it->key))) {
 			n_plain++;
 			continue;
 		}

@@ -80,22 +80,70 @@ static bool learn_neighbor(struct worker *w, const struct config_team *team, str
 	return true;
 }
 
+/* Takes a frame into its segment; it is a segment's, whoever it is for. */
+static bool enter_segment(struct worker *w, struct item *it, uint16_t segment, bool is_tagged)
+{
+	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
+
+	if (w->wiring->config->segments[segment].learning) {
+		learned_mac(w->o.learned, segment, data + 6, it->key.iface, 0, w->now);
+	}
+	if (is_tagged && !worker_untag(it->mbuf)) {
+		worker_drop(w, it, DROP_SHORT);
+		return false;
+	}
+	return true;
+}
+
+/* TCP or UDP from a possible source, which needs no reading here: its segment's number, or
+ * UINT16_MAX for any other frame. */
+static uint16_t enter_plain(struct worker *w, struct item *it, bool *is_tagged)
+{
+	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
+	uint32_t head = it->mbuf->data_len, tag = 0;
+	uint16_t vlan = PACKET_NO_VLAN;
+	struct flow_key k;
+
+	if (head < 18) {
+		return UINT16_MAX;
+	}
+	*is_tagged = data[12] == 0x81 && data[13] == 0;
+	if (*is_tagged) {
+		vlan = (uint16_t)((data[14] << 8 | data[15]) & 0xfff);
+		tag = 4;
+	}
+	it->key.iface = tables_ingress(w->wiring->tables, it->port, vlan);
+	if (it->key.iface == 0 || (data[6] & 1) != 0 ||
+	    !worker_read_plain(data + tag, head - tag, it->mbuf->pkt_len - tag, 0, &k)) {
+		return UINT16_MAX;
+	}
+	uint8_t first = data[tag + (k.ip == 6 ? 22 : 26)];
+	bool is_possible = k.ip == 6 ? first != 0xff && first != 0 : first != 127 && first < 224;
+	return is_possible ? tables_iface(w->wiring->tables, it->key.iface)->segment : UINT16_MAX;
+}
+
 /* A frame at an uplink that no tunnel carries. Returns false where it ends here. */
 static bool enter_vlan(struct worker *w, const struct config_team *team, struct item *it)
 {
 	struct packet p;
+	bool is_tagged = false;
+	uint16_t segment = enter_plain(w, it, &is_tagged);
+
+	if (segment != UINT16_MAX) {
+		return enter_segment(w, it, segment, is_tagged);
+	}
 	enum drop_reason r = packet_parse(&p, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
 					  it->mbuf->data_len, it->mbuf->pkt_len, false);
-
 	if (r != DROP_NONE) {
 		worker_drop(w, it, r);
 		return false;
 	}
-	bool is_tagged = p.vlan != PACKET_NO_VLAN;
+	is_tagged = p.vlan != PACKET_NO_VLAN;
 	p.vlan = p.vlan == 0 ? PACKET_NO_VLAN : p.vlan; /* only a priority */
 	it->key.iface = tables_ingress(w->wiring->tables, it->port, p.vlan);
-	const struct iface *i = tables_iface(w->wiring->tables, it->key.iface);
-	uint16_t segment = it->key.iface == 0 ? UINT16_MAX : i->segment;
+	if (it->key.iface != 0) {
+		segment = tables_iface(w->wiring->tables, it->key.iface)->segment;
+	}
 	if (learn_neighbor(w, team, it, &p, segment)) {
 		return false;
 	}
@@ -103,14 +151,7 @@ static bool enter_vlan(struct worker *w, const struct config_team *team, struct 
 		worker_drop(w, it, p.vlan == PACKET_NO_VLAN ? DROP_PORT_CLOSED : DROP_VLAN);
 		return false;
 	}
-	if (w->wiring->config->segments[segment].learning) {
-		learned_mac(w->o.learned, segment, p.data + 6, it->key.iface, 0, w->now);
-	}
-	if (is_tagged && !worker_untag(it->mbuf)) {
-		worker_drop(w, it, DROP_SHORT);
-		return false;
-	}
-	return true;
+	return enter_segment(w, it, segment, is_tagged);
 }
 
 bool worker_enter_uplink(struct worker *w, const struct config_team *team, struct item *it)
