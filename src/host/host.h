@@ -114,6 +114,8 @@ struct host_vm_ops {
 	void (*found)(struct host *h, struct host_datastore *d);
 	/* The network cards of VMs that run or are about to (host/host_plane.h). */
 	void (*cards)(struct host *h, struct arena *a, struct plane_cards *out);
+	/* What is known of the wire of a card has changed; NULL: of all. */
+	void (*wire_changed)(struct host *h, const char *port);
 };
 
 struct host {

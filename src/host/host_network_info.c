@@ -8,6 +8,7 @@
 #include "base/uuid.h"
 #include "host/draft.h"
 #include "host/host_network.h"
+#include "host/host_plane.h"
 
 /* ---- adapters ---- */
 
@@ -62,6 +63,15 @@ static struct value *uplink_nic(const struct host *h, size_t i, struct arena *a)
 	value_set_strf(a, v, F_PhysicalNic_device, "vmnic%zu", at);
 	value_set_str(a, v, F_PhysicalNic_pci, "");
 	value_set_str(a, v, F_PhysicalNic_driver, u->kind);
+	const struct plane_port_state *seen =
+		host_plane_seen(h, value_get_str(v, F_PhysicalNic_device));
+	if (seen != NULL && seen->is_up) {
+		/* Memory has no speed: what DPDK says of memif, and of anything else. */
+		struct hardware_nic nic = { .full_duplex = true,
+					    .speed_mbps = strcmp(u->kind, "memif") == 0 ? 100000
+											: 10000 };
+		value_set(a, v, F_PhysicalNic_linkSpeed, nic_link(&nic, a));
+	}
 	value_set(a, v, F_PhysicalNic_spec, value_new(a, T_PhysicalNicSpec));
 	value_set_bool(a, v, F_PhysicalNic_wakeOnLanSupported, false);
 	value_set_str(a, v, F_PhysicalNic_mac, mac);

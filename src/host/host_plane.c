@@ -61,7 +61,8 @@ struct host_plane {
 	uint64_t running;    /* of what the switch runs, as far as we know */
 	struct json_object *policy;
 	struct json_object *ports; /* of the last document made; NULL: none yet */
-	struct list puts;	   /* struct plane_put, not yet tried */
+	struct plane_ports seen;
+	struct list puts; /* struct plane_put, not yet tried */
 	struct plane_put *trying;
 	struct list waiting, flying; /* struct plane_wait */
 	bool is_begun, is_due, is_applying;
@@ -224,6 +225,7 @@ static struct json_object *document(struct host_plane *p)
 	arena_free(a);
 	json_object_put(p->ports);
 	p->ports = json_object_get(json_object_object_get(o, "ports"));
+	plane_ports_keep(&p->seen, p->ports);
 	return o;
 }
 
@@ -331,6 +333,41 @@ static void fail_puts(struct host_plane *p)
 	}
 }
 
+/* Cards are told to their VMs, uplinks in the host's own list of adapters. */
+static void tell_port(struct host_plane *p, const char *port)
+{
+	struct host *h = p->host;
+
+	if (!p->is_begun) {
+		return;
+	}
+	if (port == NULL || strncmp(port, "vmnic", 5) == 0) {
+		host_network_publish(h);
+	}
+	if (h->vm_ops != NULL && h->vm_ops->wire_changed != NULL) {
+		h->vm_ops->wire_changed(h, port);
+	}
+}
+
+static void on_event(void *arg, const struct json_at *params)
+{
+	struct host_plane *p = arg;
+	const char *port = plane_ports_take(&p->seen, params);
+
+	if (port != NULL) {
+		tell_port(p, port);
+	}
+}
+
+static void on_watched(void *arg, const struct rpc_reply *reply)
+{
+	struct host_plane *p = arg;
+
+	if (p->link != NULL && reply->error != NULL) {
+		log_warn("the switch does not tell of its ports: %s", reply->error->msg);
+	}
+}
+
 static void on_up(void *arg, uint64_t generation)
 {
 	struct host_plane *p = arg;
@@ -340,12 +377,17 @@ static void on_up(void *arg, uint64_t generation)
 	}
 	p->generation = MAX(p->generation, generation);
 	p->running = generation;
+	switch_link_call(p->link, "plane.watch", NULL, on_watched, p);
 	soon(p);
 }
 
 static void on_down(void *arg)
 {
-	fail_puts(arg);
+	struct host_plane *p = arg;
+
+	fail_puts(p);
+	plane_ports_down(&p->seen);
+	tell_port(p, NULL);
 }
 
 static void on_check(void *arg)
@@ -417,6 +459,7 @@ bool host_plane_start(struct host *h, const struct host_plane_config *c, struct 
 		.flows = h->node.flows != 0 ? h->node.flows : NODE_FLOWS,
 		.up = on_up,
 		.down = on_down,
+		.event = on_event,
 		.arg = p,
 	};
 
@@ -446,6 +489,7 @@ void host_plane_begin(struct host *h)
 	if (h->plane != NULL) {
 		h->plane->is_begun = true;
 		h->plane->is_due = true;
+		tell_port(h->plane, NULL); /* what was told meanwhile */
 		soon(h->plane);
 	}
 }
@@ -478,6 +522,7 @@ void host_plane_stop(struct host *h)
 	timer_free(p->check);
 	json_object_put(p->policy);
 	json_object_put(p->ports);
+	plane_ports_fini(&p->seen);
 	free(p->sockets);
 	free(p);
 	h->plane = NULL;
@@ -562,6 +607,16 @@ bool host_plane_is_realized(const struct host *h, struct error *why)
 	return p->running != 0 && p->running == p->generation
 		       ? true
 		       : error_set(why, ERROR_STATE, "a document is on its way");
+}
+
+const struct plane_port_state *host_plane_seen(const struct host *h, const char *port)
+{
+	return h->plane == NULL ? NULL : plane_ports_get(&h->plane->seen, port);
+}
+
+bool host_plane_is_up(const struct host *h)
+{
+	return h->plane != NULL && switch_link_is_up(h->plane->link);
 }
 
 struct json_object *host_plane_port(const struct host *h, const char *name)

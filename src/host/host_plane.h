@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "host/host.h"
 #include "host/plane_document.h"
+#include "host/plane_ports.h"
 
 struct host_plane;
 
@@ -67,6 +68,11 @@ void host_plane_put_policy(struct host *h, struct json_object *policy,
 struct json_object *host_plane_policy(const struct host *h);
 /* The switch runs it; else *why says what is in the way. */
 bool host_plane_is_realized(const struct host *h, struct error *why);
+
+/* What the switch sees at a port; NULL: nothing is known. */
+const struct plane_port_state *host_plane_seen(const struct host *h, const char *port);
+/* The switch answers. */
+bool host_plane_is_up(const struct host *h);
 
 /* A port of the last document made, by name; borrowed until the loop turns, NULL: none. */
 struct json_object *host_plane_port(const struct host *h, const char *name);

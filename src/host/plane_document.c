@@ -524,6 +524,9 @@ static void join_distributed(struct maker *m, const struct plane_card *c, struct
 	if (p.mtu >= MTU_MIN && p.mtu != MTU_DEFAULT) {
 		json_put_u64(port, "mtu", p.mtu);
 	}
+	if (flag(g, "learning") && security.forged_transmits) {
+		json_put(port, "learning", json_object_new_object());
+	}
 	put_guard(port, &security, !map_has(&m->bindings, c->port));
 	share(port, "from", g, "from");
 	share(port, "to", g, "to");
@@ -559,6 +562,7 @@ static void put_card(struct maker *m, const struct plane_card *c)
 	const struct plane_group *g = NULL;
 
 	json_put_str(o, "name", c->port);
+	json_put_str(o, "label", c->label);
 	json_put_str(o, "kind", c->is_stream ? "stream" : "vhost");
 	json_put_str(o, "path", c->path);
 	put_mac(o, c->mac);

@@ -69,6 +69,7 @@ void vm_layer_attach(struct host *h)
 		.materialise = vm_materialise_all,
 		.found = datastore_found,
 		.cards = vm_network_cards,
+		.wire_changed = vm_network_wire_changed,
 	};
 	struct vm_layer *l = mem_zalloc(sizeof(*l));
 

@@ -285,6 +285,12 @@ bool vm_machine_nic(const struct value *device, struct machine_nic *out);
 bool vm_nic_is_virtio(const struct value *nic);
 /* host_vm_ops.cards */
 void vm_network_cards(struct host *h, struct arena *a, struct plane_cards *out);
+/* host_vm_ops.wire_changed */
+void vm_network_wire_changed(struct host *h, const char *port);
+/* What the switch sees of a card; NULL: nothing is known. */
+const struct plane_port_state *vm_network_seen(const struct vm *vm, const struct value *nic);
+/* The name of the card's network; NULL: it is not there. */
+const char *vm_network_name(const struct vm *vm, const struct value *nic);
 /* The VM's devices are about to be these; NULL: they are what its configuration says. */
 void vm_network_coming(struct vm *vm, const struct value *devices);
 /* Makes the sockets that cards' wires lead to, in place of what was there; all or none. */

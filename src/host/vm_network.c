@@ -9,6 +9,7 @@
  * until it is over.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,6 +126,84 @@ void vm_network_cards(struct host *h, struct arena *a, struct plane_cards *out)
 			add_cards(vm, vm_devices(vm_config(vm)), vm->coming, a, out);
 		}
 	}
+}
+
+static void tell_vm(struct vm *vm)
+{
+	struct vm_change change;
+
+	if (vm->object != NULL && vm_config(vm) != NULL) {
+		vm_change_begin(vm, &change);
+		vm_set_runtime(vm);
+		vm_change_end(&change);
+	}
+}
+
+void vm_network_wire_changed(struct host *h, const char *port)
+{
+	struct vm_layer *l = h->vm_layer;
+	const char *dot = port == NULL ? NULL : strchr(port, '.');
+
+	if (dot != NULL) {
+		char uuid[64];
+		snprintf(uuid, sizeof(uuid), "%.*s", (int)(dot - port), port);
+		struct vm *vm = vm_by_uuid(l, CONFIG(instanceUuid), uuid, NULL);
+		if (vm != NULL) {
+			tell_vm(vm);
+		}
+		return;
+	}
+	list_each (struct vm, vm, &l->vms, link) {
+		if (port == NULL && vm->power == E_VirtualMachinePowerState_poweredOn) {
+			tell_vm(vm);
+		}
+	}
+}
+
+const struct plane_port_state *vm_network_seen(const struct vm *vm, const struct value *nic)
+{
+	const char *uuid = value_get_str(vm_config(vm), CONFIG(instanceUuid));
+	char port[64];
+
+	if (vm->layer->host->plane == NULL || uuid == NULL) {
+		return NULL;
+	}
+	snprintf(port, sizeof(port), "%s.%d", uuid,
+		 (int)value_get_num(nic, F_VirtualDevice_key, 0));
+	return host_plane_seen(vm->layer->host, port);
+}
+
+static const char *policy_name(struct json_object *o)
+{
+	struct json_object *v;
+
+	return o != NULL && json_object_object_get_ex(o, "name", &v) ? json_object_get_string(v)
+								     : NULL;
+}
+
+const char *vm_network_name(const struct vm *vm, const struct value *nic)
+{
+	struct host *h = vm->layer->host;
+	const struct value *b = value_get_value(nic, F_VirtualDevice_backing);
+	const char *name = NULL;
+
+	if (value_is_a(b, T_VirtualEthernetCardDistributedVirtualPortBackingInfo)) {
+		const struct value *port = value_get_value(
+			b, F_VirtualEthernetCardDistributedVirtualPortBackingInfo_port);
+		const char *key = value_get_str(port, DVPORT(portgroupKey));
+		name = policy_name(plane_policy_portgroup(host_plane_policy(h),
+							  value_get_str(port, DVPORT(switchUuid)),
+							  key == NULL ? "" : key));
+	} else if (value_is_a(b, T_VirtualEthernetCardOpaqueNetworkBackingInfo)) {
+		name = policy_name(plane_policy_segment(
+			host_plane_policy(h),
+			value_get_str(
+				b, F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId)));
+	} else if (value_is_a(b, T_VirtualEthernetCardNetworkBackingInfo)) {
+		name = value_get_str(b, F_VirtualDeviceDeviceBackingInfo_deviceName);
+		name = name != NULL && host_network_find(h, name) != NULL ? name : NULL;
+	}
+	return name;
 }
 
 void vm_network_coming(struct vm *vm, const struct value *devices)

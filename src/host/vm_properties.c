@@ -9,6 +9,7 @@
 
 #include "base/macro.h"
 #include "host/draft.h"
+#include "host/host_plane.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
 
@@ -47,25 +48,61 @@ static int64_t hardware_num(const struct value *config, unsigned field)
 
 /* ---- runtime ---- */
 
-/* Why no network card of a VM has a fast path here: nothing lends it one. */
-static struct value *nic_state(struct arena *a, const struct value *nic)
+/* Why a card that asks for the fast path does not have it: of the VM or (*is_other) of what is
+ * around it; NULL: it has. */
+static const char *upt_obstacle(const struct vm *vm, const struct value *nic, bool *is_other)
+{
+	const struct host *h = vm->layer->host;
+	const struct value *c = value_get_value(nic, F_VirtualDevice_connectable);
+	const struct plane_port_state *seen = vm_network_seen(vm, nic);
+
+	*is_other = true;
+	if (h->plane == NULL || !host_plane_is_up(h)) {
+		return "vmNptIncompatibleHost";
+	}
+	if (vm_network_name(vm, nic) == NULL) {
+		return "vmNptIncompatibleNetwork";
+	}
+	*is_other = false;
+	if (vm->power != ON || !value_get_bool(c, F_VirtualDeviceConnectInfo_connected, false)) {
+		return "vmNptDisabledOrDisconnectedAdapter";
+	}
+	return seen != NULL && seen->is_up ? NULL : "vmNptIncompatibleGuestDriver";
+}
+
+static void set_reason(struct arena *a, struct value *s, unsigned field, const char *why)
+{
+	struct value *list = value_new_array(a, T_string);
+
+	value_push_str(a, list, why);
+	value_set(a, s, field, list);
+}
+
+/* No card goes past this side; one that is virtio has its packets taken from the guest's memory by
+ * the switch, which is what UPT stands for here. */
+static struct value *nic_state(const struct vm *vm, struct arena *a, const struct value *nic)
 {
 	struct value *s =
 		value_new(a, T_VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState);
-	struct value *why = value_new_array(a, T_string);
+	bool is_other;
 
-	value_push_str(a, why, "vmNptIncompatibleHost");
 	value_set_bool(a, s, NIC(vmDirectPathGen2Active), false);
-	value_set(a, s, NIC(vmDirectPathGen2InactiveReasonOther), why);
-	if (value_is_a(nic, T_VirtualVmxnet3) &&
-	    value_get_bool(nic, F_VirtualVmxnet3_uptv2Enabled, false)) {
-		value_set_bool(a, s, NIC(uptv2Active), false);
-		value_set(a, s, NIC(uptv2InactiveReasonOther), why);
+	set_reason(a, s, NIC(vmDirectPathGen2InactiveReasonOther), "vmNptIncompatibleHost");
+	if (vm_nic_is_virtio(nic)) {
+		const char *why = upt_obstacle(vm, nic, &is_other);
+		value_set_bool(a, s, NIC(uptv2Active), why == NULL);
+		if (why != NULL) {
+			set_reason(a, s,
+				   is_other ? NIC(uptv2InactiveReasonOther)
+					    : NIC(uptv2InactiveReasonVm),
+				   why);
+		}
 	}
 	return s;
 }
 
-static const struct value *runtime_devices(struct arena *a, const struct value *config)
+static const struct value *runtime_devices(const struct vm *vm, struct arena *a,
+					   const struct value *config)
 {
 	const struct value *devices = vm_devices(config);
 	struct value *all = value_new_array(a, T_VirtualMachineDeviceRuntimeInfo);
@@ -76,7 +113,8 @@ static const struct value *runtime_devices(struct arena *a, const struct value *
 			continue;
 		}
 		struct value *x = value_new(a, T_VirtualMachineDeviceRuntimeInfo);
-		value_set(a, x, F_VirtualMachineDeviceRuntimeInfo_runtimeState, nic_state(a, d));
+		value_set(a, x, F_VirtualMachineDeviceRuntimeInfo_runtimeState,
+			  nic_state(vm, a, d));
 		value_set_num(a, x, F_VirtualMachineDeviceRuntimeInfo_key,
 			      value_get_num(d, F_VirtualDevice_key, 0));
 		value_push(a, all, x);
@@ -108,7 +146,7 @@ static struct value *runtime_draft(const struct vm *vm, struct arena *a)
 	if (config == NULL) {
 		return r;
 	}
-	value_set(a, r, RUNTIME(device), runtime_devices(a, config));
+	value_set(a, r, RUNTIME(device), runtime_devices(vm, a, config));
 	value_set_num(a, r, RUNTIME(maxCpuUsage),
 		      hardware_num(config, F_VirtualHardware_numCPU) * host_cpu_mhz(h));
 	value_set_num(a, r, RUNTIME(maxMemoryUsage),
@@ -153,8 +191,60 @@ static void guest_says(const struct vm *vm, struct arena *a, struct value *guest
 	}
 }
 
-/* The first card with the guest's address, once there is one. */
-static void guest_add_net(const struct vm *vm, struct arena *a, struct value *guest)
+/* A card as the guest has it, with the addresses that the switch saw it use. */
+static struct value *guest_nic(const struct vm *vm, struct arena *a, const struct value *d)
+{
+	const struct plane_port_state *seen = vm_network_seen(vm, d);
+	const struct value *c = value_get_value(d, F_VirtualDevice_connectable);
+	const char *network = vm_network_name(vm, d);
+	struct value *net = value_new(a, T_GuestNicInfo);
+	struct value *addresses = value_new_array(a, T_string);
+
+	for (size_t i = 0; seen != NULL && i < seen->n_addresses; i++) {
+		value_push_str(a, addresses, seen->addresses[i]);
+	}
+	if (network != NULL) {
+		value_set_str(a, net, F_GuestNicInfo_network, network);
+	}
+	if (value_count(addresses) > 0) {
+		value_set(a, net, F_GuestNicInfo_ipAddress, addresses);
+	}
+	value_set_str(a, net, F_GuestNicInfo_macAddress,
+		      value_get_str(d, F_VirtualEthernetCard_macAddress));
+	value_set_bool(a, net, F_GuestNicInfo_connected,
+		       value_get_bool(c, F_VirtualDeviceConnectInfo_connected, false) &&
+			       seen != NULL && seen->is_up);
+	value_set_num(a, net, F_GuestNicInfo_deviceConfigId,
+		      value_get_num(d, F_VirtualDevice_key, 0));
+	return net;
+}
+
+/* The first address that others may use, IPv4 before IPv6; "" where none was seen. */
+static const char *guest_address(const struct vm *vm)
+{
+	const struct value *devices = vm_devices(vm_config(vm));
+	const char *found = "";
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		const struct plane_port_state *seen =
+			value_is_a(d, T_VirtualEthernetCard) ? vm_network_seen(vm, d) : NULL;
+		for (size_t k = 0; seen != NULL && k < seen->n_addresses; k++) {
+			const char *address = seen->addresses[k];
+			bool is_ip4 = strchr(address, ':') == NULL;
+			bool is_local = strncmp(address, "fe80:", 5) == 0 ||
+					strncmp(address, "169.254.", 8) == 0;
+			if (is_ip4 && !is_local) {
+				return address;
+			}
+			found = found[0] == '\0' && !is_local ? address : found;
+		}
+	}
+	return found;
+}
+
+/* Simulated: the first card with the guest's address, once there is one. */
+static void guest_add_said(const struct vm *vm, struct arena *a, struct value *guest)
 {
 	const struct value *devices = vm_devices(vm_config(vm));
 	const char *address = value_get_str(guest, F_GuestInfo_ipAddress);
@@ -164,19 +254,46 @@ static void guest_add_net(const struct vm *vm, struct arena *a, struct value *gu
 		if (!value_is_a(d, T_VirtualEthernetCard)) {
 			continue;
 		}
-		struct value *net = value_new(a, T_GuestNicInfo);
+		struct value *net = guest_nic(vm, a, d);
 		struct value *list = value_new_array(a, T_GuestNicInfo);
 		struct value *addresses = value_new_array(a, T_string);
 		value_push_str(a, addresses, address);
+		value_unset(net, F_GuestNicInfo_network);
 		value_set(a, net, F_GuestNicInfo_ipAddress, addresses);
-		value_set_str(a, net, F_GuestNicInfo_macAddress,
-			      value_get_str(d, F_VirtualEthernetCard_macAddress));
 		value_set_bool(a, net, F_GuestNicInfo_connected, true);
-		value_set_num(a, net, F_GuestNicInfo_deviceConfigId,
-			      value_get_num(d, F_VirtualDevice_key, 0));
 		value_push(a, list, net);
 		value_set(a, guest, F_GuestInfo_net, list);
 		return;
+	}
+}
+
+static void guest_add_net(const struct vm *vm, struct arena *a, struct value *guest)
+{
+	const struct value *devices = vm_devices(vm_config(vm));
+	struct value *list = value_new_array(a, T_GuestNicInfo);
+
+	if (vm->layer->host->plane == NULL) {
+		guest_add_said(vm, a, guest);
+		return;
+	}
+	for (size_t i = 0; vm->power == ON && i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		if (value_is_a(d, T_VirtualEthernetCard)) {
+			value_push(a, list, guest_nic(vm, a, d));
+		}
+	}
+	if (value_count(list) > 0) {
+		value_set(a, guest, F_GuestInfo_net, list);
+	}
+}
+
+/* guest.ipAddress and its copy in summary.guest. */
+static void guest_set_address(const struct vm *vm, struct arena *a, struct value *v, unsigned field)
+{
+	const char *address = vm->power == ON ? guest_address(vm) : "";
+
+	if (address[0] != '\0') {
+		value_set_str(a, v, field, address);
 	}
 }
 
@@ -198,6 +315,7 @@ static struct value *guest_draft(const struct vm *vm, struct arena *a)
 	value_set_bool(a, g, F_GuestInfo_guestStateChangeSupported, false);
 	value_set_str(a, g, F_GuestInfo_hwVersion, value_get_str(vm_config(vm), CONFIG(version)));
 	guest_says(vm, a, g);
+	guest_set_address(vm, a, g, F_GuestInfo_ipAddress);
 	guest_add_net(vm, a, g);
 	return g;
 }
@@ -316,6 +434,7 @@ static struct value *summary_guest(const struct vm *vm, struct arena *a)
 	value_set(a, s, F_VirtualMachineGuestSummary_hwVersion,
 		  value_get_value(vm_config(vm), CONFIG(version)));
 	guest_says(vm, a, s);
+	guest_set_address(vm, a, s, F_VirtualMachineGuestSummary_ipAddress);
 	return s;
 }
 

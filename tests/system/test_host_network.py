@@ -215,6 +215,33 @@ def test_vms_of_a_port_group_reach_each_other(world):
     assert port["rx_packets"] > 0 and port["tx_packets"] > 0
 
 
+def upt(world, name):
+    """runtime.device as a client of today reads it."""
+    client = soap.Client(world.node)
+    client.login()
+    reply = client.method(
+        "RetrievePropertiesEx", ("PropertyCollector", "ha-property-collector"),
+        "<specSet><propSet><type>VirtualMachine</type><pathSet>runtime.device</pathSet></propSet>"
+        f'<objectSet><obj type="VirtualMachine">{world.vm(name)._moId}</obj></objectSet></specSet>'
+        "<options/>", action='"urn:vim25/8.0.3.0"')
+    client.close()
+    return reply.body.decode()
+
+
+def test_what_the_switch_saw_is_shown(world):
+    for name, address in ADDRESS.items():
+        wait_until(lambda name=name, address=address:
+                   world.vm(name).guest.ipAddress == address, 30,
+                   f"{name} has {address}: {world.vm(name).guest}", 0.2)
+        vm = world.vm(name)
+        net = vm.guest.net[0]
+        assert net.connected and net.network == "blue" and address in net.ipAddress
+        assert net.macAddress == world.cards(name)[0].macAddress
+        assert vm.summary.guest.ipAddress == address
+    assert "<uptv2Active>true</uptv2Active>" in upt(world, "a")
+    assert "uptv2Active" not in upt(world, "b")
+
+
 def test_a_network_changes_while_the_vm_runs(world):
     a = world.consoles["a"]
     world.move("b", "VM Network")
