@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "switch/explain.h"
 #include "switch/port.h"
+#include "switch/range_map.h"
 #include "switch/switch_impl.h"
 #include "switch/tcp_track.h"
 
@@ -24,9 +25,15 @@ struct json_object *switch_capacity(const struct softswitch *s)
 	json_put_i64(o, "workers", s->n_workers);
 	json_put_u64(o, "flows", flow_capacity(worker_flows(s->workers[0])));
 	json_put_i64(o, "ports", CONFIG_PORTS_MAX);
+	json_put_i64(o, "teams", CONFIG_TEAMS_MAX);
 	json_put_i64(o, "rules", CLASSIFIER_RULES_MAX);
 	json_put_i64(o, "groups", CLASSIFIER_GROUPS_MAX);
 	json_put_i64(o, "prefixes", CLASSIFIER_PREFIXES_MAX);
+	json_put_i64(o, "prefixes_of_a_group", CONFIG_GROUP_PREFIXES_MAX);
+	json_put_i64(o, "port_range_overlaps", RANGE_MAP_MEMBERS_MAX);
+	json_put_i64(o, "sections", CONFIG_SECTIONS_MAX);
+	json_put_i64(o, "segments", CONFIG_SEGMENTS_MAX);
+	json_put_i64(o, "routers", CONFIG_ROUTERS_MAX);
 	json_put_i64(o, "routes", CONFIG_ROUTES_MAX);
 	json_put_i64(o, "endpoints", CONFIG_ENDPOINTS_MAX);
 	json_put_i64(o, "remotes", CONFIG_REMOTES_MAX);
