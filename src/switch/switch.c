@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plane/document_schema.h"
+#include "switch/flow_hot.h"
+#include "switch/guest_memory.h"
 #include "switch/plane_schema.h"
 #include "switch/plane_store.h"
 #include "switch/port.h"
@@ -93,6 +95,7 @@ static bool begin_workers(struct softswitch *s, struct error *e)
 		if (t == NULL) {
 			return false;
 		}
+		guest_memory_is_ours(t->header);
 		struct worker_options w = { .lcore = lcore,
 					    .pool = s->pool,
 					    .flows = t,
@@ -135,7 +138,7 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 	s->seen = seen_new();
 	s->flows_folder = mem_strdup(o->flows_folder);
 	s->n_flows = o->flows;
-	return map_flows(s, e);
+	return guest_memory_begin(e) && map_flows(s, e);
 }
 
 struct softswitch *switch_new(const struct switch_options *o, struct error *e)

@@ -8,18 +8,20 @@
 #include "base/macro.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "switch/guest_memory.h"
 #include "switch/switch_impl.h"
 
 static struct {
 	struct metric_family *packets, *bytes, *drops, *info;
 	struct metric_family *rule_hits, *rule_packets, *rule_bytes;
-	struct metric *flows, *made, *ended, *judged_again, *hits, *misses;
+	struct metric *flows, *made, *ended, *judged_again, *hits, *misses, *missing;
 } m;
 
 /* What the metrics have been told already, by the running wiring's positions. */
 struct switch_metrics {
 	struct worker_counters counters;
 	struct rule_counters *rules;
+	uint64_t missing;
 };
 
 static void make_families(void)
@@ -43,6 +45,10 @@ static void make_families(void)
 	m.rule_bytes =
 		metric_counter("remora_switch_rule_bytes_total",
 			       "Bytes of ended connections that a rule allowed.", "rule,name");
+	m.missing = metric_with(
+		metric_counter("remora_switch_guest_memory_missing_total",
+			       "Memory that a guest said it shares and that was not there.", ""),
+		NULL);
 	m.flows = metric_with(
 		metric_gauge("remora_switch_flows", "Connections that are known.", ""), NULL);
 	m.made = metric_with(
@@ -136,6 +142,7 @@ static void collect(void *arg)
 	tell(m.judged_again, c->flows_judged_again, &told->flows_judged_again);
 	tell(m.hits, c->flow_hits, &told->flow_hits);
 	tell(m.misses, c->flow_misses, &told->flow_misses);
+	tell(m.missing, guest_memory_n_missing(), &s->metrics->missing);
 	if (s->wiring == NULL) {
 		return;
 	}

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from test_switch import Switch
+from switch_rig import Switch
 
 
 @pytest.fixture
