@@ -60,6 +60,7 @@ void policy_answer(struct policy_call *call, int status, struct json_object *o)
 	struct buf body = BUF_INIT;
 
 	json_add_text(&body, o);
+	buf_addc(&body, '\n');
 	json_object_put(o);
 	call_done(call, status, &body);
 }
@@ -404,6 +405,7 @@ static void http_answer(struct http_request *r, int status, int code, const char
 	struct buf body = BUF_INIT;
 
 	json_add_text(&body, o);
+	buf_addc(&body, '\n');
 	json_object_put(o);
 	http_respond(r, status, "application/json", &body);
 	buf_free(&body);
