@@ -83,15 +83,8 @@ const struct address *encap_next_hop(const struct config_team *team, const struc
 
 static bool ip4_is_good(const uint8_t *ip, uint32_t n)
 {
-	uint32_t sum = 0;
-
-	for (int i = 0; i < 20; i += 2) {
-		sum += get16(ip + i);
-	}
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ip[0] == 0x45 && sum == 0xffff && get16(ip + 2) >= 28 && get16(ip + 2) <= n &&
-	       (get16(ip + 6) & 0x3fff) == 0;
+	return ip[0] == 0x45 && packet_ip4_is_right(ip) && get16(ip + 2) >= 28 &&
+	       get16(ip + 2) <= n && (get16(ip + 6) & 0x3fff) == 0;
 }
 
 /* The UDP header's offset, for a packet to the team's address; 0: it is none. *room: before, bytes
@@ -107,7 +100,11 @@ static uint32_t read_ip(const struct config_team *team, const uint8_t *data, uin
 	    memcmp(ip + 16, team->address.bytes, 4) == 0) {
 		out->is_good = ip4_is_good(ip, *room - at);
 		*room = get16(ip + 2) - 20u;
-		memcpy(out->source.bytes, ip + 12, 4);
+		/* Written whole: it is read whole at once. */
+		uint32_t source;
+		memcpy(&source, ip + 12, 4);
+		const uint64_t words[2] = { source, 0 };
+		memcpy(out->source.bytes, words, 16);
 		return at + 20;
 	}
 	if (team->address.ip == 6 && type == 0x86dd && head >= at + 56 && ip[6] == 17 &&
@@ -138,31 +135,31 @@ static void read_vxlan(const uint8_t *v, struct encap_read *out)
 	out->encapsulation = ENCAP_VXLAN;
 }
 
-struct encap_read encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head,
-			      uint32_t size)
+bool encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head, uint32_t size,
+		 struct encap_read *out)
 {
-	struct encap_read r = { .encapsulation = ENCAP_NONE };
+	out->encapsulation = ENCAP_NONE;
 	uint32_t at = team->vlan == PACKET_NO_VLAN ? 14 : 18;
 
 	if (head < at + 20 || team->address.ip == 0 || memcmp(data, team->mac, 6) != 0 ||
 	    (at == 18 &&
 	     (get16(data + 12) != 0x8100 || (get16(data + 14) & 0xfff) != team->vlan))) {
-		return r;
+		return false;
 	}
-	uint32_t room = size, udp = read_ip(team, data, head, at, &room, &r);
+	uint32_t room = size, udp = read_ip(team, data, head, at, &room, out);
 	if (udp == 0 || head < udp + 16) {
-		return r;
+		return false;
 	}
 	uint16_t port = get16(data + udp + 2), length = get16(data + udp + 4);
 	const uint8_t *tunnel = data + udp + 8;
-	r.size = (uint16_t)(udp + 8);
-	r.vni = (uint32_t)tunnel[4] << 16 | (uint32_t)tunnel[5] << 8 | tunnel[6];
-	memcpy(r.source_mac, data + 6, 6);
-	r.is_good &= length >= 16 && length <= room;
+	out->size = (uint16_t)(udp + 8);
+	out->vni = (uint32_t)tunnel[4] << 16 | (uint32_t)tunnel[5] << 8 | tunnel[6];
+	memcpy(out->source_mac, data + 6, 6);
+	out->is_good &= length >= 16 && length <= room;
 	if (port == GENEVE_PORT) {
-		read_geneve(tunnel, length - 8u, &r);
+		read_geneve(tunnel, length - 8u, out);
 	} else if (port == VXLAN_PORT) {
-		read_vxlan(tunnel, &r);
+		read_vxlan(tunnel, out);
 	}
-	return r;
+	return out->encapsulation != ENCAP_NONE;
 }

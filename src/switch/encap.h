@@ -69,17 +69,17 @@ static inline void encap_write(const struct encap_header *h, uint8_t *at, uint32
 
 /* What stands before an inner frame. */
 struct encap_read {
-	enum encapsulation encapsulation; /* ENCAP_NONE: no tunnel packet for this endpoint */
-	bool is_good;			  /* else: malformed, or a critical option */
-	uint16_t size;			  /* up to the inner frame */
+	enum encapsulation encapsulation;
+	bool is_good;  /* else: malformed, or a critical option */
+	uint16_t size; /* up to the inner frame */
 	uint32_t vni;
 	struct address source;
 	uint8_t source_mac[6];
 };
 
 /* Reads an untagged or tagged frame of `size` bytes that came in at a team's port, `head` of them
- * at hand. */
-struct encap_read encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head,
-			      uint32_t size);
+ * at hand. False: it is no tunnel packet for this endpoint, and *out says nothing. */
+bool encap_parse(const struct config_team *team, const uint8_t *data, uint32_t head, uint32_t size,
+		 struct encap_read *out);
 
 #endif

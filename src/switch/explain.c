@@ -125,9 +125,8 @@ static bool enter(struct way *w)
 	const struct config_team *team = number < 0 ? NULL : &c->teams[number];
 
 	if (team != NULL) {
-		struct encap_read r =
-			encap_parse(team, w->head, (uint32_t)w->n_head, (uint32_t)w->size);
-		if (r.encapsulation != ENCAP_NONE) {
+		struct encap_read r;
+		if (encap_parse(team, w->head, (uint32_t)w->n_head, (uint32_t)w->size, &r)) {
 			return enter_tunnel(w, (uint16_t)number, &r);
 		}
 	}

@@ -89,6 +89,23 @@ bool packet_has_connection(const struct packet *p);
 /* Of a packet with PACKET_NEIGHBOR; false where it is malformed. */
 bool packet_neighbor(const struct packet *p, struct packet_neighbor *out);
 
+/* Is the checksum of an IPv4 header without options right? RFC 1071: in any order of bytes. */
+static inline bool packet_ip4_is_right(const uint8_t header[20])
+{
+	uint64_t a, b, sum;
+	uint32_t c;
+
+	memcpy(&a, header, 8);
+	memcpy(&b, header + 8, 8);
+	memcpy(&c, header + 16, 4);
+	sum = (a >> 32) + (a & 0xffffffff) + (b >> 32) + (b & 0xffffffff) + c;
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	return sum == 0xffff;
+}
+
 /* ---- keys ---- */
 
 static inline uint64_t flow_key_fold(uint64_t a, uint64_t b)

@@ -359,8 +359,9 @@ static void decide_firsts(struct worker *w, struct first *firsts, unsigned n)
 		in.hash = (uint32_t)f->item->hash;
 		fate_decide(&in, &f->fate);
 		if (f->fate.makes_flow) {
-			struct flow_key answer = flow_key_reverse(&f->item->key, f->fate.out.iface);
-			flow_prefetch(t, flow_hash(t, &answer));
+			struct flow_key answer;
+			flow_key_turn(&f->item->key, f->fate.out.iface, &answer);
+			flow_prefetch(t, flow_key_hash(&answer, t->seed));
 		}
 	}
 }

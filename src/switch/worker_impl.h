@@ -297,26 +297,18 @@ static inline bool worker_read_plain6(const uint8_t *p, uint32_t head, uint32_t 
 static inline bool worker_read_plain(const uint8_t *p, uint32_t head, uint32_t size, uint16_t iface,
 				     struct flow_key *k)
 {
-	uint64_t a, b, sum, addresses;
-	uint32_t c, ports;
+	uint64_t addresses;
+	uint32_t ports;
 
 	if (UNLIKELY(head < 54 || p[12] != 0x08 || p[13] != 0 || p[14] != 0x45 ||
 		     ((p[20] & 0x3f) | p[21]) != 0)) {
 		return worker_read_plain6(p, head, size, iface, k);
 	}
 	uint32_t total = (uint32_t)(p[16] << 8 | p[17]);
-	memcpy(&a, p + 14, 8);
-	memcpy(&b, p + 22, 8);
-	memcpy(&c, p + 30, 4);
-	sum = (a >> 32) + (a & 0xffffffff) + (b >> 32) + (b & 0xffffffff) + c;
-	sum = (sum >> 32) + (sum & 0xffffffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
 	memcpy(&addresses, p + 26, 8);
 	memcpy(&ports, p + 34, 4);
 	flow_key_set(k, addresses, ports, iface, p[23], 4);
-	if (UNLIKELY(sum != 0xffff || total + 14 > size || total < 20)) {
+	if (UNLIKELY(!packet_ip4_is_right(p + 14) || total + 14 > size || total < 20)) {
 		return false;
 	}
 	return worker_l4_is_plain(p + 34, total - 20, p[23]);

@@ -9,10 +9,10 @@
 static bool decapsulate(struct worker *w, const struct config_team *team, struct item *it)
 {
 	const struct tables *t = w->wiring->tables;
-	struct encap_read r = encap_parse(team, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
-					  it->mbuf->data_len, it->mbuf->pkt_len);
+	struct encap_read r;
 
-	if (r.encapsulation == ENCAP_NONE) {
+	if (!encap_parse(team, rte_pktmbuf_mtod(it->mbuf, const uint8_t *), it->mbuf->data_len,
+			 it->mbuf->pkt_len, &r)) {
 		return true;
 	}
 	int32_t endpoint = r.is_good ? tables_endpoint(t, &r.source) : -1;
