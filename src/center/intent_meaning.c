@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "center/intent_meaning.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,10 @@
 #include "center/intent_address.h"
 
 #define ZONES "/infra/sites/default/enforcement-points/default/transport-zones/"
+
+enum {
+	LEASE_S = 86400, /* of DHCP, where none is said */
+};
 
 struct reading {
 	struct intent *in;
@@ -109,6 +114,39 @@ static bool read_gateways(struct reading *r)
 	return true;
 }
 
+/* The first subnet's that has one: guests learn their own address, whichever subnet it is on. */
+static bool read_dhcp(struct reading *r)
+{
+	struct json_object *list, *dhcp = NULL, *dns;
+	size_t n = list_of(r->body, "subnets", &list);
+
+	for (size_t i = 0; i < n && dhcp == NULL; i++) {
+		json_object_object_get_ex(json_object_array_get_idx(list, i), "dhcp_config", &dhcp);
+	}
+	if (dhcp == NULL) {
+		return true;
+	}
+	if (r->m->router == NULL) {
+		return error_set(
+			r->e, ERROR_INVALID,
+			"\"dhcp_config\": needs a \"connectivity_path\": the router answers");
+	}
+	buf_addf(&r->m->dhcp, "{\"lease_seconds\":%" PRId64 ",\"dns\":[",
+		 number_of(dhcp, "lease_time", LEASE_S));
+	n = list_of(dhcp, "dns_servers", &dns);
+	for (size_t i = 0; i < n; i++) {
+		struct in_addr address;
+		if (inet_pton(AF_INET, item_text(dns, i), &address) != 1) {
+			return error_set(r->e, ERROR_INVALID,
+					 "\"dns_servers[%zu]\": \"%.50s\" is no IPv4 address", i,
+					 item_text(dns, i));
+		}
+		buf_addf(&r->m->dhcp, "%s\"%s\"", i == 0 ? "" : ",", item_text(dns, i));
+	}
+	buf_adds(&r->m->dhcp, "]}");
+	return true;
+}
+
 static bool read_segment(struct reading *r)
 {
 	const char *router = text_of(r->body, "connectivity_path");
@@ -119,7 +157,7 @@ static bool read_segment(struct reading *r)
 			return error_prefix(r->e, "\"connectivity_path\": ");
 		}
 	}
-	return read_vni(r) && read_zone(r) && read_gateways(r);
+	return read_vni(r) && read_zone(r) && read_gateways(r) && read_dhcp(r);
 }
 
 static bool read_port(struct reading *r)
@@ -647,6 +685,7 @@ void intent_meaning_free(struct intent_meaning *m)
 	}
 	vec_free(&m->refs);
 	vec_free(&m->gateways);
+	buf_free(&m->dhcp);
 	vec_free(&m->bindings);
 	vec_free(&m->clauses);
 	vec_free(&m->prefixes);

@@ -70,6 +70,7 @@ struct intent_meaning {
 	bool is_vxlan;
 	struct intent_object *router;
 	VEC(char *) gateways; /* owned */
+	struct buf dhcp;      /* as in plane-switch.json; empty: none */
 	/* port of a segment */
 	const char *attachment;
 	VEC(struct intent_binding) bindings;

@@ -126,6 +126,9 @@ static const struct intent_text *segment_text(struct intent_object *o)
 			buf_addf(&t->b, "%s\"%s\"", i == 0 ? "" : ",", m->gateways.items[i]);
 		}
 		buf_addc(&t->b, ']');
+		if (m->dhcp.len > 0) {
+			buf_addf(&t->b, ",\"dhcp\":%s", m->dhcp.data);
+		}
 	}
 	text_done(t);
 	return t;

@@ -641,6 +641,9 @@ static void put_segments(struct maker *m)
 		if (team != NULL) {
 			json_put_str(o, "team", team);
 		}
+		if (member(s, "mtu") == NULL) {
+			json_put_u64(o, "mtu", MTU_DEFAULT); /* not all that the team leaves */
+		}
 		json_object_array_add(m->segments, o);
 	}
 }

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab as people use it: `remora lab up`, its VMs at their prompts, a server that is stopped."""
 
+import base64
 import json
 import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import pytest
 
@@ -47,7 +50,6 @@ class Lab:
         return pids
 
     def connect(self):
-        import ssl
         center = self.status()["center"]
         host, port = center["url"].split("/")[2].split(":")
         return SmartConnect(host=host, port=int(port), user=center["user"],
@@ -93,6 +95,23 @@ def ask(path, command, wanted):
     return seen
 
 
+def ask_once(path, command, pattern):
+    """Types a command once; the first group of the pattern in what it prints."""
+    with socket.socket(socket.AF_UNIX) as console:
+        console.connect(path)
+        console.settimeout(1)
+        console.sendall(command.encode() + b"\n")
+        seen = ""
+        end = time.monotonic() + 90
+        while not (found := re.search(pattern, seen)):
+            assert time.monotonic() < end, f"the console said: {seen[-300:]}"
+            try:
+                seen += console.recv(4096).decode(errors="replace")
+            except TimeoutError:
+                pass
+    return found.group(1)
+
+
 def answers(lab, vm, mark):
     """Whether the guest computes something for us: an echo of what was typed is not enough."""
     return ask(lab.console(vm), f"echo {mark}-$((6*7))", f"{mark}-42")
@@ -108,9 +127,11 @@ def test_up_says_what_runs(lab):
     assert set(status["center"]) == {"url", "user", "password", "thumbprint"}
     assert status["center"]["url"].endswith("/sdk")
     assert {(h["name"], h["role"], h["state"]) for h in status["hosts"]} == {
-        ("server-1", "server", "up"), ("dpu-1", "dpu", "up")}
+        ("tor-1", "switch", "up"), ("server-1", "server", "up"), ("dpu-1", "dpu", "up"),
+        ("server-2", "server", "up"), ("dpu-2", "dpu", "up")}
     vms = {vm["name"]: vm for vm in status["vms"]}
-    assert vms["edge-1"]["host"] == "dpu-1" and vms["web-1"]["host"] == "server-1"
+    assert {name: vm["host"] for name, vm in vms.items()} == {
+        "edge-1": "dpu-1", "edge-2": "dpu-2", "web-1": "server-1"}
     for vm in vms.values():
         assert vm["power"] == "poweredOn" and vm["accel"] in ("kvm", "tcg")
 
@@ -122,10 +143,84 @@ def test_up_again_finds_it_running(lab):
 
 
 def test_consoles_answer(lab):
-    for vm in ("edge-1", "web-1"):
+    for vm in ("edge-1", "edge-2", "web-1"):
         log_in(lab, vm)
         answers(lab, vm, "first")
         assert "Linux" in ask(lab.console(vm), "uname -s", "Linux")
+
+
+def rest(lab, method, path, body=None):
+    """A request to the manager's policy interface, and what it answers."""
+    center = lab.status()["center"]
+    request = urllib.request.Request(
+        center["url"].removesuffix("/sdk") + path, method=method,
+        data=None if body is None else json.dumps(body).encode())
+    account = f"{center['user']}:{center['password']}".encode()
+    request.add_header("Authorization", "Basic " + base64.b64encode(account).decode())
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, context=ssl._create_unverified_context(),
+                                timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+def exit_status(lab, vm, command):
+    """Of a command in the guest."""
+    mark = f"status-{time.monotonic_ns()}"
+    said = ask_once(lab.console(vm), f"{command}; echo {mark}-$?-", rf"{mark}-(\d+)-")
+    return int(said)
+
+
+def test_guests_of_two_cards_share_a_segment(lab):
+    """Addresses by DHCP from the switch, frames in Geneve from card to card."""
+    for vm, address, other in (("edge-1", "10.1.0.11", "10.1.0.12"),
+                               ("edge-2", "10.1.0.12", "10.1.0.11")):
+        assert exit_status(lab, vm, "for i in $(seq 60); do ip addr | grep -q "
+                                    f"'inet {address}/24' && break; sleep 0.5; done; "
+                                    f"ping -c 2 -W 2 {other}") == 0
+
+
+def test_a_rule_by_tag_stops_them(lab):
+    """Set through the policy interface; a connection that runs stops with the others."""
+    ask(lab.console("edge-2"), "(sleep 600 | nc -l -p 5000 > /tmp/got) & sleep 1", "# ")
+    ask(lab.console("edge-1"), "mkfifo /tmp/pipe; (nc 10.1.0.12 5000 < /tmp/pipe) & exec 3>"
+                               "/tmp/pipe; echo one >&3; echo sent-$((6*7))", "sent-42")
+
+    def has(word):
+        return exit_status(lab, "edge-2", f"grep -q {word} /tmp/got") == 0
+
+    wait_until(lambda: has("one"), 30, "the connection is open", 0.5)
+    machines = rest(lab, "GET", "/policy/api/v1/fabric/virtual-machines")["results"]
+    numbers = {vm["display_name"]: vm["external_id"] for vm in machines}
+    rest(lab, "POST", "/policy/api/v1/fabric/virtual-machines?action=update_tags",
+         {"external_id": numbers["edge-1"], "tags": [{"scope": "zone", "tag": "quarantine"}]})
+    infra = "/policy/api/v1/infra"
+    group, policy = f"{infra}/domains/default/groups/bad", \
+        f"{infra}/domains/default/security-policies/stop"
+    rest(lab, "PATCH", group, {"expression": [{
+        "resource_type": "Condition", "member_type": "VirtualMachine", "key": "Tag",
+        "operator": "EQUALS", "value": "zone|quarantine"}]})
+    rest(lab, "PATCH", policy, {"category": "Application"})
+    rest(lab, "PATCH", f"{policy}/rules/all", {
+        "source_groups": ["/infra/domains/default/groups/bad"], "destination_groups": ["ANY"],
+        "services": ["ANY"], "action": "DROP"})
+
+    def realized(path):
+        status = rest(lab, "GET", f"{infra}/realized-state/status?intent_path={path}")
+        return status["consolidated_status"]["consolidated_status"] == "SUCCESS"
+
+    try:
+        wait_until(lambda: realized("/infra/domains/default/security-policies/stop"), 30,
+                   "the policy is in force", 0.05)
+        assert exit_status(lab, "edge-1", "ping -c 1 -W 1 10.1.0.12") != 0
+        ask(lab.console("edge-1"), "echo two >&3; echo sent-$((6*8))", "sent-48")
+        time.sleep(2)
+        assert not has("two")
+    finally:
+        rest(lab, "DELETE", policy)
+        rest(lab, "DELETE", group)
+    wait_until(lambda: exit_status(lab, "edge-1", "ping -c 1 -W 1 10.1.0.12") == 0, 30,
+               "they reach each other again", 0.5)
 
 
 def attach(command, env):
