@@ -147,6 +147,7 @@ int lab_down(struct lab *lab)
 	for (size_t i = 0; i < lab_n_nodes; i++) {
 		bool ran = lab_node_is_running(lab, &lab_nodes[i]);
 		lab_node_stop(lab, &lab_nodes[i], false, &e);
+		lab_node_clear(lab, &lab_nodes[i]);
 		if (ran) {
 			lab_say("%s is down", lab_nodes[i].name);
 		}

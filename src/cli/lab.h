@@ -63,6 +63,10 @@ bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct erro
  */
 bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once, struct error *e);
 
+/* Takes away what a stopped node has outside of the lab's folder: its connections' records, which
+ * hostd keeps in memory where it can. */
+void lab_node_clear(const struct lab *lab, const struct lab_node *n);
+
 /* Logs in at a node. */
 struct remote *lab_node_connect(const struct lab *lab, const struct lab_node *n, struct error *e);
 

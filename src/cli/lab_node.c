@@ -310,7 +310,8 @@ static bool has_on_command_line(pid_t pid, const char *word, size_t len)
  * line. */
 static bool belongs_to(pid_t pid, const char *name)
 {
-	return has_on_command_line(pid, name, strlen(name) - strlen("vm-") - strlen(".pid"));
+	return has_on_command_line(pid, name + strlen("vm-"),
+				   strlen(name) - strlen("vm-") - strlen(".pid"));
 }
 
 static void end_machine(const char *run, const char *name, bool at_once)
@@ -414,6 +415,20 @@ static void end_switch(const struct lab *lab, const struct lab_node *n, bool at_
 	buf_free(&b);
 	free(path);
 	free(state);
+}
+
+void lab_node_clear(const struct lab *lab, const struct lab_node *n)
+{
+	char uuid[37];
+	struct error e;
+
+	node_uuid(lab, n, uuid);
+	char *flows = mem_printf("/dev/shm/remora-%s", uuid);
+	if (lab_node_is_host(n) && !file_remove_tree_at(AT_FDCWD, flows, &e) &&
+	    e.kind != ERROR_NOT_FOUND) {
+		lab_complain(&e);
+	}
+	free(flows);
 }
 
 bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once, struct error *e)

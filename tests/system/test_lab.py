@@ -305,7 +305,13 @@ def test_up_completes_what_is_half_done(lab):
 
 def test_down_leaves_nothing(lab):
     assert lab.processes()
+    uuids = []
+    for name in os.listdir(f"{lab.folder}/nodes"):
+        if os.path.exists(path := f"{lab.folder}/nodes/{name}/node.json"):
+            with open(path, encoding="utf-8") as file:
+                uuids.append(json.load(file)["uuid"])
     lab.remora("down")
     wait_until(lambda: not lab.processes(), 20, "all processes are gone")
-    assert not os.path.exists(lab.folder)
+    assert not os.path.exists(lab.folder) and len(uuids) == 5
+    assert not any(uuid in name for uuid in uuids for name in os.listdir("/dev/shm"))
     assert "there is no lab" in lab.remora("down").stdout
