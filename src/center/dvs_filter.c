@@ -476,10 +476,17 @@ static bool write_ruleset(struct writing *x, const struct value *set, int64_t fi
 		order[i] = value_item(rules, i);
 	}
 	qsort(order, n, sizeof(*order), by_sequence);
+	size_t n_needed = 0; /* what is not dropped is accepted: the last accepts say nothing */
 	for (size_t i = 0; ok && i < n; i++) {
 		x->rule = rule_name(order[i]);
 		ok = write_rule(x, order[i], first_id + (int64_t)i);
+		if (value_is_a(value_get_value(order[i], F_DvsTrafficRule_action),
+			       T_DvsDropNetworkRuleAction)) {
+			n_needed = json_object_array_length(x->rules);
+		}
 	}
+	json_object_array_del_idx(x->rules, n_needed,
+				  json_object_array_length(x->rules) - n_needed);
 	free(order);
 	return ok;
 }

@@ -420,7 +420,8 @@ static bool vlan_check(const struct checking *x, const struct value *vlan)
 	int64_t id = value_get_num(vlan, F_VmwareDistributedVirtualSwitchVlanIdSpec_vlanId, 0);
 	return (id >= 0 && id <= SETTING_VLAN_MAX) ||
 	       refuse(x->r, fault_invalid_argument(x->a, "vlan.vlanId"),
-		      "VLAN %" PRId64 " is none, the last is %d", id, SETTING_VLAN_MAX);
+		      "\"%s\": VLAN %" PRId64 " is none, the last is %d", x->at->name, id,
+		      SETTING_VLAN_MAX);
 }
 
 static bool within(const struct checking *x, const char *what, int64_t n, int64_t min, int64_t max)

@@ -314,6 +314,33 @@ void fake_host_finish(struct fake_host *h, const struct value *fault)
 	task_done(t, NULL);
 }
 
+/* Devices that are edited are as the specification has them. */
+static void devices_edit(struct object *vm, const struct value *changes)
+{
+	static const unsigned path[] = { F_VirtualMachineConfigInfo_hardware,
+					 F_VirtualHardware_device };
+	struct arena *a = arena_new(0);
+	const struct value *config = object_get(vm, P_VirtualMachine_config, a);
+	const struct value *was =
+		value_get_value(value_get_value(config, path[0]), F_VirtualHardware_device);
+	struct value *now = value_new_array(a, T_VirtualDevice);
+
+	for (size_t i = 0; i < value_count(was); i++) {
+		const struct value *device = value_item(was, i);
+		for (size_t j = 0; j < value_count(changes); j++) {
+			const struct value *with = value_get_value(
+				value_item(changes, j), F_VirtualDeviceConfigSpec_device);
+			if (value_get_num(with, F_VirtualDevice_key, 0) ==
+			    value_get_num(device, F_VirtualDevice_key, -1)) {
+				device = with;
+			}
+		}
+		value_push(a, now, device);
+	}
+	inventory_set_nested(vm, P_VirtualMachine_config, path, 2, now);
+	arena_free(a);
+}
+
 static void reconfigure(struct call *c)
 {
 	static const unsigned path[] = { F_VirtualMachineConfigInfo_annotation };
@@ -334,6 +361,9 @@ static void reconfigure(struct call *c)
 	}
 	inventory_set_nested(vm, P_VirtualMachine_config, path, 1,
 			     value_new_str(task_arena(t), text));
+	if (value_has(spec, F_VirtualMachineConfigSpec_deviceChange)) {
+		devices_edit(vm, value_get_value(spec, F_VirtualMachineConfigSpec_deviceChange));
+	}
 	if (text != NULL && strcmp(text, "hold") == 0) {
 		assert_true(h->n_held < FAKE_HELD_MAX);
 		h->held[h->n_held++] = t;

@@ -7,10 +7,10 @@
  *   -datastore, -network
  *
  * What its VMs can do: PowerOnVM_Task at once; PowerOffVM_Task runs until fake_host_finish();
- * ReconfigVM_Task sets the annotation, refuses "no", which is InvalidPowerState, and is held until
- * fake_host_release() for "hold"; ResetVM_Task names a task that there is not, SuspendVM_Task the
- * one that PowerOffVM_Task has begun; Rename_Task, Destroy_Task, UnregisterVM; and the VM folder
- * CreateVM_Task, which is held, too, for the name "later".
+ * ReconfigVM_Task sets the annotation, edits devices, refuses "no", which is InvalidPowerState, and
+ * is held until fake_host_release() for "hold"; ResetVM_Task names a task that there is not,
+ * SuspendVM_Task the one that PowerOffVM_Task has begun; Rename_Task, Destroy_Task, UnregisterVM;
+ * and the VM folder CreateVM_Task, which is held, too, for the name "later".
  */
 #pragma once
 

@@ -263,6 +263,14 @@ static void nic_network(struct reader *x, struct value *nic, const char *at)
 		value_set_str(x->a, port, F_DistributedVirtualSwitchPortConnection_switchUuid, dvs);
 		value_set_str(x->a, port, F_DistributedVirtualSwitchPortConnection_portgroupKey,
 			      text(x, at, "dvs.portgroupId"));
+		value_set_str(x->a, port, F_DistributedVirtualSwitchPortConnection_portKey,
+			      text(x, at, "dvs.portId"));
+		const char *cookie = text(x, at, "dvs.connectionId");
+		int64_t n;
+		if (cookie != NULL && number_i64(cookie, &n) && n >= INT32_MIN && n <= INT32_MAX) {
+			value_set_num(x->a, port,
+				      F_DistributedVirtualSwitchPortConnection_connectionCookie, n);
+		}
 		value_set(x->a, b, F_VirtualEthernetCardDistributedVirtualPortBackingInfo_port,
 			  port);
 		value_set(x->a, nic, F_VirtualDevice_backing, b);
@@ -546,6 +554,8 @@ static bool key_is_known(const char *key)
 		"opaqueNetwork.type",
 		"dvs.switchId",
 		"dvs.portgroupId",
+		"dvs.portId",
+		"dvs.connectionId",
 		"fileType",
 		"pipe.endPoint",
 		"yieldOnMsrRead",

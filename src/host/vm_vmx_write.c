@@ -160,6 +160,17 @@ static void write_nic(struct vmx *vmx, const struct value *nic)
 		    value_get_str(port, F_DistributedVirtualSwitchPortConnection_switchUuid));
 		set(vmx, at.s, "dvs.portgroupId",
 		    value_get_str(port, F_DistributedVirtualSwitchPortConnection_portgroupKey));
+		set(vmx, at.s, "dvs.portId",
+		    value_get_str(port, F_DistributedVirtualSwitchPortConnection_portKey));
+		if (value_has(port, F_DistributedVirtualSwitchPortConnection_connectionCookie)) {
+			char cookie[24];
+			snprintf(cookie, sizeof(cookie), "%lld",
+				 (long long)value_get_num(
+					 port,
+					 F_DistributedVirtualSwitchPortConnection_connectionCookie,
+					 0));
+			set(vmx, at.s, "dvs.connectionId", cookie);
+		}
 	}
 	set(vmx, at.s, "addressType",
 	    manual					    ? "static"
