@@ -152,7 +152,7 @@ static bool find_record(struct way *w, struct flow *out, unsigned *d)
 		return false;
 	}
 	*out = *f;
-	if (f->proto != 6) {
+	if (f->proto != 6 || (w->p.flags & PACKET_LATER) != 0) {
 		return true;
 	}
 	switch (tcp_follow(out, *d, &w->p)) {
@@ -317,6 +317,13 @@ void explain_frame(const struct explain_input *in, struct fate *out)
 		return;
 	}
 	w.p.key.iface = w.iface;
+	if ((w.p.flags & PACKET_FRAGMENT) != 0) {
+		enum drop_reason r = fragments_look(in->fragments, &w.p, in->now);
+		if (r != DROP_NONE) {
+			drop(&w, "fragment", r);
+			return;
+		}
+	}
 	decide(&w);
 }
 

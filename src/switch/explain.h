@@ -9,10 +9,12 @@
 
 #include "switch/fate.h"
 #include "switch/flow.h"
+#include "switch/fragment.h"
 
 struct explain_input {
 	const struct tables *tables;
 	const struct learned *learned;
+	const struct fragments *fragments;
 	const struct seen *seen; /* NULL: nothing was seen */
 	const struct flow_table *flows;
 	uint16_t port; /* index in the configuration */

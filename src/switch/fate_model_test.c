@@ -59,6 +59,11 @@ static uint64_t drops_before[M_PORTS][DROP_N];
 static struct left seen[LEFT_MAX];
 static int n_seen;
 static char complaint[512];
+/* How often each end was come to. */
+static struct {
+	uint32_t reasons[DROP_N], answers[16];
+	uint32_t followed, known, routed, joined, copies;
+} reached;
 
 /* ---- the rig ---- */
 
@@ -638,8 +643,37 @@ static void describe(const struct m_packet *p, const struct m_fate *e, struct js
 	fprintf(stderr, "\n");
 }
 
+static void note_reached(const struct m_packet *p, const struct m_fate *e)
+{
+	reached.reasons[e->reason]++;
+	reached.answers[e->answer % ARRAY_LEN(reached.answers)]++;
+	reached.followed += e->is_followed;
+	reached.known += e->flow != NULL && !e->is_followed;
+	reached.routed += e->reason == DROP_NONE && e->ways[0].is_routed;
+	reached.joined += e->reason == DROP_NONE && p->is_fragment && p->fragment_at > 0;
+	reached.copies += e->n_ways > 1;
+}
+
+static void print_reached(void)
+{
+	for (int i = 0; i < DROP_N; i++) {
+		if (reached.reasons[i] > 0) {
+			printf("%s %u, ", drop_reason_name((enum drop_reason)i),
+			       reached.reasons[i]);
+		}
+	}
+	for (int i = 1; i < (int)ARRAY_LEN(reached.answers); i++) {
+		if (reached.answers[i] > 0) {
+			printf("answer %s %u, ", explain_answer_name((enum fate_answer)i),
+			       reached.answers[i]);
+		}
+	}
+	printf("by a record %u, known otherwise %u, routed %u, later fragments %u, copied %u\n",
+	       reached.followed, reached.known, reached.routed, reached.joined, reached.copies);
+}
+
 /* One packet, seen thrice. */
-static bool try_packet(const struct m_packet *p)
+static bool try_packet(struct m_packet *p)
 {
 	struct m_fate e;
 	struct error error;
@@ -666,6 +700,7 @@ static bool try_packet(const struct m_packet *p)
 		describe(p, &e, o);
 	}
 	json_object_put(o);
+	note_reached(p, &one);
 	model_commit(&model, p, &e, chosen);
 	return ok;
 }
@@ -770,6 +805,7 @@ int main(int argc, char **argv)
 	}
 	printf("%u packets of seed %llu: explained, expected and seen alike\n", done,
 	       (unsigned long long)seed);
+	print_reached();
 	document_schema_free(schema);
 	(void)rte_eal_cleanup();
 	return 0;

@@ -236,7 +236,7 @@ static bool may_be_told(const struct m_packet *p)
 	bool to_group = (p->to_mac[0] & 1) != 0 ||
 			(k->ip == 4 ? k->to.bytes[0] >= 224 : k->to.bytes[0] == 0xff);
 
-	return !p->is_error && !p->is_advertisement && !to_group &&
+	return !p->is_error && !p->is_advertisement && !to_group && p->fragment_at == 0 &&
 	       memcmp(k->from.bytes, zero, k->ip == 4 ? 4 : 16) != 0;
 }
 
@@ -591,7 +591,7 @@ static bool route(struct way *w)
 	for (int s = 0; s < w->p->n_segments; s++) {
 		if (w->p->segments[s].router == router && is_gateway(w->p, s, &p->key.to)) {
 			w->fate->answer = p->is_echo ? ANSWER_ECHO : ANSWER_NONE;
-			w->fate->is_answer_sent = p->is_echo;
+			w->fate->is_answer_sent = p->is_echo && !p->is_fragment;
 			return drop(w, DROP_CONSUMED);
 		}
 	}
@@ -1009,7 +1009,7 @@ static void go_on(struct way *w)
 
 	w->fate->flow = f;
 	w->fate->end = d;
-	if (f != NULL && f->key.proto == 6) {
+	if (f != NULL && f->key.proto == 6 && p->fragment_at == 0) {
 		struct m_flow copy = *f;
 		bool is_again;
 		enum drop_reason r = step_tcp(&copy, d, p, &is_again);
@@ -1045,7 +1045,92 @@ static void go_on(struct way *w)
 	}
 }
 
-void model_decide(struct model *m, const struct m_packet *packet, struct m_fate *out)
+/* ---- fragments ---- */
+
+/* Does a fragment go with those that were there? */
+static bool fits(const struct m_datagram *d, const struct m_packet *p)
+{
+	int to = p->fragment_at + p->fragment_size;
+
+	if (d->is_spoiled ||
+	    (d->size != M_NO && (to > d->size || (!p->has_more && to != d->size)))) {
+		return false;
+	}
+	for (int i = p->fragment_at; i < M_FRAME; i++) {
+		if (d->has[i] && (i < to || !p->has_more)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool join(struct model *m, struct m_packet *p, struct m_fate *out)
+{
+	for (int i = 0; i < M_DATAGRAMS; i++) {
+		struct m_datagram *d = &m->datagrams[i];
+		if (d->is_used && d->place == out->place && d->id == p->fragment_id &&
+		    d->key.ip == p->key.ip && (p->key.ip == 6 || d->key.proto == p->key.proto) &&
+		    m_address_equal(&d->key.from, &p->key.from) &&
+		    m_address_equal(&d->key.to, &p->key.to)) {
+			out->datagram = d;
+		}
+	}
+	if (out->datagram == NULL) {
+		out->reason = p->fragment_at > 0 ? DROP_FRAGMENT_UNKNOWN : DROP_NONE;
+		return p->fragment_at == 0;
+	}
+	if (!fits(out->datagram, p)) {
+		out->reason = DROP_FRAGMENT;
+		return false;
+	}
+	p->key = out->datagram->key;
+	p->is_reply = out->datagram->is_reply;
+	p->is_dhcp_server = out->datagram->is_dhcp_server;
+	return true;
+}
+
+static struct m_datagram *new_datagram(struct model *m, const struct m_packet *p, int place)
+{
+	int i = 0;
+
+	while (i < M_DATAGRAMS - 1 && m->datagrams[i].is_used) {
+		i++;
+	}
+	m->datagrams[i] = (struct m_datagram){ .is_used = true,
+					       .is_reply = p->is_reply,
+					       .is_dhcp_server = p->is_dhcp_server,
+					       .place = place,
+					       .size = M_NO,
+					       .key = p->key,
+					       .id = p->fragment_id };
+	return &m->datagrams[i];
+}
+
+/* Notes a fragment that was seen, and whether it has passed. */
+static void note_fragment(struct model *m, const struct m_packet *p, const struct m_fate *fate,
+			  bool has_passed)
+{
+	struct m_datagram *d = fate->datagram;
+	int to = p->fragment_at + p->fragment_size, n = 0;
+
+	if (d != NULL && !fits(d, p)) {
+		d->is_spoiled = true;
+		return;
+	}
+	if (d == NULL && (!has_passed || p->fragment_at > 0)) {
+		return;
+	}
+	d = d != NULL ? d : new_datagram(m, p, fate->place);
+	memset(d->has + p->fragment_at, 1, (size_t)p->fragment_size);
+	d->size = p->has_more ? d->size : to;
+	for (int i = 0; i < d->size; i++) {
+		n += d->has[i];
+	}
+	/* Whole; or its first one has not passed: then nobody knows it any more. */
+	d->is_used = n != d->size && (has_passed || p->fragment_at > 0);
+}
+
+void model_decide(struct model *m, struct m_packet *packet, struct m_fate *out)
 {
 	const struct m_policy *p = &m->policy;
 	struct way w = { .m = m, .p = p, .packet = packet, .fate = out };
@@ -1088,6 +1173,9 @@ void model_decide(struct model *m, const struct m_packet *packet, struct m_fate 
 	w.segment = segment_of(p, w.place);
 	w.guest = guest_of(p, w.place);
 	out->place = w.place;
+	if (packet->is_fragment && !join(m, packet, out)) {
+		return;
+	}
 	go_on(&w);
 }
 
@@ -1191,13 +1279,16 @@ void model_commit(struct model *m, const struct m_packet *p, const struct m_fate
 	if (fate->is_choice && way->place == M_NO) {
 		now.reason = (enum drop_reason)way->endpoint;
 	}
-	if (f != NULL && f->key.proto == 6) {
+	if (f != NULL && f->key.proto == 6 && p->fragment_at == 0) {
 		bool is_again;
 		(void)step_tcp(f, fate->end, p, &is_again);
 		if (is_again) {
 			f->is_used = false;
 			f = NULL;
 		}
+	}
+	if (p->is_fragment && fate->place != M_NO) {
+		note_fragment(m, p, fate, now.reason == DROP_NONE);
 	}
 	if (now.reason != DROP_NONE) {
 		bool is_rules = now.reason == DROP_FIREWALL || now.reason == DROP_FIREWALL_REJECT;

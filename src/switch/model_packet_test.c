@@ -15,7 +15,7 @@ enum {
 
 /* What is known of a packet while its bytes are made. */
 struct maker {
-	const struct model *m;
+	struct model *m;
 	const struct m_policy *p;
 	struct rng *r;
 	struct m_packet *out;
@@ -870,21 +870,105 @@ static void spoil(struct maker *k)
 	p->what = "spoiled";
 }
 
-void model_packet_make(const struct model *m, struct rng *r, struct m_packet *out)
+/* ---- fragments ---- */
+
+/* The bytes from `at` of what the IP header of a whole packet is before, as a fragment. */
+static void cut_fragment(struct maker *k, const struct m_packet *whole, size_t at, size_t size)
+{
+	struct m_packet *p = &k->m->pending[k->m->n_pending++];
+	size_t header = k->l4 - k->l3, l4 = k->l4;
+
+	*p = *whole;
+	memset(p->bytes + k->l4, 0, sizeof(p->bytes) - k->l4);
+	p->is_fragment = true;
+	p->has_more = at + size < whole->size - k->l4;
+	p->fragment_at = (int)at;
+	p->fragment_size = (int)size;
+	if (p->key.ip == 4) {
+		set16(p, k->l3 + 2, (uint32_t)(header + size));
+		set16(p, k->l3 + 4, p->fragment_id);
+		set16(p, k->l3 + 6, (uint32_t)at / 8 | (p->has_more ? 0x2000 : 0));
+		seal_ip4(p, k->l3);
+	} else {
+		l4 += 8;
+		set16(p, k->l3 + 4, (uint32_t)size + 8);
+		p->bytes[k->l3 + 6] = 44;
+		p->bytes[k->l4] = (uint8_t)p->key.proto;
+		set16(p, k->l4 + 2, (uint32_t)at | p->has_more);
+		set32(p, k->l4 + 4, p->fragment_id);
+	}
+	memcpy(p->bytes + l4, whole->bytes + k->l4 + at, size);
+	p->size = l4 + size;
+	if (at > 0) { /* it does not say what it is of */
+		p->key.sport = p->key.dport = p->tcp_flags = 0;
+		p->icmp_type = M_NO;
+		p->is_echo = p->is_reply = p->is_dhcp_server = false;
+	}
+}
+
+/* Cuts the packet that was made; its fragments come one by one, not always as they should. */
+static void make_fragments(struct maker *k)
+{
+	struct m_packet whole = *k->out;
+	struct model *m = k->m;
+	size_t n = whole.size - k->l4, first = 24 + 8 * rng_below(k->r, 4);
+	size_t second = 8 + 8 * rng_below(k->r, 3);
+
+	if (whole.key.ip == 0 || whole.is_neighbor || whole.is_advertisement || whole.is_error ||
+	    k->extension != 0xff || n < first + second + 8 || m->n_pending > 0) {
+		return;
+	}
+	whole.fragment_id = 1 + rng_below(k->r, 5);
+	whole.length = 65535; /* how long a segment is, is not known then */
+	cut_fragment(k, &whole, 0, first);
+	size_t at = first - (rng_chance(k->r, 10) ? 8 : 0);
+	if (at >= 24) {
+		cut_fragment(k, &whole, at, second);
+	}
+	cut_fragment(k, &whole, first + second, n - first - second);
+	if (rng_chance(k->r, 15)) {
+		struct m_packet swapped = m->pending[0];
+		m->pending[0] = m->pending[1];
+		m->pending[1] = swapped;
+	}
+	*k->out = m->pending[--m->n_pending];
+	if (rng_chance(k->r, 85)) { /* else the last one comes at once */
+		struct m_packet last = m->pending[0];
+		m->pending[0] = *k->out;
+		*k->out = last;
+	}
+}
+
+static bool take_pending(struct maker *k)
+{
+	struct model *m = k->m;
+
+	if (m->n_pending == 0 || !rng_chance(k->r, 50)) {
+		return false;
+	}
+	*k->out = m->pending[--m->n_pending];
+	return true;
+}
+
+void model_packet_make(struct model *m, struct rng *r, struct m_packet *out)
 {
 	struct maker k = { .m = m, .p = &m->policy, .r = r, .out = out, .extension = 0xff };
 
 	memset(out, 0, sizeof(*out));
 	out->endpoint = out->tunnel_segment = out->vlan = out->icmp_type = M_NO;
 	out->window = 1000;
-	if (!rng_chance(r, 55) || !make_of_connection(&k)) {
+	bool is_pending = take_pending(&k);
+	if (!is_pending && (!rng_chance(r, 55) || !make_of_connection(&k))) {
 		make_stranger(&k);
+	}
+	if (!is_pending && rng_chance(r, 12)) {
+		make_fragments(&k);
 	}
 	const uint8_t *from = out->key.from.bytes;
 	if ((out->key.ip == 4 && (from[0] == 127 || from[0] >= 224)) ||
 	    (out->key.ip == 6 && from[0] == 0xff)) {
 		out->spoiled = DROP_IP_ADDRESS;
-	} else if (rng_chance(r, 6)) {
+	} else if (!out->is_fragment && rng_chance(r, 6)) {
 		spoil(&k);
 	}
 	if (out->tunnel != ENCAP_NONE) {
@@ -892,7 +976,7 @@ void model_packet_make(const struct model *m, struct rng *r, struct m_packet *ou
 	}
 }
 
-void model_packet_tell(const struct model *m, struct m_packet *out)
+void model_packet_tell(struct model *m, struct m_packet *out)
 {
 	struct rng r = { 1 };
 	struct maker k = { .m = m, .p = &m->policy, .r = &r, .out = out, .extension = 0xff };

@@ -35,6 +35,8 @@ enum {
 	M_LIST = 3,
 	M_FLOWS = 4096,
 	M_NEIGHBORS = 256,
+	M_DATAGRAMS = 128,
+	M_PENDING = 8,
 	M_FRAME = 1800,
 	M_WAYS = 32,
 	M_NO = -1,
@@ -184,6 +186,10 @@ struct m_packet {
 	bool is_echo, is_reply, is_error, is_advertisement, is_dhcp_server;
 	int icmp_type;	    /* or M_NO */
 	struct m_key about; /* of an error; ip 0: of nothing known */
+	/* Fragments: bytes of the datagram. */
+	bool is_fragment, has_more;
+	int fragment_at, fragment_size;
+	uint32_t fragment_id;
 	int tcp_flags;
 	uint32_t seq, ack, window, length; /* length: with SYN and FIN */
 };
@@ -209,6 +215,15 @@ struct m_neighbor {
 	uint8_t mac[6];
 };
 
+/* One of which fragments were seen. */
+struct m_datagram {
+	bool is_used, is_spoiled, is_reply, is_dhcp_server;
+	int place, size;  /* size: M_NO: not known yet */
+	struct m_key key; /* of the first one */
+	uint32_t id;
+	bool has[M_FRAME]; /* bytes */
+};
+
 struct m_mac {
 	int segment, place;
 	uint8_t mac[6];
@@ -221,6 +236,9 @@ struct model {
 	int n_flows;
 	struct m_neighbor neighbors[M_NEIGHBORS];
 	int n_neighbors;
+	struct m_datagram datagrams[M_DATAGRAMS];
+	struct m_packet pending[M_PENDING]; /* fragments that are still to come */
+	int n_pending;
 	struct m_mac macs[M_NEIGHBORS];
 	int n_macs;
 	/* Addresses that guests have claimed: `place` is where. */
@@ -253,7 +271,8 @@ struct m_fate {
 	unsigned end;	     /* that it comes from */
 	int place;	     /* where it came in */
 	bool is_followed, makes_flow, is_flooded, is_copied, learns;
-	bool is_claim; /* of an address that is nobody's by the policy */
+	struct m_datagram *datagram; /* that it is of */
+	bool is_claim;		     /* of an address that is nobody's by the policy */
 };
 
 int model_place(int port, int trunk); /* trunk: M_NO: untagged */
@@ -272,15 +291,15 @@ bool m_prefix_has(const struct prefix *p, const struct address *a);
 struct address m_address(const char *text);
 void m_address_text(const struct address *a, char out[64]);
 
-/* What should become of it. Changes nothing. */
-void model_decide(struct model *m, const struct m_packet *p, struct m_fate *out);
+/* What should become of it. Changes nothing, but gives a later fragment the ports of its first. */
+void model_decide(struct model *m, struct m_packet *p, struct m_fate *out);
 /* It became so; `way`: the one that was chosen. */
 void model_commit(struct model *m, const struct m_packet *p, const struct m_fate *f, int way);
 
 /* A packet that may come in under the model's policy, from anybody or of a known connection. */
-void model_packet_make(const struct model *m, struct rng *r, struct m_packet *out);
+void model_packet_make(struct model *m, struct rng *r, struct m_packet *out);
 /* Makes an answer to ARP or neighbour discovery out of `port`, `vlan`, `claim`, `claim_mac` and
  * `target`; the rest is zero before. */
-void model_packet_tell(const struct model *m, struct m_packet *p);
+void model_packet_tell(struct model *m, struct m_packet *p);
 
 #endif

@@ -288,6 +288,7 @@ static enum drop_reason parse_fragment(struct packet *p, uint32_t at, uint32_t s
 		p->flags |= PACKET_LATER;
 	}
 	p->fragment_at = (uint16_t)at;
+	p->fragment_size = (uint16_t)size;
 	p->fragment_is_last = !more;
 	p->fragment_id = id;
 	return DROP_NONE;
@@ -535,10 +536,11 @@ enum drop_reason packet_parse(struct packet *p, const uint8_t *data, uint16_t he
 
 bool packet_has_connection(const struct packet *p)
 {
+	bool has_no_ports = (p->flags & (PACKET_LATER | PACKET_JOINED)) == PACKET_LATER;
 	uint8_t to[16];
 
-	if (p->key.ip == 0 ||
-	    (p->flags & (PACKET_LATER | PACKET_NEIGHBOR | PACKET_RA | PACKET_ICMP_ERROR)) != 0) {
+	if (p->key.ip == 0 || has_no_ports ||
+	    (p->flags & (PACKET_NEIGHBOR | PACKET_RA | PACKET_ICMP_ERROR)) != 0) {
 		return false;
 	}
 	if (p->key.ip == 4) {

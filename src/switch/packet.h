@@ -45,6 +45,7 @@ enum packet_flag {
 	PACKET_NEIGHBOR = 1 << 5,   /* ARP, or IPv6 neighbour solicitation or advertisement */
 	PACKET_ICMP_ERROR = 1 << 6, /* carries the head of another packet: inner is its key */
 	PACKET_REPLY = 1 << 7,	    /* ICMP echo reply: opens no connection */
+	PACKET_JOINED = 1 << 8,	    /* a later fragment whose first one is known: has its ports */
 };
 
 struct packet {
@@ -60,7 +61,7 @@ struct packet {
 	uint8_t tcp_flags;
 	uint8_t ttl;
 	uint32_t fragment_id;
-	uint16_t fragment_at; /* bytes into the packet */
+	uint16_t fragment_at, fragment_size; /* bytes of the datagram */
 	bool fragment_is_last;
 	struct flow_key key;   /* .ip 0: not IP; .iface is the caller's to set */
 	struct flow_key inner; /* of an ICMP error: the packet it speaks of, as that was sent */

@@ -19,7 +19,11 @@
 	X(IP6_EXTENSION, "ip6_extension", "too many or malformed IPv6 extension headers")          \
 	X(IP_OPTION, "ip_option", "an IPv4 option that routes, or options beyond the header")      \
 	X(L4_HEADER, "l4_header", "TCP flags or header length that cannot be")                     \
-	X(FRAGMENT, "fragment", "a fragment that overlaps, is tiny, or belongs to nothing known")  \
+	X(FRAGMENT, "fragment",                                                                    \
+	  "a fragment that overlaps another or is tiny, or of a datagram that has one")            \
+	X(FRAGMENT_UNKNOWN, "fragment_unknown",                                                    \
+	  "a fragment of which the first one did not pass before")                                 \
+	X(FRAGMENT_QUOTA, "fragment_quota", "too many datagrams in fragments are under way")       \
 	X(VLAN, "vlan", "a VLAN tag that the port does not carry, or a stack of tags")             \
 	X(TOO_BIG, "too_big", "larger than the way out can carry, and not to be fragmented")       \
 	/* The port's guard. */                                                                    \

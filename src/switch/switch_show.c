@@ -335,6 +335,7 @@ struct json_object *switch_explain(const struct softswitch *s, const char *port,
 	struct fate fate = { .copies = mem_calloc(FATE_COPIES_MAX, sizeof(struct fate_out)) };
 	struct explain_input in = { .tables = s->wiring->tables,
 				    .learned = s->learned,
+				    .fragments = worker_fragments(s->workers[0]),
 				    .seen = s->seen,
 				    .flows = worker_flows(s->workers[0]),
 				    .port = (uint16_t)index,

@@ -19,7 +19,8 @@
 enum {
 	AGE_PORTION = 64,
 	ADOPT_PORTION = 256,
-	IDLE_LOOPS = 2000, /* without a packet, before a worker of the standard mode sleeps */
+	FRAGMENTS_PORTION = 16, /* every 10 ms: all in less than three seconds */
+	IDLE_LOOPS = 2000,	/* without a packet, before a worker of the standard mode sleeps */
 	SLEEP_NS = 200000,
 };
 
@@ -202,6 +203,7 @@ static void quiet_point(struct worker *w)
 	if (tsc >= w->next_tick_tsc) {
 		w->now = worker_tick();
 		worker_age_seen(w);
+		fragments_age(w->fragments, w->now, FRAGMENTS_PORTION);
 		w->next_tick_tsc = tsc + w->tick_tsc;
 	}
 	if (UNLIKELY(w->o.flows->adopt_at < w->o.flows->adopt_end)) {
@@ -281,6 +283,7 @@ struct worker *worker_new(const struct worker_options *o)
 	w->out = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->out));
 	w->limits = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->limits));
 	w->copies = mem_calloc(FATE_COPIES_MAX, sizeof(*w->copies));
+	w->fragments = fragments_new();
 	w->wants = mem_calloc(WORKER_WANTS, sizeof(*w->wants));
 	w->counters = mem_zalloc(sizeof(*w->counters));
 	for (int i = 0; i < 2; i++) {
@@ -298,6 +301,7 @@ void worker_free(struct worker *w)
 	free(w->out);
 	free(w->limits);
 	free(w->copies);
+	fragments_free(w->fragments);
 	free(w->wants);
 	free(w->counters);
 	free(w->tunnels[0]);
@@ -342,6 +346,11 @@ void worker_pass(const struct worker *w)
 const struct worker_counters *worker_counters(const struct worker *w)
 {
 	return w->counters;
+}
+
+const struct fragments *worker_fragments(const struct worker *w)
+{
+	return w->fragments;
 }
 
 struct flow_table *worker_flows(const struct worker *w)

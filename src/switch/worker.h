@@ -20,6 +20,7 @@
 #include "switch/wiring.h"
 
 struct rte_mempool;
+struct fragments;
 struct worker;
 
 struct worker_options {
@@ -56,6 +57,7 @@ struct wiring *worker_publish(struct worker *w, struct wiring *next);
 
 const struct worker_counters *worker_counters(const struct worker *w);
 struct flow_table *worker_flows(const struct worker *w);
+const struct fragments *worker_fragments(const struct worker *w);
 /* Now, in ticks of flow.h: the machine's monotonic clock. */
 uint32_t worker_tick(void);
 

@@ -190,7 +190,7 @@ static struct flow *find_flow(struct worker *w, const struct item *it, const str
 	struct flow *f = flow_find(w->o.flows, &it->key, it->hash, d);
 
 	*r = DROP_NONE;
-	if (f == NULL || f->proto != 6) {
+	if (f == NULL || f->proto != 6 || (p->flags & PACKET_LATER) != 0) {
 		return f;
 	}
 	switch (worker_follow(w, f, *d, p)) {
@@ -211,7 +211,7 @@ static struct flow *find_flow(struct worker *w, const struct item *it, const str
 }
 
 /* A packet that is no plain one of a known connection; p is its reading. */
-static void decide(struct worker *w, struct item *it, const struct packet *p)
+static enum drop_reason decide(struct worker *w, struct item *it, const struct packet *p)
 {
 	unsigned d = 0;
 	enum drop_reason r = DROP_NONE;
@@ -228,12 +228,12 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 
 	if (r != DROP_NONE) {
 		worker_drop(w, it, r);
-		return;
+		return r;
 	}
 	if (f != NULL && worker_may_follow(w, f, d, it)) {
 		worker_count_flow(w, f, d, it);
 		worker_forward(w, f, d, it);
-		return;
+		return DROP_NONE;
 	}
 	if (known != NULL) {
 		flow_key_of(known, 0, &first);
@@ -277,6 +277,7 @@ static void decide(struct worker *w, struct item *it, const struct packet *p)
 	} else {
 		send_one(w, it, p, &fate);
 	}
+	return r;
 }
 
 void worker_take_whole_way(struct worker *w, struct item *it)
@@ -300,9 +301,20 @@ void worker_take_whole_way(struct worker *w, struct item *it)
 		return;
 	}
 	p.key.iface = it->key.iface;
+	bool is_fragment = (p.flags & PACKET_FRAGMENT) != 0 && it->key.iface != 0;
+	if (is_fragment) {
+		r = fragments_take(w->fragments, &p, w->now);
+		if (r != DROP_NONE) {
+			worker_drop(w, it, r);
+			return;
+		}
+	}
 	it->key = p.key;
 	it->hash = flow_hash(w->o.flows, &it->key);
-	decide(w, it, &p);
+	r = decide(w, it, &p);
+	if (is_fragment && r != DROP_NONE) {
+		fragments_forget(w->fragments, &p, w->now);
+	}
 }
 
 /* ---- first packets by the burst ---- */
@@ -374,7 +386,7 @@ static void take_first(struct worker *w, struct first *f)
 	/* One before it may have begun its connection. */
 	if (!is_simple(&f->fate) ||
 	    flow_find(w->o.flows, &f->item->key, f->item->hash, &d) != NULL) {
-		decide(w, f->item, &f->packet);
+		(void)decide(w, f->item, &f->packet);
 		return;
 	}
 	if (UNLIKELY(f->fate.sighting.address.ip != 0)) {

@@ -17,6 +17,7 @@
 #include "switch/bucket.h"
 #include "switch/fate.h"
 #include "switch/flow_hot.h"
+#include "switch/fragment.h"
 #include "switch/tcp_track.h"
 #include "switch/worker.h"
 
@@ -71,6 +72,7 @@ struct worker {
 	struct limits *limits;	   /* by port */
 	struct tunnel *tunnels[2]; /* Geneve, VXLAN: by endpoint */
 	struct fate_out *copies;
+	struct fragments *fragments;
 	struct want *wants; /* by hash */
 	uint32_t asked_tick, n_asked;
 	struct worker_counters *counters;
