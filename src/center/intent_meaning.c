@@ -395,7 +395,7 @@ static bool write_ports(struct reading *r, struct json_object *entry, const char
 
 	for (size_t i = 0; i < n; i++) {
 		const char *text = item_text(list, i), *dash = strchr(text, '-');
-		uint64_t from, to;
+		uint64_t from = 0, to = 0;
 		bool ok = dash == NULL ? number_u64(text, &from)
 				       : number_u64_n(text, (size_t)(dash - text), &from);
 		ok = ok && number_u64(dash == NULL ? text : dash + 1, &to);

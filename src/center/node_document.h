@@ -21,7 +21,7 @@ struct node_document {
 	VEC(struct node_piece) pieces;
 	struct arena *a;      /* text that was made for this document alone */
 	struct map64 objects; /* policy_object.serial of what is in it */
-	uint64_t hash;
+	uint64_t hash;	      /* 0: empty */
 	bool is_failed;
 	struct error error; /* why it cannot be sent */
 };

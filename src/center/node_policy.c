@@ -251,6 +251,11 @@ static bool answer_read(struct node *n, const struct peer_answer *answer)
 		n->has_running = false; /* not what this process gave it */
 	}
 	n->generation = is_ours ? MAX(n->generation, generation) : n->generation;
+	if (generation == 0) { /* nothing, which is what an empty document says */
+		n->has_running = true;
+		n->running = 0;
+		map64_clear(&n->running_objects);
+	}
 	json_object_put(o);
 	return true;
 }
