@@ -134,6 +134,9 @@ static const char *share_key(struct mirror *m, struct object *remote, struct are
 	} else if (remote->type == T_Network) {
 		kind = 'n';
 		what = remote_name(remote);
+	} else if (remote->type == T_OpaqueNetwork) {
+		kind = 'o'; /* "HaOpaqueNetwork-ID": the same on each host */
+		what = object_id(remote);
 	} else {
 		return NULL;
 	}

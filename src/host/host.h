@@ -94,12 +94,13 @@ struct host_datastore {
 	unsigned n_users; /* jobs and transfers under way */
 };
 
-/* A network that VMs attach to: a port group of a standard switch. */
+/* A network that VMs attach to: a port group of a standard switch, or an overlay segment. */
 struct host_network {
 	struct list_node link; /* host.networks */
 	struct host *host;
 	char *name;
-	struct object *object; /* Network "HaNetwork-NAME" */
+	char *opaque_id;       /* of an overlay segment; NULL: a port group */
+	struct object *object; /* Network "HaNetwork-NAME", OpaqueNetwork "HaOpaqueNetwork-ID" */
 };
 
 /* What the layer of VMs does for the host; set by vm_layer_attach() (host/vm.h) before
@@ -114,6 +115,8 @@ struct host_vm_ops {
 	void (*found)(struct host *h, struct host_datastore *d);
 	/* The network cards of VMs that run or are about to (host/host_plane.h). */
 	void (*cards)(struct host *h, struct arena *a, struct plane_cards *out);
+	/* Networks have come or gone: what VMs are on is to be looked at again. */
+	void (*networks_changed)(struct host *h);
 	/* What is known of the wire of a card has changed; NULL: of all. */
 	void (*wire_changed)(struct host *h, const char *port);
 };
@@ -213,7 +216,9 @@ void host_file_unclaim(struct host *h, const char *ds_path);
 
 /* ---- networks ---- */
 
-struct host_network *host_network_find(struct host *h, const char *name); /* or NULL */
+/* A port group of that name, or NULL. */
+struct host_network *host_network_find(struct host *h, const char *name);
+struct host_network *host_network_find_opaque(struct host *h, const char *id); /* or NULL */
 struct host_network *host_network_by_ref(struct host *h, const struct value *ref);
 
 /* ---- VMs in the inventory ---- */

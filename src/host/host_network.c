@@ -213,15 +213,18 @@ static void config_default(const struct host *h, struct network_config *c)
 
 /* ---- Network objects ---- */
 
-static struct host_network *network_new(struct host *h, const char *name)
+struct host_network *network_object_new(struct host *h, const char *name, const char *opaque_id)
 {
 	struct host_network *n = mem_zalloc(sizeof(*n));
-	char *id = mem_printf("HaNetwork-%s", name);
+	char *id = opaque_id == NULL ? mem_printf("HaNetwork-%s", name)
+				     : mem_printf("HaOpaqueNetwork-%s", opaque_id);
 	struct arena *a = arena_new(0);
 
 	n->host = h;
 	n->name = mem_strdup(name);
-	n->object = host_entity_new(h, T_Network, id, name, h->network_folder);
+	n->opaque_id = opaque_id == NULL ? NULL : mem_strdup(opaque_id);
+	n->object = host_entity_new(h, opaque_id == NULL ? T_Network : T_OpaqueNetwork, id, name,
+				    h->network_folder);
 	struct value *s = value_new(a, T_NetworkSummary);
 	draft_set_object(a, s, F_NetworkSummary_network, n->object);
 	value_set_str(a, s, F_NetworkSummary_name, name);
@@ -239,7 +242,7 @@ static struct host_network *network_new(struct host *h, const char *name)
 	return n;
 }
 
-static void network_free(struct host_network *n)
+void network_object_free(struct host_network *n)
 {
 	struct host *h = n->host;
 
@@ -250,6 +253,7 @@ static void network_free(struct host_network *n)
 	inventory_remove(n->object);
 	list_remove(&n->link);
 	free(n->name);
+	free(n->opaque_id);
 	free(n);
 }
 
@@ -259,14 +263,14 @@ static void networks_sync(struct host *h)
 	const struct network_config *c = &h->network_system->config;
 
 	list_each_safe (struct host_network, n, &h->networks, link) {
-		if (network_find_group(c, n->name) < 0) {
-			network_free(n);
+		if (n->opaque_id == NULL && network_find_group(c, n->name) < 0) {
+			network_object_free(n);
 		}
 	}
 	vec_each (&c->groups, g) {
 		if (strcmp(g->name, MANAGEMENT_GROUP) != 0 &&
 		    host_network_find(h, g->name) == NULL) {
-			network_new(h, g->name);
+			network_object_new(h, g->name, NULL);
 		}
 	}
 }
@@ -274,7 +278,7 @@ static void networks_sync(struct host *h)
 struct host_network *host_network_find(struct host *h, const char *name)
 {
 	list_each (struct host_network, n, &h->networks, link) {
-		if (strcmp(n->name, name) == 0) {
+		if (n->opaque_id == NULL && strcmp(n->name, name) == 0) {
 			return n;
 		}
 	}
@@ -301,6 +305,9 @@ void host_network_publish(struct host *h)
 	const struct value *info = value_keep(network_info(h, a));
 
 	networks_sync(h);
+	if (network_policy_sync(h) && h->vm_ops != NULL && h->vm_ops->networks_changed != NULL) {
+		h->vm_ops->networks_changed(h);
+	}
 	inventory_set(h->network_object, P_HostNetworkSystem_networkInfo, info);
 	inventory_set(h->network_object, P_HostNetworkSystem_networkConfig,
 		      network_config_value(&h->network_system->config, a));
@@ -368,11 +375,12 @@ bool host_network_build(struct host *h, struct error *e)
 void host_network_free(struct host *h)
 {
 	list_each_safe (struct host_network, n, &h->networks, link) {
-		network_free(n);
+		network_object_free(n);
 	}
 	inventory_remove(h->network_object);
 	if (h->network_system != NULL) {
 		network_config_fini(&h->network_system->config);
+		free(h->network_system->policy);
 		free(h->network_system);
 		h->network_system = NULL;
 	}

@@ -29,6 +29,7 @@ struct network_config {
 
 struct host_network_system {
 	struct network_config config;
+	char *policy; /* what of the manager's policy is shown, see network_policy_sync() */
 };
 
 #define MANAGEMENT_GROUP "Management Network"
@@ -70,6 +71,17 @@ const struct value *network_switch_nics(const struct value *spec);
 /* host_network_plane.c: switches and port groups as the plane document takes them, in `a`. */
 struct plane_world;
 void network_plane(const struct host *h, struct arena *a, struct plane_world *out);
+
+/* A network in the inventory; opaque_id NULL: a port group. */
+struct host_network *network_object_new(struct host *h, const char *name, const char *opaque_id);
+void network_object_free(struct host_network *n);
+
+/* host_network_policy.c: opaque networks are those of the manager's policy; false: they were. */
+bool network_policy_sync(struct host *h);
+/* Sets what the policy adds to a HostNetworkInfo. */
+void network_policy_info(const struct host *h, struct arena *a, struct value *info);
+/* The distributed switch that has the adapter; NULL: none. */
+const char *network_policy_nic_owner(const struct host *h, const char *device);
 
 /* Is there an adapter "vmnicN"? */
 bool network_has_pnic(const struct host *h, const char *device);

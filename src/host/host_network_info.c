@@ -391,6 +391,7 @@ struct value *network_info(struct host *h, struct arena *a)
 	value_set(a, v, F_HostNetworkInfo_portgroup, groups);
 	value_set(a, v, F_HostNetworkInfo_pnic, pnics);
 	value_set(a, v, F_HostNetworkInfo_vnic, vnics);
+	network_policy_info(h, a, v);
 	value_set(a, v, F_HostNetworkInfo_dnsConfig, network_dns(h, a));
 	value_set(a, v, F_HostNetworkInfo_ipRouteConfig, value_new(a, T_HostIpRouteConfig));
 	value_set_bool(a, v, F_HostNetworkInfo_ipV6Enabled, false);

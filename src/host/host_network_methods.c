@@ -198,6 +198,7 @@ static bool switch_check(struct edit *x, const char *name, const struct value *s
 	for (size_t i = 0; i < value_count(nics); i++) {
 		const char *device = value_bytes(value_item(nics, i));
 		const char *owner = nic_owner(&x->config, device, name);
+		owner = owner != NULL ? owner : network_policy_nic_owner(x->host, device);
 		if (!network_has_pnic(x->host, device)) {
 			return refuse(x, fault_new(x->a, T_HostConfigFault),
 				      "this host has no network adapter \"%s\"", device);
@@ -503,7 +504,10 @@ static void destroy_network(struct call *c)
 	struct edit x = edit_begin(c);
 	struct host_network *n = host_network_by_ref(x.host, c->self->ref);
 	bool ok = n == NULL ? refuse_missing(&x, "network", object_id(c->self))
-			    : group_remove(&x, n->name);
+		  : n->opaque_id != NULL
+			  ? refuse(&x, fault_new(x.a, T_NotSupported),
+				   "\"%s\" is an overlay segment: its manager removes it", n->name)
+			  : group_remove(&x, n->name);
 
 	edit_end(c, &x, ok, NULL);
 }

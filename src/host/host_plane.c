@@ -475,6 +475,7 @@ bool host_plane_start(struct host *h, const struct host_plane_config *c, struct 
 		timer_start(p->check, CHECK_MS, CHECK_MS);
 		p->link = switch_link_new(&link);
 		h->plane = p;
+		host_network_publish(h); /* with what the policy has */
 	} else {
 		free(p->sockets);
 		free(p);

@@ -292,7 +292,7 @@ static const char *env_network_name(void *arg, const struct value *ref)
 {
 	struct host_network *net = host_network_by_ref(arg, ref);
 
-	return net == NULL ? NULL : net->name;
+	return net == NULL || net->opaque_id != NULL ? NULL : net->name;
 }
 
 static bool env_disk(void *arg, const char *ds_path, struct disk_info *out, struct error *e)

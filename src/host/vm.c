@@ -10,6 +10,8 @@
 #include "host/vm_impl.h"
 #include "vim/fault.h"
 
+#define OPAQUE_ID F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId
+
 /* ---- the layer ---- */
 
 static void layer_unload(struct host *h)
@@ -69,6 +71,7 @@ void vm_layer_attach(struct host *h)
 		.materialise = vm_materialise_all,
 		.found = datastore_found,
 		.cards = vm_network_cards,
+		.networks_changed = vm_network_networks_changed,
 		.wire_changed = vm_network_wire_changed,
 	};
 	struct vm_layer *l = mem_zalloc(sizeof(*l));
@@ -277,6 +280,10 @@ void vm_set_places(struct vm *vm)
 			const struct value *ref =
 				value_get_value(b, F_VirtualEthernetCardNetworkBackingInfo_network);
 			struct host_network *net = ref == NULL ? NULL : host_network_by_ref(h, ref);
+			place_add(&nets, net == NULL ? NULL : net->object);
+		} else if (value_is_a(b, T_VirtualEthernetCardOpaqueNetworkBackingInfo)) {
+			struct host_network *net =
+				host_network_find_opaque(h, value_get_str(b, OPAQUE_ID));
 			place_add(&nets, net == NULL ? NULL : net->object);
 		}
 	}

@@ -285,7 +285,8 @@ bool vm_machine_nic(const struct value *device, struct machine_nic *out);
 bool vm_nic_is_virtio(const struct value *nic);
 /* host_vm_ops.cards */
 void vm_network_cards(struct host *h, struct arena *a, struct plane_cards *out);
-/* host_vm_ops.wire_changed */
+/* host_vm_ops.networks_changed, wire_changed */
+void vm_network_networks_changed(struct host *h);
 void vm_network_wire_changed(struct host *h, const char *port);
 /* What the switch sees of a card; NULL: nothing is known. */
 const struct plane_port_state *vm_network_seen(const struct vm *vm, const struct value *nic);

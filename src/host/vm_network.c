@@ -160,6 +160,18 @@ void vm_network_wire_changed(struct host *h, const char *port)
 	}
 }
 
+void vm_network_networks_changed(struct host *h)
+{
+	struct vm_layer *l = h->vm_layer;
+
+	list_each (struct vm, vm, &l->vms, link) {
+		if (vm->object != NULL && vm_config(vm) != NULL) {
+			vm_set_places(vm);
+			tell_vm(vm);
+		}
+	}
+}
+
 const struct plane_port_state *vm_network_seen(const struct vm *vm, const struct value *nic)
 {
 	const char *uuid = value_get_str(vm_config(vm), CONFIG(instanceUuid));

@@ -13,6 +13,8 @@
 #include "host/vm_impl.h"
 #include "vim/fault.h"
 
+#define OPAQUE_ID F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId
+
 struct vm *vm_of_call(const struct call *c)
 {
 	return vm_from_object(c->self);
@@ -208,6 +210,11 @@ bool vm_call_may_use_networks(struct call *c, struct host *h, const struct value
 						  F_VirtualEthernetCardNetworkBackingInfo_network)
 				: NULL;
 		struct object *net = inventory_find_ref(h->inventory, ref);
+		if (value_is_a(b, T_VirtualEthernetCardOpaqueNetworkBackingInfo)) {
+			struct host_network *n =
+				host_network_find_opaque(h, value_get_str(b, OPAQUE_ID));
+			net = n == NULL ? NULL : n->object;
+		}
 		if (net != NULL && !call_require(c, net, "Network.Assign")) {
 			return false;
 		}

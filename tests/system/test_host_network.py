@@ -2,7 +2,6 @@
 """Virtual machines of a host on its port groups, through its switch: who reaches whom, also while
 networks change, cards come and go, and hostd and the switch are killed."""
 
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ import daemon
 import soap
 from conftest import need
 from daemon import is_running, wait_until
-from vmomi import Disconnect, connect, find, run
+from vmomi import Disconnect, connect, find, run, vmodl
 
 ADDRESS = {"a": "10.1.0.10", "b": "10.1.0.11"}
 pytestmark = pytest.mark.filterwarnings(
@@ -375,6 +374,10 @@ def test_an_overlay_segment_is_joined_while_the_vm_runs(world):
     policy = {"generation": 3, "manager": uuid, "segments": [
         {"id": "web", "name": "Web", "encapsulation": "geneve", "vni": 7}]}
     assert world.policy("PUT", policy).status_code == 200
+    net = find(world.si, vim.OpaqueNetwork, "Web")
+    assert net.summary.opaqueNetworkId == "web"
+    assert net.summary.opaqueNetworkType == "nsx.LogicalSwitch"
+    assert world.network.networkInfo.opaqueNetwork[0].opaqueNetworkName == "Web"
     for name in ADDRESS:
         card = world.cards(name)[0]
         card.backing = vim.vm.device.VirtualEthernetCard.OpaqueNetworkBackingInfo(
@@ -382,6 +385,11 @@ def test_an_overlay_segment_is_joined_while_the_vm_runs(world):
         world.change(name, "edit", card)
     assert a.reaches(ADDRESS["b"])
     assert world.port("a")["segment"] == "web"
+    assert world.vm("a").network == [net] and world.vm("a") in net.vm
+    assert world.vm("a").guest.net[0].network == "Web"
+    with pytest.raises(vim.fault.NotSupported if hasattr(vim.fault, "NotSupported")
+                       else vmodl.fault.NotSupported):
+        net.DestroyNetwork()
     port = f"{world.vm('a').config.instanceUuid}.{world.cards('a')[0].key}"
     policy.update(generation=4, bindings=[{"port": port, "addresses": ["10.1.0.99"]}])
     assert world.policy("PUT", policy).status_code == 200
@@ -390,4 +398,48 @@ def test_an_overlay_segment_is_joined_while_the_vm_runs(world):
     policy["generation"] = 5
     assert world.policy("PUT", policy).status_code == 200
     assert a.reaches(ADDRESS["b"])
-    assert json.loads(json.dumps(world.policy().json()))["realized"]
+    assert world.policy().json()["realized"]
+    # A network that goes leaves the card without one.
+    policy.update(generation=6, segments=[])
+    assert world.policy("PUT", policy).status_code == 200
+    assert not a.reaches(ADDRESS["b"], 1)
+    assert world.vm("a").network == [] and find(world.si, vim.OpaqueNetwork, "Web") is None
+    assert "vmNptIncompatibleNetwork" in upt(world, "a")
+    for name in ADDRESS:
+        world.move(name, "blue")
+    assert a.reaches(ADDRESS["b"])
+
+
+def test_a_distributed_switch_is_joined_while_the_vm_runs(world):
+    a = world.consoles["a"]
+    uuid = "50 11 22 33 44 55 66 77-88 99 aa bb cc dd ee ff"
+    policy = {"generation": 7, "manager": "4c4c4544-0058-4b10-8051-b7c04f315a33", "switches": [
+        {"uuid": uuid, "name": "DSwitch", "mtu": 1500, "uplinks": [], "offload": True,
+         "portgroups": [
+             {"key": "dvportgroup-1", "name": "green", "vlan": 200},
+             {"key": "dvportgroup-2", "name": "quiet", "vlan": 200, "rules": [
+                 {"id": 4503599627370496, "action": "drop",
+                  "services": [{"protocol": "icmp"}]}]},
+             {"key": "dvportgroup-3", "name": "up", "uplink": True}]}]}
+    assert world.policy("PUT", policy).status_code == 200
+    proxy = world.network.networkInfo.proxySwitch[0]
+    assert proxy.dvsName == "DSwitch" and proxy.dvsUuid == uuid
+
+    def join(name, key):
+        card = world.cards(name)[0]
+        card.backing = vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(
+            port=vim.dvs.PortConnection(switchUuid=uuid, portgroupKey=key))
+        world.change(name, "edit", card)
+
+    join("a", "dvportgroup-1")
+    join("b", "dvportgroup-1")
+    assert a.reaches(ADDRESS["b"])
+    assert world.port("a")["segment"] == "DSwitch/200"
+    join("b", "dvportgroup-2")
+    assert not a.reaches(ADDRESS["b"], 1)
+    for key in ("dvportgroup-3", "dvportgroup-4"):
+        with pytest.raises(vim.fault.InvalidDeviceBacking):
+            join("b", key)
+    for name in ADDRESS:
+        world.move(name, "blue")
+    assert a.reaches(ADDRESS["b"])
