@@ -40,6 +40,20 @@ struct json_object *switch_capacity(const struct softswitch *s)
 	return o;
 }
 
+/* Cycles and packets of each stage, in the turns that were looked at. */
+static struct json_object *stages(const struct worker_counters *c)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (int i = 0; i < STAGE_N; i++) {
+		struct json_object *stage = json_object_new_object();
+		json_put_u64(stage, "cycles", c->stages[i].cycles);
+		json_put_u64(stage, "packets", c->stages[i].packets);
+		json_put(o, worker_stage_name((enum worker_stage)i), stage);
+	}
+	return o;
+}
+
 struct json_object *switch_status(const struct softswitch *s)
 {
 	const struct worker_counters *c = worker_counters(s->workers[0]);
@@ -54,6 +68,7 @@ struct json_object *switch_status(const struct softswitch *s)
 	json_put_u64(o, "flow_hits", c->flow_hits);
 	json_put_u64(o, "flow_misses", c->flow_misses);
 	json_put_u64(o, "flow_table_bytes", flow_table_bytes(worker_flows(s->workers[0])));
+	json_put(o, "stages", stages(c));
 	if (s->wiring != NULL) {
 		struct classifier_stats rules;
 		classifier_stats(tables_classifier(s->wiring->tables), &rules);

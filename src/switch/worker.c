@@ -139,6 +139,7 @@ static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, uns
 		n = worker_limit_burst(w, port, m, n);
 	}
 	n = read_burst(w, port, m, n, items);
+	worker_end_stage(w, STAGE_READ, n);
 	for (unsigned i = 0; i < n; i++) {
 		items[i].hash = flow_key_hash(&items[i].key, t->seed);
 		flow_prefetch(t, items[i].hash);
@@ -146,6 +147,7 @@ static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, uns
 	for (unsigned i = 0; i < n; i++) {
 		items[i].guess = flow_guess(t, items[i].hash);
 	}
+	worker_end_stage(w, STAGE_FIND, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct item *it = &items[i];
 		unsigned d;
@@ -157,8 +159,10 @@ static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, uns
 			first[n_first++] = it;
 		}
 	}
+	worker_end_stage(w, STAGE_FOLLOW, n - n_first);
 	if (n_first > 0) {
 		worker_take_first(w, first, n_first);
+		worker_end_stage(w, STAGE_FIRST, n_first);
 	}
 }
 
@@ -229,6 +233,7 @@ static unsigned take_port(struct worker *w, uint16_t port)
 
 	for (uint16_t q = 0; q < w->wiring->n_queues[port]; q++) {
 		uint16_t n = rte_eth_rx_burst(w->wiring->device[port], q, m, WORKER_BURST);
+		worker_end_stage(w, n > 0 ? STAGE_RECEIVE : STAGE_POLL, n);
 		if (n > 0) {
 			take_burst(w, port, m, n);
 			taken += n;
@@ -241,8 +246,10 @@ unsigned worker_turn(struct worker *w)
 {
 	unsigned taken = 0;
 
+	uint64_t begin = ++w->counters->loops % WORKER_SAMPLED == 0 ? rte_rdtsc() : 0;
 	quiet_point(w);
-	w->counters->loops++;
+	w->stage_begin = begin == 0 ? 0 : rte_rdtsc();
+	uint64_t upkeep = w->stage_begin - begin;
 	for (uint16_t p = 0; w->wiring != NULL && p < w->wiring->config->n_ports; p++) {
 		if (w->wiring->device[p] != WIRING_NO_DEVICE) {
 			taken += take_port(w, p);
@@ -253,6 +260,9 @@ unsigned worker_turn(struct worker *w)
 	}
 	if (taken == 0) {
 		flow_touch(w->o.flows);
+	} else {
+		w->counters->stages[STAGE_UPKEEP].cycles += upkeep;
+		w->counters->stages[STAGE_UPKEEP].packets += begin == 0 ? 0 : taken;
 	}
 	return taken;
 }
@@ -272,6 +282,17 @@ static int loop(void *arg)
 }
 
 /* ---- from the control thread ---- */
+
+const char *worker_stage_name(enum worker_stage s)
+{
+	static const char *const names[STAGE_N] = {
+		[STAGE_UPKEEP] = "upkeep", [STAGE_POLL] = "poll", [STAGE_RECEIVE] = "receive",
+		[STAGE_READ] = "read",	   [STAGE_FIND] = "find", [STAGE_FOLLOW] = "follow",
+		[STAGE_FIRST] = "first",   [STAGE_SEND] = "send",
+	};
+
+	return names[s];
+}
 
 struct worker *worker_new(const struct worker_options *o)
 {

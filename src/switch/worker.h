@@ -38,9 +38,31 @@ struct port_counters {
 	uint64_t drops[DROP_N]; /* of what came in there; PORT_*: of what should have gone out */
 };
 
+/* Where a worker's time goes; cycles of the time stamp counter. Of one turn of its loop in
+ * WORKER_SAMPLED only. */
+#define WORKER_SAMPLED 256
+enum worker_stage {
+	STAGE_UPKEEP,  /* between bursts: a new wiring, aging; of turns that had packets */
+	STAGE_POLL,    /* looks at ports that had nothing */
+	STAGE_RECEIVE, /* the driver's */
+	STAGE_READ,    /* tunnels, tags, keys; what is not plain takes the whole way here */
+	STAGE_FIND,    /* index and records of a burst */
+	STAGE_FOLLOW,  /* by a flow's word, into the queue of a port */
+	STAGE_FIRST,   /* first packets: tables, rules, a new record */
+	STAGE_SEND,    /* the driver's */
+	STAGE_N,
+};
+
+struct stage_counters {
+	uint64_t cycles, packets;
+};
+
+const char *worker_stage_name(enum worker_stage s);
+
 struct worker_counters {
 	uint64_t loops, idle_loops;
 	uint64_t flow_hits, flow_misses, flows_made, flows_judged_again, flows_ended;
+	struct stage_counters stages[STAGE_N];
 	struct port_counters ports[CONFIG_PORTS_MAX];
 };
 

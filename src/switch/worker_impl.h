@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_mbuf.h>
 
 #include "base/macro.h"
@@ -75,6 +76,7 @@ struct worker {
 	struct fragments *fragments;
 	struct want *wants; /* by hash */
 	uint32_t asked_tick, n_asked;
+	uint64_t stage_begin; /* when the present stage began; 0: this turn is no sample */
 	struct worker_counters *counters;
 };
 
@@ -97,6 +99,18 @@ static inline void worker_drop(struct worker *w, const struct item *it, enum dro
 {
 	worker_count(w, it->port)->drops[r]++;
 	rte_pktmbuf_free(it->mbuf);
+}
+
+/* A stage ends that n packets went through, and the next begins. */
+static inline void worker_end_stage(struct worker *w, enum worker_stage stage, unsigned n)
+{
+	if (UNLIKELY(w->stage_begin != 0)) {
+		struct stage_counters *c = &w->counters->stages[stage];
+		uint64_t now = rte_rdtsc();
+		c->cycles += now - w->stage_begin;
+		c->packets += n;
+		w->stage_begin = now;
+	}
 }
 
 /* ---- worker.c ---- */

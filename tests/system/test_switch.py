@@ -156,6 +156,8 @@ def test_the_command_line(fresh, tmp_path):
     assert done.returncode == 0, done.stderr
     switch.generation += 1
     assert f"{switch.generation}" in remora(switch, "status").stdout
+    stages = json.loads(remora(switch, "status", "--json").stdout)["stages"]
+    assert stages["poll"]["cycles"] > 0 and "first" in stages
     for what, word in (("ports", MAC["a"]), ("rules", "no web"), ("segments", "blue"),
                        ("flows", ""), ("macs", "")):
         table, told = remora(switch, "show", what), remora(switch, "show", what, "--json")
