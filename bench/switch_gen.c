@@ -42,11 +42,14 @@ enum {
 	SAMPLES = 64,
 	WINDOWS = 4096,
 	THREADS = 64,
+	STAMP_AT = 46,	     /* in a frame: when it was made */
+	LATENCIES = 1 << 16, /* counted in steps of 50 ns */
+	LATENCY_NS = 50,
 };
 
 static struct {
 	enum mode mode;
-	bool tunnel, until_silent, polite;
+	bool tunnel, until_silent, polite, latency;
 	uint32_t flows, rules, samples;
 	double seconds, warm, rate;
 	int watched, threads[THREADS], n_threads;
@@ -65,6 +68,13 @@ static struct {
 	int64_t tcp_open;
 	double last_got; /* of side B, seconds of the monotonic clock */
 } gen;
+
+/* Frames at a steady rate, and how long they were under way. */
+static struct {
+	double rate; /* 0: as fast as it goes */
+	uint64_t begin, made;
+	uint32_t window[LATENCIES], all[LATENCIES];
+} paced;
 
 static volatile sig_atomic_t stop;
 
@@ -107,6 +117,11 @@ static void fill(int side, uint32_t n)
 		size_t size = frame_write(rte_pktmbuf_mtod(q->at[i], uint8_t *), kind, side, &t,
 					  opt.tunnel && side == SIDE_B);
 
+		if (paced.rate > 0) {
+			uint64_t now = rte_rdtsc();
+
+			memcpy(rte_pktmbuf_mtod(q->at[i], uint8_t *) + STAMP_AT, &now, sizeof now);
+		}
 		q->at[i]->data_len = (uint16_t)size;
 		q->at[i]->pkt_len = (uint32_t)size;
 	}
@@ -171,6 +186,16 @@ static void answer(int side, const uint8_t *frame)
 	}
 }
 
+static void note_latency(const uint8_t *frame)
+{
+	uint64_t made;
+	double ns;
+
+	memcpy(&made, frame + STAMP_AT, sizeof made);
+	ns = (double)(int64_t)(rte_rdtsc() - made) / (double)rte_get_tsc_hz() * 1e9;
+	paced.window[ns > 0 ? (size_t)RTE_MIN(ns / LATENCY_NS, LATENCIES - 1.0) : 0]++;
+}
+
 static void take(int side)
 {
 	struct rte_mbuf *got[64];
@@ -188,11 +213,30 @@ static void take(int side)
 		gen.got[side]++;
 		if (opt.mode == MODE_TCP)
 			answer(side, frame);
+		else if (paced.rate > 0)
+			note_latency(frame);
 	}
 	if (n > 0)
 		rte_pktmbuf_free_bulk(got, n);
 	if (n > 0 && side == SIDE_B && opt.until_silent)
 		gen.last_got = seconds_now();
+}
+
+/* Frames that are due. */
+static uint32_t n_due(void)
+{
+	double due, passed = (double)(rte_rdtsc() - paced.begin) / (double)rte_get_tsc_hz();
+
+	if (paced.rate == 0)
+		return opt.rate > 0 ? 1 : BURST;
+	due = passed * paced.rate - (double)paced.made;
+	if (due > QUEUE) { /* we were away: nothing is made up for */
+		paced.made += (uint64_t)due;
+		due = BURST;
+	}
+	due = RTE_MIN(due, (double)BURST);
+	paced.made += (uint64_t)due;
+	return (uint32_t)due;
 }
 
 static void turn(void)
@@ -202,7 +246,7 @@ static void turn(void)
 	push(SIDE_A, &gen.replies[SIDE_A]);
 	push(SIDE_B, &gen.replies[SIDE_B]);
 	if (gen.out[side].n == 0 && (opt.mode != MODE_TCP || gen.tcp_open < TCP_OPEN))
-		fill(side, opt.rate > 0 ? 1 : BURST);
+		fill(side, n_due());
 	push(side, &gen.out[side]);
 	take(SIDE_B);
 	take(SIDE_A);
@@ -348,6 +392,33 @@ static void sample(double *got, double *done, size_t *counted)
 	*done = high(dones, good);
 }
 
+/* The time within which 99 of 100 frames came through, at half the rate that was got; ns. */
+static double sample_latency(double rate)
+{
+	uint64_t n = 0, below = 0;
+	size_t windows = (size_t)(opt.seconds / 0.005), i;
+
+	memset(paced.all, 0, sizeof paced.all);
+	paced.rate = rate / 2;
+	paced.begin = rte_rdtsc();
+	paced.made = 0;
+	(void)measure_window();
+	for (size_t good = 0, k = 0; k < 4 * windows && good < windows && !stop; k++) {
+		memset(paced.window, 0, sizeof paced.window);
+		if (measure_window().disturbed)
+			continue;
+		good++;
+		for (i = 0; i < LATENCIES; i++) {
+			paced.all[i] += paced.window[i];
+			n += paced.window[i];
+		}
+	}
+	paced.rate = 0;
+	for (i = 0; i < LATENCIES && below + paced.all[i] < n - n / 100; i++)
+		below += paced.all[i];
+	return n == 0 ? 0 : (double)(i + 1) * LATENCY_NS;
+}
+
 static void print_samples(const char *name, const double *values, uint32_t n)
 {
 	printf("\"%s\":[", name);
@@ -368,7 +439,7 @@ static void prime(void)
 
 static void measure(void)
 {
-	double got[SAMPLES], done[SAMPLES];
+	double got[SAMPLES], done[SAMPLES], late[SAMPLES] = { 0 };
 	size_t counted = 0;
 	uint64_t sent, arrived;
 
@@ -380,12 +451,15 @@ static void measure(void)
 	arrived = gen.got[0] + gen.got[1];
 	for (uint32_t i = 0; i < opt.samples; i++) {
 		sample(&got[i], &done[i], &counted);
+		if (opt.latency)
+			late[i] = sample_latency(got[i]);
 		announce();
 	}
 	set_ahead(false);
 	printf("{");
 	print_samples("pps", got, opt.samples);
 	print_samples("done", done, opt.samples);
+	print_samples("p99", late, opt.samples);
 	printf("\"sent\":%" PRIu64 ",\"got\":%" PRIu64 ",\"strange\":%" PRIu64
 	       ",\"windows\":%zu}\n",
 	       gen.sent[0] + gen.sent[1] - sent, gen.got[0] + gen.got[1] - arrived,
@@ -531,6 +605,8 @@ static void take_option(int letter, const char *text)
 		opt.polite = true;
 	else if (letter == 'u')
 		opt.until_silent = true;
+	else if (letter == 'l')
+		opt.latency = true;
 	else
 		rte_exit(2, "switch_gen: wrong option\n");
 }
@@ -538,19 +614,13 @@ static void take_option(int letter, const char *text)
 static void take_options(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "mode", 1, 0, 'm' },
-		{ "flows", 1, 0, 'f' },
-		{ "rules", 1, 0, 'r' },
-		{ "samples", 1, 0, 'n' },
-		{ "seconds", 1, 0, 's' },
-		{ "warm", 1, 0, 'w' },
-		{ "rate", 1, 0, 'R' },
-		{ "watch", 1, 0, 'd' },
-		{ "ahead", 1, 0, 'a' },
-		{ "geneve", 0, 0, 't' },
-		{ "until-silent", 0, 0, 'u' },
-		{ "polite", 0, 0, 'p' },
-		{ 0 },
+		{ "mode", 1, 0, 'm' },	       { "flows", 1, 0, 'f' },
+		{ "rules", 1, 0, 'r' },	       { "samples", 1, 0, 'n' },
+		{ "seconds", 1, 0, 's' },      { "warm", 1, 0, 'w' },
+		{ "rate", 1, 0, 'R' },	       { "watch", 1, 0, 'd' },
+		{ "ahead", 1, 0, 'a' },	       { "geneve", 0, 0, 't' },
+		{ "until-silent", 0, 0, 'u' }, { "latency", 0, 0, 'l' },
+		{ "polite", 0, 0, 'p' },       { 0 },
 	};
 	int letter;
 

@@ -106,6 +106,10 @@ class Ours:
         return self.call("plane.change", {"base": base, "generation": self.generation,
                                           "changes": changes})[1:]
 
+    def stages(self):
+        """Cycles and packets by stage of the worker, in the turns that it looks at itself."""
+        return self.call("plane.status", {})[0]["stages"]
+
     def record_size(self):
         """Bytes of memory for one connection, with its part of the index."""
         return os.stat(self.records).st_size / self.flows
