@@ -115,11 +115,29 @@ static void unmap(struct region *r)
 	r->at = NULL;
 }
 
+static bool overlaps(const struct region *r, const void *at, size_t size)
+{
+	uintptr_t from = (uintptr_t)r->at, other = (uintptr_t)at;
+
+	return r->at != NULL && from < other + size && other < from + r->size;
+}
+
+/* Somebody has done away with a region, or with a part of it, in another way. With the lock. */
+static void forget_regions(const void *at, size_t size)
+{
+	for (int i = 0; i < REGIONS; i++) {
+		if (overlaps(&regions[i], at, size)) {
+			regions[i].at = NULL;
+		}
+	}
+}
+
 static void note_region(void *at, size_t size)
 {
 	struct region *place = NULL;
 
 	pthread_mutex_lock(&regions_lock);
+	forget_regions(at, size);
 	for (int i = 0; i < REGIONS && (place == NULL || place->at != NULL); i++) {
 		struct region *r = &regions[i];
 		if (r->at == NULL ||
@@ -152,6 +170,9 @@ static bool empty_region(void *at, size_t size)
 			r->gone_s = now_s();
 			r->at = is_region ? at : NULL;
 		}
+	}
+	if (!is_region) {
+		forget_regions(at, size);
 	}
 	pthread_mutex_unlock(&regions_lock);
 	return is_region;

@@ -332,6 +332,7 @@ void worker_free(struct worker *w)
 
 void worker_start(struct worker *w)
 {
+	__atomic_store_n(&w->is_stopping, false, __ATOMIC_RELEASE); /* all before is seen there */
 	rte_eal_remote_launch(loop, w, w->o.lcore);
 }
 

@@ -153,6 +153,8 @@ class Front:
 
     # ---- rings ----
 
+    # An index is read and written at once (native form), since the other side looks meanwhile.
+
     def put(self, at, form, *values):
         struct.pack_into(form, self.memory, at, *values)
 
@@ -165,12 +167,12 @@ class Front:
 
     def push(self, queue, index, by=1):
         """Makes a chain available."""
-        at = self.get(avail_at(queue) + 2, "<H")
-        self.put(avail_at(queue) + 4 + 2 * (at % RING), "<H", index)
-        self.put(avail_at(queue) + 2, "<H", (at + by) % 65536)
+        at = self.get(avail_at(queue) + 2, "@H")
+        self.put(avail_at(queue) + 4 + 2 * (at % RING), "@H", index)
+        self.put(avail_at(queue) + 2, "@H", (at + by) % 65536)
 
     def used(self, queue):
-        return self.get(used_at(queue) + 2, "<H")
+        return self.get(used_at(queue) + 2, "@H")
 
     def offer(self):
         """All receive buffers."""
