@@ -110,18 +110,20 @@ class Guest:
     """A machine that boots the lab's disk; commands go over its serial port. Its network card is
     virtio over vhost-user or, where a model is named, emulated and on a stream socket."""
 
-    def __init__(self, rig, name, model=None):
+    def __init__(self, rig, name, model=None, memory_mib=96, folder=None):
+        """folder: its files can be got by TFTP from 10.0.2.2, by a second card; see get()."""
         self.name = name
         self.kind = "vhost" if model is None else "stream"
         self.socket = rig.path(f"{name}.sock")
         serial = rig.path(f"{name}.serial")
         self.process = subprocess.Popen(
             [QEMU, "-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg",
-             "-m", "96", "-object", "memory-backend-memfd,id=m,size=96M,share=on",
+             "-m", f"{memory_mib}",
+             "-object", f"memory-backend-memfd,id=m,size={memory_mib}M,share=on",
              "-numa", "node,memdev=m", "-snapshot",
              "-drive", f"file={build_folder()}/guest/guest.raw,format=raw,if=virtio",
              "-chardev", f"socket,id=s,path={serial},server=on,wait=off", "-serial", "chardev:s",
-             *self.card(model)],
+             *self.card(model), *self.second_card(folder)],
             stdin=subprocess.DEVNULL)
         self.console = socket.socket(socket.AF_UNIX)
         wait_until(lambda: self.connect(serial), 20, "the serial port")
@@ -133,7 +135,18 @@ class Guest:
                     "-device", f"{model},netdev=n0,mac={MAC[self.name]}"]
         return ["-chardev", f"socket,id=n,path={self.socket},server=on,wait=off",
                 "-netdev", "vhost-user,id=n0,chardev=n",
-                "-device", f"virtio-net-pci,netdev=n0,mac={MAC[self.name]},vectors=0"]
+                "-device", f"virtio-net-pci,netdev=n0,mac={MAC[self.name]},"
+                "vectors=0,status=off"]
+
+    @staticmethod
+    def second_card(folder):
+        return [] if folder is None else ["-netdev", f"user,id=n1,restrict=on,tftp={folder}",
+                                          "-device", "virtio-net-pci,netdev=n1,vectors=0"]
+
+    def get(self, name):
+        """A program out of the folder, into the guest's /tmp."""
+        assert self.run("ip addr add 10.0.2.15/24 dev eth1; ip link set eth1 up; cd /tmp && "
+                        f"tftp -g -r {name} -b 1400 10.0.2.2 && chmod +x {name}")[0] == 0
 
     def connect(self, path):
         try:
