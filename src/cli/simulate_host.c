@@ -14,6 +14,7 @@ enum {
 	HOST_CPUS = 2,
 	HOST_MHZ = 2294,
 	HOST_MEMORY_MIB = 4095,
+	HOST_NICS = 2,
 };
 
 /* ---- the ground ---- */
@@ -44,25 +45,31 @@ static void cpu_fill(struct hardware_cpu *cpu)
 	}
 }
 
-/* All that is plugged in is a network adapter. */
-static void devices_fill(struct hardware *hw)
+static void adapter_fill(struct hardware_nic *nic, struct hardware_pci *pci, unsigned i)
 {
-	struct hardware_nic *nic = hw->nics = mem_calloc(1, sizeof(*hw->nics));
-	struct hardware_pci *pci = hw->pci = mem_calloc(1, sizeof(*hw->pci));
-
-	hw->n_nics = hw->n_pci = 1;
-	text_set(pci->address, sizeof(pci->address), "0000:03:00.0");
+	snprintf(pci->address, sizeof(pci->address), "0000:03:00.%u", i);
 	pci->bus = 3;
 	pci->class_id = 0x200;
 	pci->numa_node = -1;
 	text_set(pci->vendor, sizeof(pci->vendor), "Remora");
 	text_set(pci->device, sizeof(pci->device), "Simulated network adapter");
-	text_set(nic->name, sizeof(nic->name), "eth0");
+	snprintf(nic->name, sizeof(nic->name), "eth%u", i);
 	text_set(nic->driver, sizeof(nic->driver), "simulated");
-	text_set(nic->mac, sizeof(nic->mac), "02:00:00:00:00:01");
+	snprintf(nic->mac, sizeof(nic->mac), "02:00:00:00:00:%02x", i + 1);
 	text_set(nic->pci, sizeof(nic->pci), pci->address);
 	nic->speed_mbps = 10000;
 	nic->full_duplex = nic->link_up = true;
+}
+
+/* All that is plugged in: an adapter for the standard switch, and one for a distributed switch. */
+static void devices_fill(struct hardware *hw)
+{
+	hw->nics = mem_calloc(HOST_NICS, sizeof(*hw->nics));
+	hw->pci = mem_calloc(HOST_NICS, sizeof(*hw->pci));
+	hw->n_nics = hw->n_pci = HOST_NICS;
+	for (unsigned i = 0; i < HOST_NICS; i++) {
+		adapter_fill(&hw->nics[i], &hw->pci[i], i);
+	}
 }
 
 static void hardware_fill(struct hardware *hw)

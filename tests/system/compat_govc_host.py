@@ -3,8 +3,10 @@
 
 import re
 
+import vmomi
 from compat import CENTER, MANAGERS, REAL, SIMULATE
 from compat_govc import GOVC
+from daemon import wait_until
 from govc import table
 
 row = GOVC.row
@@ -214,13 +216,48 @@ def dvs_create(t):
     assert f"{t.datacenter}/network/compat-dvs" in t.govc.lines("ls", "network")
 
 
+def dvs_of(t, name="compat-dvs"):
+    return vmomi.find(t.si, vmomi.vim.DistributedVirtualSwitch, name)
+
+
+def spare_adapter(t):
+    """An adapter of the host that no switch has."""
+    host = vmomi.find(t.si, vmomi.vim.HostSystem, t.host_name)
+    return host.config.network.pnic[-1].device
+
+
+@row("dvs.add", on=MANAGERS, after="dvs.create")
+def dvs_add(t):
+    assert "vmnic0" in t.govc.refusal("dvs.add", "-dvs", "compat-dvs", "-pnic", "vmnic0", t.host)
+    t.govc("dvs.add", "-dvs", "compat-dvs", "-pnic", spare_adapter(t), t.host)
+    member = dvs_of(t).config.host[0]
+    assert member.config.host.name == t.host_name
+    assert member.config.backing.pnicSpec[0].pnicDevice == spare_adapter(t)
+    wait_until(lambda: dvs_of(t).runtime.hostMemberRuntime[0].status == "up", 20, "it is up")
+
+
 @row("dvs.portgroup.add", on=MANAGERS, after="dvs.create")
 def dvs_portgroup_add(t):
     t.govc("dvs.portgroup.add", "-dvs", "compat-dvs", "-vlan", "12", "compat-dvpg")
     assert f"{t.datacenter}/network/compat-dvpg" in t.govc.lines("ls", "network")
 
 
-@row("object.destroy (dvs)", on=MANAGERS, after="dvs.portgroup.add")
+@row("dvs.portgroup.change", on=MANAGERS, after="dvs.portgroup.add")
+def dvs_portgroup_change(t):
+    t.govc("dvs.portgroup.change", "-vlan", "13", "-nports", "4", "compat-dvpg")
+    group = vmomi.find(t.si, vmomi.vim.dvs.DistributedVirtualPortgroup, "compat-dvpg")
+    assert group.config.defaultPortConfig.vlan.vlanId == 13
+    assert len(group.portKeys) == group.config.numPorts == 4
+    assert "4095" in t.govc.refusal("dvs.portgroup.change", "-vlan", "4095", "compat-dvpg")
+
+
+@row("dvs.portgroup.info", on=MANAGERS, after="dvs.portgroup.change")
+def dvs_portgroup_info(t):
+    told = t.govc("dvs.portgroup.info", "-pg", "compat-dvpg", "compat-dvs")
+    assert told.count("PortgroupKey") == 4 and re.search(r"VlanId:\s+13", told)
+
+
+@row("object.destroy (dvs)", on=MANAGERS, after=("dvs.add", "dvs.portgroup.info"))
 def dvs_destroy(t):
     t.govc("object.destroy", "network/compat-dvpg")
     t.govc("object.destroy", "network/compat-dvs")

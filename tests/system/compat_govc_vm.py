@@ -3,8 +3,10 @@
 
 import re
 
+import vmomi
 from compat import HOSTS, MANAGERS, REAL
 from compat_govc import GOVC
+from compat_govc_host import spare_adapter
 from govc import table
 
 row = GOVC.row
@@ -252,6 +254,24 @@ def network_change(t):
     t.govc("vm.network.change", "-vm", t.vm, "-net", f"{t.datacenter}/network/VM Network",
            "-net.adapter", "e1000e", "-net.address", "00:50:56:00:11:33", t.notes["ethernet"])
     assert t.device(t.notes["ethernet"])["MacAddress"] == "00:50:56:00:11:33"
+
+
+@row("vm.network.change (dvs)", on=MANAGERS, after="vm.network.change")
+def network_change_dvs(t):
+    t.govc("dvs.create", "compat-vm-dvs")
+    t.govc("dvs.portgroup.add", "-dvs", "compat-vm-dvs", "compat-vm-pg")
+    words = ("vm.network.change", "-vm", t.vm, "-net.adapter", "e1000e", "-net.address",
+             "00:50:56:00:11:33", "-net")
+    assert "not a member" in t.govc.refusal(*words, "compat-vm-pg", t.notes["ethernet"])
+    t.govc("dvs.add", "-dvs", "compat-vm-dvs", "-pnic", spare_adapter(t), t.host)
+    t.govc(*words, "compat-vm-pg", t.notes["ethernet"])
+    port = t.device(t.notes["ethernet"])["Backing"]["Port"]
+    group = vmomi.find(t.si, vmomi.vim.dvs.DistributedVirtualPortgroup, "compat-vm-pg")
+    assert port["PortKey"] in group.portKeys and [vm.name for vm in group.vm] == [t.vm]
+    assert "compat-vm-pg" in t.govc.refusal("object.destroy", "network/compat-vm-pg")
+    t.govc(*words, f"{t.datacenter}/network/VM Network", t.notes["ethernet"])
+    t.govc("object.destroy", "network/compat-vm-dvs")
+    assert "compat-vm-" not in t.govc("ls", "network")
 
 
 # ---- power ----

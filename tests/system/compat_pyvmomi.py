@@ -497,6 +497,72 @@ def not_found(t):
     assert fault.obj == ghost
 
 
+@row("CreateDVS_Task, ReconfigureDvs_Task, Create-, ReconfigureDVPortgroup_Task", on=MANAGERS)
+def distributed_switch(t):
+    group, switch = vim.dvs.DistributedVirtualPortgroup, vim.dvs.VmwareDistributedVirtualSwitch
+    spec = switch.ConfigSpec(
+        name="compat-py-dvs", maxMtu=9000,
+        uplinkPortPolicy=vim.DistributedVirtualSwitch.NameArrayUplinkPortPolicy(
+            uplinkPortName=["up1", "up2"]),
+        host=[vim.dvs.HostMember.ConfigSpec(operation="add", host=host_of(t))])
+    folder = datacenter_of(t).networkFolder
+    dvs = vmomi.run(t.si, folder.CreateDVS_Task(
+        vim.DistributedVirtualSwitch.CreateSpec(configSpec=spec)))
+    assert len(dvs.config.host[0].uplinkPortKey) == 2
+    shaping = vim.dvs.DistributedVirtualPort.TrafficShapingPolicy(
+        inherited=False, enabled=vim.BoolPolicy(inherited=False, value=True),
+        averageBandwidth=vim.LongPolicy(inherited=False, value=10**9),
+        peakBandwidth=vim.LongPolicy(inherited=False, value=10**9),
+        burstSize=vim.LongPolicy(inherited=False, value=10**6))
+    ranges = [vim.NumericRange(start=10, end=20)]
+    pg = vmomi.run(t.si, dvs.CreateDVPortgroup_Task(group.ConfigSpec(
+        name="compat-py-pg", type="earlyBinding", numPorts=3,
+        defaultPortConfig=switch.VmwarePortConfigPolicy(
+            vlan=switch.TrunkVlanSpec(inherited=False, vlanId=ranges),
+            inShapingPolicy=shaping))))
+    assert pg.config.defaultPortConfig.vlan.vlanId[0].end == 20
+    assert pg.config.defaultPortConfig.outShapingPolicy.inherited
+    shaping.peakBandwidth.value *= 2
+    raised = raises(vmodl.fault.NotSupported, vmomi.run, t.si, pg.ReconfigureDVPortgroup_Task(
+        group.ConfigSpec(configVersion=pg.config.configVersion,
+                         defaultPortConfig=switch.VmwarePortConfigPolicy(
+                             inShapingPolicy=shaping))))
+    assert "peakBandwidth" in raised.msg
+    change = switch.ConfigSpec(configVersion=dvs.config.configVersion,
+                               host=[vim.dvs.HostMember.ConfigSpec(operation="remove",
+                                                                   host=host_of(t))])
+    vmomi.run(t.si, dvs.ReconfigureDvs_Task(change))
+    assert not dvs.config.host and not pg.host
+    vmomi.run(t.si, dvs.Destroy_Task())
+
+
+@row("FetchDVPorts, FetchDVPortKeys, RefreshDVPortState", on=MANAGERS)
+def distributed_ports(t):
+    dvs = vmomi.run(t.si, datacenter_of(t).networkFolder.CreateDVS_Task(
+        vim.DistributedVirtualSwitch.CreateSpec(
+            configSpec=vim.dvs.VmwareDistributedVirtualSwitch.ConfigSpec(name="compat-py-ports"))))
+    group = vim.dvs.DistributedVirtualPortgroup
+    pg = vmomi.run(t.si, dvs.CreateDVPortgroup_Task(
+        group.ConfigSpec(name="compat-py-ports-pg", type="earlyBinding", numPorts=3)))
+    criteria = vim.dvs.PortCriteria(portgroupKey=[pg.key], inside=True)
+    assert list(dvs.FetchDVPortKeys(criteria)) == list(pg.portKeys)
+    assert {port.portgroupKey for port in dvs.FetchDVPorts(criteria)} == {pg.key}
+    assert not dvs.FetchDVPorts(vim.dvs.PortCriteria(connected=True))
+    dvs.RefreshDVPortState(pg.portKeys)
+    raises(vim.fault.NotFound, dvs.RefreshDVPortState, ["0"])
+    vmomi.run(t.si, dvs.Destroy_Task())
+
+
+@row("QueryAvailableDvsSpec, QueryCompatibleHostForNewDvs, QueryDvsConfigTarget", on=MANAGERS)
+def distributed_queries(t):
+    manager = t.si.content.dvSwitchManager
+    assert "8.0.0" in [spec.version for spec in manager.QueryAvailableDvsSpec()]
+    assert [spec.version for spec in manager.QueryAvailableDvsSpec(True)] == ["8.0.3"]
+    assert host_of(t) in manager.QueryCompatibleHostForNewDvs(datacenter_of(t), True)
+    assert not manager.QueryDvsFeatureCapability().networkResourceManagementSupported
+    assert manager.QueryDvsConfigTarget() is not None
+
+
 @row("CreateFolder, Rename_Task, MoveIntoFolder_Task, Destroy_Task", on=MANAGERS)
 def folders(t):
     root = datacenter_of(t).vmFolder

@@ -54,10 +54,11 @@ class Rig:
         need("remora")
         return self.keep(Simulator(self.folder, *options)).start()
 
-    def pair(self, suffix=""):
+    def pair(self, suffix="", **dpu):
         """A server and the DPU in it."""
         server = self.host(f"server{suffix}", link=self.path(f"link{suffix}"))
-        return server, self.host(f"dpu{suffix}", "dpu", server=server, memory_mib=1024)
+        return server, self.host(f"dpu{suffix}", "dpu", server=server, memory_mib=1024,
+                                 **dpu)
 
     def close(self):
         for process in reversed(self.processes):

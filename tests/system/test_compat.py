@@ -40,7 +40,8 @@ class Stage:
     def center_subject(self):
         """A manager of its own hosts; the rows make their machines on the DPU."""
         center = self.rig.center()
-        server, dpu = self.rig.pair("-c")
+        wire = {"kind": "memif", "path": self.rig.path("c.sock"), "server": True}
+        server, dpu = self.rig.pair("-c", switch=True, network={"uplinks": [wire]})
         spare = self.rig.host("spare", memory_mib=512)
         dpu_name = add_hosts(center, "lab", dpu, server)[0]
         subject = Subject(
