@@ -127,6 +127,16 @@ static void is_mirrored(void *arg, struct object *o)
 	}
 }
 
+static void is_in_use(void *arg, struct object *o)
+{
+	const char **found = arg;
+
+	if (schema_is_a(o->type, T_DistributedVirtualPortgroup) &&
+	    place_count(o, P_Network_vm) > 0) {
+		*found = place_name(o);
+	}
+}
+
 static void post_destroyed(struct destroy *d, uint16_t type, const char *name,
 			   struct object *parent)
 {
@@ -145,7 +155,7 @@ static void finish(struct destroy *d)
 	struct center *c = d->c;
 	struct object *top = inventory_find_ref(c->inventory, d->top);
 	struct error e = { 0 };
-	const char *mirrored = NULL;
+	const char *mirrored = NULL, *used = NULL;
 
 	if (top == NULL) { /* a compute resource goes with its host */
 		task_done(d->task, NULL);
@@ -156,6 +166,14 @@ static void finish(struct destroy *d)
 	if (mirrored != NULL) {
 		task_fail(d->task, fault_new(task_arena(d->task), T_ResourceInUse),
 			  "\"%s\" is still in \"%s\"", mirrored, place_name(top));
+		destroy_end(d);
+		return;
+	}
+	walk(top, is_in_use, &used);
+	if (used != NULL) {
+		task_fail(d->task, fault_new(task_arena(d->task), T_ResourceInUse),
+			  "port group \"%s\" in \"%s\" is used by virtual machines", used,
+			  place_name(top));
 		destroy_end(d);
 		return;
 	}

@@ -161,6 +161,7 @@ void dvs_forget(struct object *dvs)
 	for (size_t i = 0; i < c->switches.n; i++) {
 		if (c->switches.items[i] == dvs) {
 			vec_remove(&c->switches, i);
+			dvs_policy_changed(c);
 			return;
 		}
 	}
@@ -183,6 +184,7 @@ void dvs_forget_portgroup(struct object *pg)
 		inventory_drop_ref(dvs, P_DistributedVirtualSwitch_portgroup, pg);
 	}
 	dvs_ports_forget_group(center_of(pg), pg);
+	dvs_policy_changed(center_of(pg));
 }
 
 static struct object *dvs_new(struct center *c, const char *id, const char *name,

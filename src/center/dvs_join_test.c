@@ -335,6 +335,19 @@ static void cards(void **state)
 	assert_non_null(strstr(t.text, "\"DVS0\""));
 	destroy(s.dvs);
 	expect_fault(T_ResourceInUse);
+	struct value *args = args_of(M_Folder_CreateFolder);
+	value_set_str(t.a, args, A_Folder_CreateFolder_name, "nets");
+	call(place_folder(t.dc, P_Datacenter_networkFolder), M_Folder_CreateFolder, args);
+	struct object *folder = result_object();
+	struct value *move = args_of(M_Folder_MoveIntoFolder_Task);
+	struct value *list = value_new_array(t.a, T_ManagedEntity);
+	value_push(t.a, list, pg2->ref);
+	value_set(t.a, move, A_Folder_MoveIntoFolder_Task_list, list);
+	call(folder, M_Folder_MoveIntoFolder_Task, move);
+	if (t.fault == NULL) {
+		destroy(folder);
+		expect_fault(T_ResourceInUse);
+	}
 	destroy(b);
 	expect_ok();
 	wait_for(vm_here("b") == NULL);
