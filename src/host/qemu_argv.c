@@ -488,6 +488,11 @@ static void add_nics(struct args *a)
 			char wire[24];
 			qemu_argv_wire_name(n->key, wire);
 			buf_addf(&b, ",netdev=%s", wire);
+			/* The wire of a switch that changes hands is down for some milliseconds; a
+			 * guest that sees that forgets its neighbours, and loses a second. */
+			if (n->model == MACHINE_VIRTIO_NET) {
+				buf_adds(&b, ",status=off");
+			}
 		}
 		if (!qemu_argv_nic_has_vectors(n->model, a->spec->accel, has(n->wire))) {
 			buf_adds(&b, ",vectors=0");

@@ -87,6 +87,9 @@ static void add_card(struct qemu_machine *m, bool has_wire)
 	json_put_str(o, "romfile", "");
 	if (has_wire) {
 		json_put_str(o, "netdev", wire);
+		if (n->model == MACHINE_VIRTIO_NET) {
+			json_put_bool(o, "status", false); /* as in qemu_argv.c */
+		}
 	}
 	if (!qemu_argv_nic_has_vectors(n->model, m->accel, has_wire)) {
 		json_put_i64(o, "vectors", 0);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -473,13 +474,31 @@ static bool file_lock(struct flow_table *t, int64_t wait_ms, struct error *e)
 	return true;
 }
 
+/* The file once more, as another open file: what is mapped must not hold the lock, which then would
+ * last as long as anybody has the memory. */
+static int open_again(int fd)
+{
+	char self[40];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return open(self, O_RDWR | O_CLOEXEC);
+}
+
 static bool map(struct flow_table *t, const char *path, struct error *e)
 {
 	int flags = t->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	void *at = mmap(NULL, t->size, PROT_READ | PROT_WRITE, flags, t->fd, 0);
+	int fd = t->fd < 0 ? -1 : open_again(t->fd);
 
+	if (t->fd >= 0 && fd < 0) {
+		return error_set_sys(e, errno, "flow table \"%s\"", path);
+	}
+	void *at = mmap(NULL, t->size, PROT_READ | PROT_WRITE, flags, fd, 0);
+	int why = errno;
+	if (fd >= 0) {
+		close(fd);
+	}
 	if (at == MAP_FAILED) {
-		return error_set_sys(e, errno, "flow table \"%s\": %zu bytes",
+		return error_set_sys(e, why, "flow table \"%s\": %zu bytes",
 				     path == NULL ? "" : path, t->size);
 	}
 	(void)madvise(at, t->size, MADV_HUGEPAGE);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/rpc.h"
 #include "base/timer.h"
+#include "switch/memory_heir.h"
 #include "switch/pid_file.h"
 
 LOG_MODULE("standby");
@@ -143,6 +144,7 @@ static void wait_for_end(struct standby *s)
 
 bool standby_wait(struct standby *s, struct error *e)
 {
+	memory_heir_begin();
 	if (!open_files(s, e) || !take_turn(s, e)) {
 		return false;
 	}
