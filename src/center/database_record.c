@@ -47,6 +47,8 @@ const char *const database_sql[SQL_COUNT] = {
 	[SQL_DROP_HOST_CUSTOM] = "DELETE FROM custom WHERE id IN"
 				 " (SELECT local FROM reference WHERE host = ?1) AND NOT EXISTS"
 				 " (SELECT 1 FROM reference WHERE local = id AND host <> ?1)",
+	[SQL_DROP_HOST_CARDS] = "DELETE FROM cards WHERE vm IN"
+				" (SELECT local FROM reference WHERE host = ?1)",
 	[SQL_DROP_HOST_REFS] = "DELETE FROM reference WHERE host = ?",
 	[SQL_SET_LAST_EVENT] = "UPDATE host SET last_event = ?2 WHERE id = ?1",
 	[SQL_HOSTS] = "SELECT id, address, port, user, credential, thumbprint, uuid, is_connected,"
@@ -218,6 +220,7 @@ void database_drop_host(struct database *db, const char *id)
 {
 	write_texts(db, SQL_DROP_HOST_ENTITIES, id, NULL);
 	write_texts(db, SQL_DROP_HOST_CUSTOM, id, NULL);
+	write_texts(db, SQL_DROP_HOST_CARDS, id, NULL);
 	write_texts(db, SQL_DROP_HOST_REFS, id, NULL);
 	write_texts(db, SQL_DROP_HOST, id, NULL);
 	database_drop_entity(db, id);

@@ -400,6 +400,7 @@ bool member_remove(struct member *m, struct error *e)
 	database_begin(c->db);
 	dvs_drop_host(c, m->system);
 	database_drop_host(c->db, m->id);
+	node_policy_drop(m);
 	if (is_alone) {
 		compute_drop(c, compute);
 	}

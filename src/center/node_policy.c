@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "center/database.h"
 #include "center/hosts.h"
 #include "center/intent_card.h"
@@ -82,6 +83,7 @@ struct node_policy {
 	void (*changed)(struct center *c); /* may be NULL */
 	struct timer *look;
 	int64_t look_ms;
+	struct metric *n_confirmed, *n_refused, *n_failed;
 };
 
 static void node_step(struct node *n);
@@ -208,6 +210,19 @@ static void say_refusal(struct node *n, const struct peer_answer *answer)
 	json_object_put(o);
 }
 
+static void endpoint_keep(struct member *m, const char *endpoint)
+{
+	char *name = mem_printf("endpoint/%s", m->id);
+
+	database_set_fact(m->center->db, name, endpoint);
+	free(name);
+}
+
+void node_policy_drop(struct member *m)
+{
+	endpoint_keep(m, NULL);
+}
+
 static void endpoint_set(struct node *n, const char *endpoint)
 {
 	bool is_same = endpoint == NULL ? n->endpoint == NULL
@@ -218,9 +233,7 @@ static void endpoint_set(struct node *n, const char *endpoint)
 	}
 	free(n->endpoint);
 	n->endpoint = endpoint == NULL ? NULL : mem_strdup(endpoint);
-	char *name = mem_printf("endpoint/%s", n->m->id);
-	database_set_fact(n->p->c->db, name, endpoint);
-	free(name);
+	endpoint_keep(n->m, endpoint);
 	if (n->p->c->intent != NULL) {
 		intent_cards_endpoint(n->p->c->intent, n->m);
 	}
@@ -312,6 +325,7 @@ static void on_retry(void *arg)
 
 static void on_confirmed(struct node *n)
 {
+	metric_inc(n->p->n_confirmed);
 	n->has_running = true;
 	n->running = n->sent;
 	n->confirmed = n->generation;
@@ -331,6 +345,7 @@ static void on_sent(void *arg, const struct peer_answer *answer, const struct er
 		return;
 	}
 	if (answer == NULL) {
+		metric_inc(n->p->n_failed);
 		n->has_running = false; /* either of the two */
 		say(n, "the host does not answer: %s", e->msg);
 		retry_later(n);
@@ -342,6 +357,7 @@ static void on_sent(void *arg, const struct peer_answer *answer, const struct er
 		return;
 	case 400:
 	case 413:
+		metric_inc(n->p->n_refused);
 		say_refusal(n, answer);
 		log_warn("host \"%s\" refuses its policy: %s", member_name(n->m), n->reason);
 		n->has_refused = true;
@@ -355,6 +371,7 @@ static void on_sent(void *arg, const struct peer_answer *answer, const struct er
 		retry_later(n);
 		return;
 	default:
+		metric_inc(n->p->n_failed);
 		say_refusal(n, answer);
 		retry_later(n);
 	}
@@ -651,6 +668,13 @@ void node_policy_set_listener(struct center *c, void (*changed)(struct center *c
 	c->policy->changed = changed;
 }
 
+static struct metric *counter(const char *result)
+{
+	return metric_with(metric_counter("remora_center_policy_documents_total",
+					  "Policy documents that were sent to nodes", "result"),
+			   &result);
+}
+
 struct node_policy *node_policy_new(struct center *c)
 {
 	struct node_policy *p = mem_zalloc(sizeof(*p));
@@ -661,6 +685,9 @@ struct node_policy *node_policy_new(struct center *c)
 	p->c = c;
 	p->look_ms = LOOK_MS;
 	snprintf(p->manager, sizeof(p->manager), "%s", uuid == NULL ? "" : uuid);
+	p->n_confirmed = counter("confirmed");
+	p->n_refused = counter("refused");
+	p->n_failed = counter("failed");
 	p->look = timer_new(c->loop, c->clock, on_look, p);
 	return p;
 }

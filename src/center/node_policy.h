@@ -49,6 +49,8 @@ void node_policy_set_listener(struct center *c, void (*changed)(struct center *c
 
 /* The member was connected, lost, disconnected. */
 void node_policy_look(struct member *m);
+/* It is taken out of the database, in the transaction that is begun. */
+void node_policy_drop(struct member *m);
 /* It is being freed. */
 void node_policy_forget(struct member *m);
 

@@ -365,22 +365,41 @@ static bool revision_fits(struct edition *x)
 	return false;
 }
 
+/* Rules are objects of their own: they are taken out of the body. False: they are no list. */
+static bool rules_take(struct policy_call *call, struct json_object **rules, struct error *e)
+{
+	struct json_at at = json_root(call->body), list;
+
+	*rules = NULL;
+	if (call->kind != INTENT_SECURITY_POLICY || !json_has(&at, "rules")) {
+		return true;
+	}
+	if (!json_get_array(&at, "rules", &list, e)) {
+		return false;
+	}
+	if (json_array_n(&list) > INTENT_RULES_MAX) {
+		return error_set(e, ERROR_LIMIT, "\"rules\": are %zu; there may be %d",
+				 json_array_n(&list), INTENT_RULES_MAX);
+	}
+	*rules = json_object_get(list.value);
+	json_object_object_del(call->body, "rules");
+	return true;
+}
+
 static bool edition_make(struct edition *x, struct error *e)
 {
 	struct policy_call *call = x->call;
-	struct json_object *rules = NULL;
-	struct json_object *body =
-		body_after(x, call->body_def, call->path, call->kind, call->body, e);
+	struct json_object *rules;
 
-	if (body == NULL) {
+	if (!rules_take(call, &rules, e)) {
 		return false;
 	}
-	if (call->kind == INTENT_SECURITY_POLICY) {
-		json_object_object_get_ex(call->body, "rules", &rules);
-		json_object_object_del(body, "rules");
-	}
-	edit_add(x, call->kind, call->path, body);
-	return rules_add(x, rules, e);
+	struct json_object *body =
+		body_after(x, call->body_def, call->path, call->kind, call->body, e);
+	bool ok =
+		body != NULL && edit_add(x, call->kind, call->path, body) && rules_add(x, rules, e);
+	json_object_put(rules);
+	return ok;
 }
 
 static void edition_run(struct policy_call *call, bool is_patch)

@@ -14,6 +14,7 @@
 #include "center/intent_card.h"
 #include "center/member.h"
 #include "center/node_policy.h"
+#include "center/place.h"
 #include "center/policy_document.h"
 
 #define VM_1  "52000000-0000-4000-8000-000000000001"
@@ -35,7 +36,8 @@ static struct {
 	int status;
 	struct json_object *answer; /* NULL: empty */
 	bool is_answered;
-	const char *query[4]; /* names and values */
+	struct session *session; /* NULL: the system's */
+	const char *query[4];	 /* names and values */
 } p;
 
 /* ---- requests ---- */
@@ -66,13 +68,16 @@ static int ask(const char *method, const char *path, const char *body)
 
 	snprintf(full, sizeof(full), BASE "%s", path);
 	p.is_answered = false;
-	policy_api_call(p.api, &(struct policy_request){ .session = session_system(t.api->sessions),
-							 .method = method,
-							 .path = full,
-							 .query = query_of,
-							 .body = body,
-							 .len = body == NULL ? 0 : strlen(body),
-							 .done = on_answer });
+	policy_api_call(
+		p.api,
+		&(struct policy_request){
+			.session = p.session != NULL ? p.session : session_system(t.api->sessions),
+			.method = method,
+			.path = full,
+			.query = query_of,
+			.body = body,
+			.len = body == NULL ? 0 : strlen(body),
+			.done = on_answer });
 	wait_for(p.is_answered);
 	p.query[0] = NULL;
 	return p.status;
@@ -433,10 +438,38 @@ static void test_lists(void **state)
 	must(200, "PATCH", RULES "a", "{\"rules\":[{\"id\":\"c\",\"action\":\"ALLOW\"}]}");
 	must(200, "GET", RULES "a/rules", NULL);
 	assert_string_equal(at(p.answer, "result_count"), "3");
+	/* and of a rule that is there only what changes */
+	must(200, "PATCH", RULES "a", "{\"rules\":[{\"id\":\"c\",\"disabled\":true}]}");
+	must(200, "GET", RULES "a/rules/c", NULL);
+	assert_string_equal(at(p.answer, "action"), "ALLOW");
+	assert_string_equal(at(p.answer, "disabled"), "true");
 	must(200, "PUT", RULES "a",
-	     "{\"_revision\":1,\"rules\":[{\"id\":\"c\",\"action\":\"ALLOW\"}]}");
+	     "{\"_revision\":2,\"rules\":[{\"id\":\"c\",\"action\":\"ALLOW\"}]}");
 	must(200, "GET", RULES "a/rules", NULL);
 	assert_string_equal(at(p.answer, "result_count"), "1");
+}
+
+static void on_login(void *arg, struct session *s, const struct error *e)
+{
+	(void)arg;
+	(void)e;
+	p.session = s;
+}
+
+static void test_rights(void **state)
+{
+	struct error e = { 0 };
+
+	(void)state;
+	assert_true(user_set(t.users, "guest", "Guest-pass-1", NULL, &e));
+	session_login(t.api->sessions, "guest", "Guest-pass-1", "test", on_login, NULL);
+	wait_for(p.session != NULL);
+	must(403, "GET", "/infra/segments", NULL);
+	assert_string_equal(at(p.answer, "httpStatus"), "FORBIDDEN");
+	must(403, "PUT", "/infra/segments/s", "{}");
+	session_logout(p.session);
+	p.session = NULL;
+	must(404, "GET", "/infra/segments/s", NULL);
 }
 
 /* ---- the document for clients ---- */
@@ -670,6 +703,24 @@ static void test_bindings(void **state)
 	wait_for(strstr(text(0), "\"bindings\"") == NULL);
 }
 
+/* A host that is removed is nobody's neighbour any more. */
+static void test_host_goes(void **state)
+{
+	(void)state;
+	add_nodes();
+	must(200, "PATCH", "/infra/segments/web", "{}");
+	add_vm(0, "a", VM_1, MAC_1, "web");
+	add_vm(1, "b", VM_2, MAC_2, "web");
+	wait_for(p.node[0].last != NULL && strstr(text(0), MAC_2) != NULL);
+	struct object *compute = place_child(t.c, t.hosts, "two");
+	assert_non_null(compute);
+	call(compute, M_ManagedEntity_Destroy_Task, NULL);
+	expect_ok();
+	wait_for(strstr(text(0), MAC_2) == NULL && is_settled());
+	assert_null(intent_vm_by_uuid(t.c->intent, VM_2));
+	assert_string_equal(realized("/infra/segments/web"), "SUCCESS");
+}
+
 /* Many VMs: a change of one reads one, and costs nodes that it is nothing to nothing. */
 static void test_many(void **state)
 {
@@ -724,6 +775,8 @@ int main(void)
 		TEST(test_realization),
 		TEST(test_restart),
 		TEST(test_bindings),
+		TEST(test_rights),
+		TEST(test_host_goes),
 		TEST(test_many),
 	};
 
