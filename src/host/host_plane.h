@@ -77,6 +77,9 @@ bool host_plane_is_up(const struct host *h);
 /* A port of the last document made, by name; borrowed until the loop turns, NULL: none. */
 struct json_object *host_plane_port(const struct host *h, const char *name);
 
+/* The switch's own figures as Prometheus text, "" where it does not answer; `done` once, later. */
+void host_plane_metrics(void *host, void (*done)(void *ctx, const char *text), void *ctx);
+
 /* Asks the switch itself; as switch_link_call(). */
 void host_plane_ask(struct host *h, const char *what,
 		    void (*on_reply)(void *arg, const struct rpc_reply *reply), void *arg);

@@ -366,5 +366,6 @@ void policy_route_add(struct server *s, struct host *h)
 
 	if (h->plane != NULL) {
 		server_route(s, &route);
+		server_extend_metrics(s, host_plane_metrics, h);
 	}
 }

@@ -13,7 +13,8 @@
 #include "host/host.h"
 #include "vim/server.h"
 
-/* The host must live as long as the server. Hosts without a switch have no such route. */
+/* The host must live as long as the server. Hosts without a switch have no such route. /metrics of
+ * the server has the switch's figures from then on. */
 void policy_route_add(struct server *s, struct host *h);
 
 #endif

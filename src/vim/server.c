@@ -418,6 +418,14 @@ static void exchanges_abandon(struct server *s)
 	}
 }
 
+void server_extend_metrics(struct server *s,
+			   void (*ask)(void *arg, void (*done)(void *ctx, const char *text),
+				       void *ctx),
+			   void *arg)
+{
+	server_metrics_extend(s->metrics, ask, arg);
+}
+
 void server_free(struct server *s)
 {
 	if (s == NULL) {

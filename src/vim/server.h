@@ -97,4 +97,11 @@ void http_respond_file(struct http_request *r, const char *content_type, int fd,
 /* The body or stream goes on. */
 void http_resume(struct http_request *r);
 
+/* Another program's figures for /metrics: `ask` is called for each reading and calls done(ctx,
+ * text) once, now or later; text "" where there are none. Before the server serves. */
+void server_extend_metrics(struct server *s,
+			   void (*ask)(void *arg, void (*done)(void *ctx, const char *text),
+				       void *ctx),
+			   void *arg);
+
 #endif

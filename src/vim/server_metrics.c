@@ -15,6 +15,14 @@ struct server_metrics {
 	struct metric *requests, *faults, *waiting, *n_sessions, *objects, *kept, *kept_bytes;
 	struct metric *calls[SERVICE_N_CLASSES], *calls_us[SERVICE_N_CLASSES];
 	struct service_stats told;
+	void (*ask)(void *arg, void (*done)(void *ctx, const char *text), void *ctx);
+	void *ask_arg;
+};
+
+/* A reading that waits for what another program says. Freed when both it and that are done. */
+struct reading {
+	struct http_request *request; /* NULL: gone */
+	bool is_asking;
 };
 
 static const char *const class_names[SERVICE_N_CLASSES] = {
@@ -44,8 +52,15 @@ static void collect(void *arg)
 	metric_set(m->kept_bytes, (double)n_bytes);
 }
 
+static void respond(struct http_request *r, struct buf *text)
+{
+	http_respond(r, 200, "text/plain; version=0.0.4; charset=utf-8", text);
+	buf_free(text);
+}
+
 static bool metrics_begin(struct http_request *r)
 {
+	const struct server_metrics *m = r->arg;
 	struct buf text = BUF_INIT;
 
 	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0) {
@@ -53,10 +68,59 @@ static bool metrics_begin(struct http_request *r)
 		http_respond_text(r, 405, "Metrics can only be read.\n");
 		return false;
 	}
+	if (m->ask != NULL && r->content_length <= 0) {
+		return true;
+	}
 	metric_text(&text);
-	http_respond(r, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
-	buf_free(&text);
+	respond(r, &text);
 	return false;
+}
+
+/* Nobody has a body to send. */
+static size_t metrics_body(struct http_request *r, const char *data, size_t len)
+{
+	(void)r, (void)data;
+	return len;
+}
+
+static void metrics_told(void *ctx, const char *more)
+{
+	struct reading *x = ctx;
+	struct buf text = BUF_INIT;
+
+	x->is_asking = false;
+	if (x->request == NULL) {
+		free(x);
+		return;
+	}
+	metric_text(&text);
+	buf_adds(&text, more);
+	respond(x->request, &text);
+}
+
+static void metrics_complete(struct http_request *r)
+{
+	const struct server_metrics *m = r->arg;
+	struct reading *x = mem_zalloc(sizeof(*x));
+
+	r->state = x;
+	x->request = r;
+	x->is_asking = true;
+	m->ask(m->ask_arg, metrics_told, x);
+}
+
+static void metrics_finish(struct http_request *r, bool ok)
+{
+	struct reading *x = r->state;
+
+	(void)ok;
+	r->state = NULL;
+	if (x != NULL) {
+		x->request = NULL;
+		if (!x->is_asking) {
+			free(x);
+		}
+	}
 }
 
 static struct metric *gauge(const char *name, const char *help)
@@ -72,6 +136,10 @@ struct server_metrics *server_metrics_new(struct server *s, const struct server_
 		.prefix = "/metrics",
 		.needs_session = !is_loopback,
 		.begin = metrics_begin,
+		.body = metrics_body,
+		.complete = metrics_complete,
+		.finish = metrics_finish,
+		.arg = m,
 	};
 
 	m->service = config->service;
@@ -97,6 +165,15 @@ struct server_metrics *server_metrics_new(struct server *s, const struct server_
 	metric_add_collector(collect, m);
 	server_route(s, &route);
 	return m;
+}
+
+void server_metrics_extend(struct server_metrics *m,
+			   void (*ask)(void *arg, void (*done)(void *ctx, const char *text),
+				       void *ctx),
+			   void *arg)
+{
+	m->ask = ask;
+	m->ask_arg = arg;
 }
 
 void server_metrics_free(struct server_metrics *m)

@@ -241,6 +241,17 @@ def test_what_the_switch_saw_is_shown(world):
     assert "uptv2Active" not in upt(world, "b")
 
 
+def test_the_switch_counts_for_everybody(world):
+    port = f"{world.vm('a').config.instanceUuid}.{world.cards('a')[0].key}"
+    text = requests.get(f"https://{world.node.address}:{world.node.port}/metrics",
+                        verify=False, timeout=20).text
+    assert re.search(rf'^remora_switch_port_packets_total{{port="{port}",direction="rx"}} [1-9]',
+                     text, re.M)
+    assert f'label="a Network adapter 1"' in text
+    families = re.findall(r"^# TYPE (\S+)", text, re.M)
+    assert len(families) == len(set(families)) and "remora_vim_sessions" in families
+
+
 def test_a_network_changes_while_the_vm_runs(world):
     a = world.consoles["a"]
     world.move("b", "VM Network")
