@@ -110,6 +110,9 @@ class Ours:
         """Cycles and packets by stage of the worker, in the turns that it looks at itself."""
         return self.call("plane.status", {})[0]["stages"]
 
+    def pid(self):
+        return int(read(f"{self.state}/switchd.pid"))
+
     def record_size(self):
         """Bytes of memory for one connection, with its part of the index."""
         return os.stat(self.records).st_size / self.flows

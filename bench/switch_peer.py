@@ -169,6 +169,9 @@ class Peer:
                          f"actions=ct(commit,zone=1),output:{out}")
         return lines
 
+    def pid(self):
+        return self.process.pid
+
     def connections(self):
         return int(self.appctl("dpctl/ct-get-nconns").split()[0])
 

@@ -5,8 +5,8 @@
         switch.start(...)
         rig.measure(switch, ["--flows", "1000"])
 
-A switch has `process`, and `worker`, a regular expression for the name of its data thread. It is
-the client of rig.a and rig.b; the generator makes these sockets anew each time.
+A switch has `pid()`, the process that forwards, and `worker`, a regular expression for the name of
+its data thread. It is the client of rig.a and rig.b; the generator makes these sockets anew each time.
 """
 import json
 import os
