@@ -93,19 +93,6 @@ static bool is_router_mac(const struct way *w, const uint8_t *mac)
 	return own != NULL && memcmp(own, mac, 6) == 0;
 }
 
-static struct address source_of(const struct packet *p)
-{
-	struct address a = { .ip = p->key.ip };
-
-	if (a.ip == 4) {
-		memcpy(a.bytes, &p->key.src, 4);
-	} else {
-		memcpy(a.bytes, p->key.src_high, 12);
-		memcpy(a.bytes + 12, &p->key.src, 4);
-	}
-	return a;
-}
-
 /* One that a host may have. */
 static bool is_hosts(const struct address *a)
 {
@@ -132,37 +119,35 @@ static bool stage_ingress(struct way *w)
 	return true;
 }
 
-/* What a packet says about addresses at a port that may have any. What is bound to another, or the
- * router's, may be claimed by nobody. */
-static enum drop_reason see(struct way *w)
+/* What a packet says about addresses at a port that may have any; false: nothing. What is bound to
+ * another, or the router's, may be claimed by nobody. */
+static bool see(struct way *w)
 {
 	const struct packet *p = w->packet;
-	struct fate_sighting s = { .address = source_of(p) };
+	struct fate_sighting *s = &w->fate->sighting;
 	struct packet_neighbor n;
 	struct whereabouts at;
 
-	memcpy(s.mac, p->data + 6, 6);
+	fate_source(p, &s->address);
+	memcpy(s->mac, p->data + 6, 6);
 	if ((p->flags & PACKET_NEIGHBOR) != 0) {
-		if (!packet_neighbor(p, &n) || memcmp(n.mac, s.mac, 6) != 0) {
-			return DROP_NONE;
+		if (!packet_neighbor(p, &n) || memcmp(n.mac, s->mac, 6) != 0) {
+			return false;
 		}
-		s.is_claim = true;
-		s.address = (struct address){ .ip = n.ip };
-		memcpy(s.address.bytes, n.sender, n.ip == 4 ? 4 : 16);
+		s->is_claim = true;
+		s->address = (struct address){ .ip = n.ip };
+		memcpy(s->address.bytes, n.sender, n.ip == 4 ? 4 : 16);
 	}
-	if (!is_hosts(&s.address)) {
-		return DROP_NONE;
+	if (!is_hosts(&s->address)) {
+		return false;
 	}
-	bool is_routers = tables_is_gateway(w->tables, w->from->segment, &s.address);
-	if (is_routers || tables_find_address(w->tables, w->from->segment, &s.address, &at)) {
-		if (!s.is_claim || (!is_routers && at.iface == p->key.iface)) {
-			return DROP_NONE;
-		}
-		s.is_refused = true;
-		s.owner = is_routers ? 0 : at.iface;
+	bool is_routers = tables_is_gateway(w->tables, w->from->segment, &s->address);
+	if (is_routers || tables_find_address(w->tables, w->from->segment, &s->address, &at)) {
+		s->is_refused = s->is_claim && (is_routers || at.iface != p->key.iface);
+		s->owner = is_routers ? 0 : at.iface;
+		return s->is_refused;
 	}
-	w->fate->sighting = s;
-	return s.is_refused ? DROP_GUARD_ARP : DROP_NONE;
+	return true;
 }
 
 static bool stage_guard(struct way *w)
@@ -173,7 +158,10 @@ static bool stage_guard(struct way *w)
 	const struct config_port *port = &tables_config(w->tables)->ports[w->from->port];
 	enum drop_reason r = fate_guard(w->tables, w->packet);
 	if (r == DROP_NONE && port->guard.any_address && (w->packet->data[6] & 1) == 0) {
-		r = see(w);
+		if (!see(w)) {
+			w->fate->sighting = (struct fate_sighting){ .owner = 0 };
+		}
+		r = w->fate->sighting.is_refused ? DROP_GUARD_ARP : DROP_NONE;
 	}
 	if (r != DROP_NONE) {
 		drop(w, "guard", r);
@@ -475,11 +463,12 @@ static bool stage_route(struct way *w)
 	const struct switch_config *c = tables_config(w->tables);
 	const struct packet *p = w->packet;
 	uint16_t router = (uint16_t)w->segment->router;
-	struct address to = destination_of(p), from = source_of(p);
+	struct address to = destination_of(p), from;
 	struct next_hop hop;
 	struct whereabouts at;
 	char text[INET6_ADDRSTRLEN];
 
+	fate_source(p, &from);
 	if (p->key.ip == 0) {
 		drop(w, "route", DROP_NO_DESTINATION);
 		return false;

@@ -24,19 +24,6 @@ static bool is_link_control(const uint8_t *mac)
 	return memcmp(mac, reserved, sizeof(reserved)) == 0 && mac[5] < 0x10;
 }
 
-static struct address source_of(const struct packet *p)
-{
-	struct address a = { .ip = p->key.ip };
-
-	if (a.ip == 4) {
-		memcpy(a.bytes, &p->key.src, 4);
-	} else {
-		memcpy(a.bytes, p->key.src_high, 12);
-		memcpy(a.bytes + 12, &p->key.src, 4);
-	}
-	return a;
-}
-
 static bool is_listed(const struct config_port *port, const struct address *a)
 {
 	for (size_t i = 0; i < port->n_addresses; i++) {
@@ -112,7 +99,8 @@ static enum drop_reason guard_addresses(const struct tables *t, const struct ifa
 	if (p->key.ip == 0) {
 		return DROP_NONE;
 	}
-	struct address source = source_of(p);
+	struct address source;
+	fate_source(p, &source);
 	return is_asking_for_address(p, &source) || may_use(t, iface, port, &source)
 		       ? DROP_NONE
 		       : DROP_GUARD_IP;

@@ -26,6 +26,9 @@ struct seen {
 	uint32_t n_quarrels;
 	struct seen_quarrel quarrels[SEEN_QUARRELS];
 	uint8_t n_of[FLOW_IFACES_MAX];
+	/* Of each entry 8 bits of its key's hash, odd; 0: free. Who is not there is not looked for.
+	 */
+	uint8_t tags[SEEN_MAX] __attribute__((aligned(8)));
 	struct entry entries[SEEN_MAX];
 };
 
@@ -55,14 +58,40 @@ static uint64_t mix(uint64_t v, uint64_t seed)
 	return v ^ (v >> 32);
 }
 
+static uint64_t hash_of(const struct seen *s, uint64_t segment, const struct address *a)
+{
+	uint64_t low, high;
+
+	memcpy(&low, a->bytes, 8);
+	memcpy(&high, a->bytes + 8, 8);
+	return mix(low ^ mix(high ^ mix(segment, s->seed), s->seed), s->seed);
+}
+
+static size_t place_at(uint64_t hash)
+{
+	return hash % (SEEN_MAX / WAYS) * WAYS;
+}
+
+static uint8_t tag_of(uint64_t hash)
+{
+	return (uint8_t)(hash >> 56) | 1;
+}
+
 static struct entry *bucket_of(const struct seen *s, uint64_t segment, const struct address *a)
 {
-	uint64_t w[2];
+	return (struct entry *)(uintptr_t)&s->entries[place_at(hash_of(s, segment, a))];
+}
 
-	memcpy(w, a->bytes, sizeof(w));
-	size_t at = mix(w[0] ^ mix(w[1] ^ mix(segment, s->seed), s->seed), s->seed) %
-		    (SEEN_MAX / WAYS) * WAYS;
-	return (struct entry *)(uintptr_t)&s->entries[at];
+/* Entries of a bucket that may have that tag: bit 8 n + 7 for the nth; those that have it are
+ * among them. */
+static uint64_t candidates(const struct seen *s, uint64_t hash)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t tags;
+
+	memcpy(&tags, s->tags + place_at(hash), sizeof(tags));
+	tags ^= tag_of(hash) * ones;
+	return (tags - ones) & ~tags & (ones << 7);
 }
 
 static bool is_of(const struct seen_entry *e, uint64_t segment, const struct address *a)
@@ -103,6 +132,8 @@ static void write_entry(struct seen *s, struct entry *to, const struct seen_entr
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	to->e = *e;
 	__atomic_store_n(&to->version, to->version + 1, __ATOMIC_RELEASE);
+	s->tags[to - s->entries] =
+		e->address.ip == 0 ? 0 : tag_of(hash_of(s, e->segment, &e->address));
 	if (is_other) {
 		__atomic_store_n(&s->changes, s->changes + 1, __ATOMIC_RELEASE);
 	}
@@ -180,11 +211,13 @@ enum seen_result seen_claim(struct seen *s, uint64_t segment, const struct addre
 bool seen_use(struct seen *s, uint64_t segment, const struct address *address,
 	      const struct seen_at *at, uint32_t now)
 {
-	struct entry *bucket = bucket_of(s, segment, address);
+	uint64_t hash = hash_of(s, segment, address);
+	const struct entry *bucket = &s->entries[place_at(hash)];
 	struct seen_entry e;
 
-	for (int i = 0; i < WAYS; i++) {
-		if (!read_entry(&bucket[i], &e) || !is_of(&e, segment, address)) {
+	for (uint64_t left = candidates(s, hash); left != 0; left &= left - 1) {
+		if (!read_entry(&bucket[__builtin_ctzll(left) / 8], &e) ||
+		    !is_of(&e, segment, address)) {
 			continue;
 		}
 		if (is_at(&e, at) && now - e.tick < SEEN_TICKS) {
@@ -223,12 +256,13 @@ void seen_forget(struct seen *s, uint64_t segment, const struct address *address
 bool seen_find(const struct seen *s, uint64_t segment, const struct address *address, uint32_t now,
 	       uint32_t ticks, struct seen_at *out)
 {
-	const struct entry *bucket = bucket_of(s, segment, address);
+	uint64_t hash = hash_of(s, segment, address);
+	const struct entry *bucket = &s->entries[place_at(hash)];
 	struct seen_entry e;
 
-	for (int i = 0; i < WAYS; i++) {
-		if (read_entry(&bucket[i], &e) && is_of(&e, segment, address) &&
-		    now - e.tick < ticks) {
+	for (uint64_t left = candidates(s, hash); left != 0; left &= left - 1) {
+		if (read_entry(&bucket[__builtin_ctzll(left) / 8], &e) &&
+		    is_of(&e, segment, address) && now - e.tick < ticks) {
 			*out = e.at;
 			return true;
 		}

@@ -83,7 +83,8 @@ static struct place_key address_key(uint16_t segment, const struct address *a)
 {
 	struct place_key k = { .what = (uint32_t)segment << 8 | a->ip };
 
-	memcpy(k.w, a->bytes, sizeof(k.w));
+	memcpy(&k.w[0], a->bytes, 8);
+	memcpy(&k.w[1], a->bytes + 8, 8);
 	return k;
 }
 
