@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/socket.h"
 #include "switch/stream.h"
+#include "switch/vhost.h"
 #include "switch/wiring.h"
 
 LOG_MODULE("port");
@@ -37,6 +38,7 @@ struct port {
 	bool is_attached, is_started;
 	bool connects_once;    /* its driver does not try again by itself */
 	struct stream *stream; /* of a stream port; else NULL */
+	struct vhost *vhost;   /* the same */
 };
 
 /* "net_vhost7,iface=/run/…": driver, number and arguments of the device that serves a port. */
@@ -46,8 +48,7 @@ static char *arguments_of(const struct config_port *c, int number)
 
 	switch (c->kind) {
 	case PORT_VHOST:
-		return mem_printf("net_vhost%d,iface=%s,queues=%u,client=%d", number, c->path, q,
-				  !c->is_server);
+		return mem_printf("vhost,path=%s,queues=%u,server=%d", c->path, q, c->is_server);
 	case PORT_MEMIF:
 		return mem_printf("net_memif%d,role=%s,id=%u,socket=%s,socket-abstract=no,rsize=11",
 				  number, c->is_server ? "server" : "client", c->memif_id, c->path);
@@ -151,9 +152,6 @@ static bool attach(struct port *p, const struct config_port *c, struct error *e)
 	}
 	memcpy(p->device_name, p->arguments, n);
 	drop_stale_socket(c);
-	if (c->kind == PORT_VHOST && c->is_server && !socket_clear_unix(c->path, e)) {
-		return error_prefix(e, "port \"%s\": ", c->name);
-	}
 	int r = rte_dev_probe(p->arguments);
 	if (r != 0) {
 		return fail(c, r, "cannot open", e);
@@ -176,12 +174,27 @@ static bool attach_stream(struct port *p, const struct config_port *c, struct rt
 							  .number = p->number,
 							  .pool = pool },
 				e);
-	p->is_attached = p->stream != NULL;
-	p->device = p->is_attached ? stream_device(p->stream) : 0;
-	return p->is_attached;
+	return p->stream != NULL;
 }
 
-struct port *port_open(const struct config_port *c, struct rte_mempool *pool, struct error *e)
+static bool attach_vhost(struct port *p, const struct config_port *c, bool wakes,
+			 struct rte_mempool *pool, struct error *e)
+{
+	if (c->is_server && !socket_clear_unix(c->path, e)) {
+		return error_prefix(e, "port \"%s\": ", c->name);
+	}
+	p->vhost = vhost_open(&(struct vhost_options){ .name = c->name,
+						       .path = c->path,
+						       .is_server = c->is_server,
+						       .wakes = wakes,
+						       .n_queues = c->n_queues,
+						       .pool = pool },
+			      e);
+	return p->vhost != NULL;
+}
+
+struct port *port_open(const struct config_port *c, bool wakes, struct rte_mempool *pool,
+		       struct error *e)
 {
 	struct port *p = mem_zalloc(sizeof(*p));
 	p->name = mem_strdup(c->name);
@@ -190,8 +203,10 @@ struct port *port_open(const struct config_port *c, struct rte_mempool *pool, st
 	p->connects_once = c->kind == PORT_MEMIF && !c->is_server;
 	p->number = c->kind == PORT_DEVICE ? -1 : number_take();
 	p->arguments = arguments_of(c, p->number);
-	bool is_there = c->kind == PORT_STREAM ? attach_stream(p, c, pool, e) : attach(p, c, e);
-	if (!is_there || !set_up(p, c, pool, e)) {
+	bool is_there = c->kind == PORT_STREAM	? attach_stream(p, c, pool, e)
+			: c->kind == PORT_VHOST ? attach_vhost(p, c, wakes, pool, e)
+						: attach(p, c, e) && set_up(p, c, pool, e);
+	if (!is_there) {
 		port_close(p);
 		return NULL;
 	}
@@ -218,6 +233,9 @@ void port_close(struct port *p)
 	if (p->stream != NULL) {
 		stream_close(p->stream);
 	}
+	if (p->vhost != NULL) {
+		vhost_close(p->vhost);
+	}
 	number_give(p->number);
 	free(p->arguments);
 	free(p->name);
@@ -242,7 +260,7 @@ bool port_is_same(const struct port *p, const struct config_port *c)
 
 uint16_t port_device(const struct port *p)
 {
-	return p->is_started ? p->device : WIRING_NO_DEVICE;
+	return p->is_started ? p->device : port_io(p) != NULL ? WIRING_IO : WIRING_NO_DEVICE;
 }
 
 bool port_has_lost_peer(const struct port *p)
@@ -263,17 +281,20 @@ uint16_t port_n_queues(const struct port *p)
 	return p->n_queues;
 }
 
-struct stream *port_stream(const struct port *p)
+const struct port_io *port_io(const struct port *p)
 {
-	return p->stream;
+	return p->stream != NULL  ? stream_io(p->stream)
+	       : p->vhost != NULL ? vhost_io(p->vhost)
+				  : NULL;
 }
 
 bool port_is_up(const struct port *p)
 {
+	const struct port_io *io = port_io(p);
 	struct rte_eth_link link;
 
-	if (p->stream != NULL) {
-		return stream_is_up(p->stream);
+	if (io != NULL) {
+		return io->is_up(io->arg);
 	}
 	return rte_eth_link_get_nowait(p->device, &link) == 0 &&
 	       link.link_status == RTE_ETH_LINK_UP;

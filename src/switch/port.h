@@ -14,20 +14,22 @@
 
 struct rte_mempool;
 struct port;
-struct stream;
+struct port_io;
 
-/* `pool`: where its packets come from. */
-struct port *port_open(const struct config_port *config, struct rte_mempool *pool, struct error *e);
+/* `pool`: where its packets come from; `wakes`: what comes in shall wake the worker, where the kind
+ * of port can. */
+struct port *port_open(const struct config_port *config, bool wakes, struct rte_mempool *pool,
+		       struct error *e);
 void port_close(struct port *p);
 
 const char *port_name(const struct port *p);
 /* Would this configuration open the same device? */
 bool port_is_same(const struct port *p, const struct config_port *config);
-/* DPDK port number; WIRING_NO_DEVICE: not to be used now. */
+/* DPDK port number; WIRING_IO: see port_io(); WIRING_NO_DEVICE: not to be used now. */
 uint16_t port_device(const struct port *p);
-struct stream *port_stream(const struct port *p); /* NULL: it is none */
-uint16_t port_n_queues(const struct port *p);	  /* pairs */
-bool port_is_up(const struct port *p);		  /* its other side is there */
+const struct port_io *port_io(const struct port *p); /* NULL: it is a DPDK device */
+uint16_t port_n_queues(const struct port *p);	     /* pairs */
+bool port_is_up(const struct port *p);		     /* its other side is there */
 
 /* A memif client whose server has gone, or never was there: DPDK connects it once only. It connects
  * again by port_connect_again(), while no worker uses the device; port_device() tells what comes of

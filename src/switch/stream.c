@@ -12,8 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <rte_eth_ring.h>
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -23,6 +21,7 @@
 #include "base/mem.h"
 #include "base/socket.h"
 #include "base/vec.h"
+#include "switch/sleep.h"
 
 LOG_MODULE("stream");
 
@@ -39,7 +38,7 @@ enum {
 struct stream {
 	char *name, *path;
 	bool is_server, is_up; /* is_up: atomic, written by the thread */
-	uint16_t device;
+	struct port_io io;
 	struct rte_mempool *pool;
 	struct rte_ring *in, *out; /* to the worker, from it */
 	/* The thread's, or whoever has the lock. */
@@ -172,6 +171,9 @@ static bool hand_on(struct stream *s, bool *moved)
 	}
 	memmove(s->read, s->read + at, s->n_read - at);
 	s->n_read -= at;
+	if (at > 0) {
+		sleep_wake();
+	}
 	return true;
 }
 
@@ -321,7 +323,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-void stream_wake(void)
+static void wake(void)
 {
 	static const uint64_t one = 1;
 
@@ -368,9 +370,38 @@ static void stop_thread(void)
 	vec_free(&io.all);
 }
 
+/* ---- the worker ---- */
+
+static uint16_t receive(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t n)
+{
+	struct stream *s = arg;
+
+	(void)queue;
+	return (uint16_t)rte_ring_sc_dequeue_burst(s->in, (void **)m, n, NULL);
+}
+
+static uint16_t transmit(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t n)
+{
+	struct stream *s = arg;
+
+	(void)queue;
+	n = (uint16_t)rte_ring_sp_enqueue_burst(s->out, (void *const *)m, n, NULL);
+	if (n > 0) {
+		wake();
+	}
+	return n;
+}
+
+static bool is_up(const void *arg)
+{
+	const struct stream *s = arg;
+
+	return __atomic_load_n(&s->is_up, __ATOMIC_ACQUIRE);
+}
+
 /* ---- opening and closing ---- */
 
-static bool make_device(struct stream *s, int number, struct error *e)
+static bool make_rings(struct stream *s, int number, struct error *e)
 {
 	char name[32];
 
@@ -378,17 +409,8 @@ static bool make_device(struct stream *s, int number, struct error *e)
 	s->in = rte_ring_create(name, FRAMES, (int)SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	snprintf(name, sizeof(name), "stream%d_out", number);
 	s->out = rte_ring_create(name, FRAMES, (int)SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	if (s->in == NULL || s->out == NULL) {
-		return error_set(e, ERROR_NO_SPACE, "port \"%s\": no memory for its rings",
-				 s->name);
-	}
-	snprintf(name, sizeof(name), "stream%d", number);
-	int device = rte_eth_from_rings(name, &s->in, 1, &s->out, 1, 0);
-	if (device < 0) {
-		return error_set(e, ERROR_IO, "port \"%s\": no device for its rings", s->name);
-	}
-	s->device = (uint16_t)device;
-	return true;
+	return (s->in != NULL && s->out != NULL) ||
+	       error_set(e, ERROR_NO_SPACE, "port \"%s\": no memory for its rings", s->name);
 }
 
 static void empty(struct rte_ring *ring)
@@ -426,6 +448,7 @@ struct stream *stream_open(const struct stream_options *o, struct error *e)
 			      .path = mem_strdup(o->path),
 			      .is_server = o->is_server,
 			      .pool = o->pool,
+			      .io = { receive, transmit, is_up, true, s },
 			      .listener = -1,
 			      .fd = -1,
 			      .read = mem_alloc(BUFFER),
@@ -433,7 +456,7 @@ struct stream *stream_open(const struct stream_options *o, struct error *e)
 	if (o->is_server) {
 		s->listener = socket_listen_unix(s->path, 0600, e);
 	}
-	if ((o->is_server && s->listener < 0) || !make_device(s, o->number, e) ||
+	if ((o->is_server && s->listener < 0) || !make_rings(s, o->number, e) ||
 	    (io.all.n == 0 && !start_thread(e))) {
 		stream_free(s);
 		return NULL;
@@ -461,12 +484,7 @@ void stream_close(struct stream *s)
 	stream_free(s);
 }
 
-uint16_t stream_device(const struct stream *s)
+const struct port_io *stream_io(const struct stream *s)
 {
-	return s->device;
-}
-
-bool stream_is_up(const struct stream *s)
-{
-	return __atomic_load_n(&s->is_up, __ATOMIC_ACQUIRE);
+	return &s->io;
 }

@@ -19,7 +19,9 @@
 #include "switch/plane_schema.h"
 #include "switch/plane_store.h"
 #include "switch/port.h"
+#include "switch/sleep.h"
 #include "switch/switch_impl.h"
+#include "switch/vhost.h"
 
 LOG_MODULE("switch");
 
@@ -118,6 +120,16 @@ static bool begin_workers(struct softswitch *s, struct error *e)
 	return true;
 }
 
+/* Waits until no worker has anything in its hands that it had before. */
+static void pass_all(void *arg)
+{
+	const struct softswitch *s = arg;
+
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		worker_pass(s->workers[i]);
+	}
+}
+
 static bool begin(struct softswitch *s, const struct switch_options *o, struct error *e)
 {
 	struct json_object *text =
@@ -133,6 +145,10 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 	if (s->pool == NULL) {
 		return error_set(e, ERROR_NO_SPACE, "no memory for %d packet buffers", PACKETS);
 	}
+	if (!sleep_begin(e)) {
+		return false;
+	}
+	vhost_set_pass(pass_all, s);
 	s->learned = learned_new();
 	s->store = plane_store_new(o->state);
 	s->seen = seen_new();
@@ -160,17 +176,18 @@ void switch_free(struct softswitch *s)
 	if (s->is_running) {
 		switch_metrics_end(s);
 	}
-	for (unsigned i = 0; i < s->n_workers; i++) {
-		struct flow_table *t = worker_flows(s->workers[i]);
-		if (s->is_running) {
-			worker_stop(s->workers[i]);
-		}
-		worker_free(s->workers[i]);
-		flow_table_close(t);
+	for (unsigned i = 0; i < s->n_workers && s->is_running; i++) {
+		worker_stop(s->workers[i]);
 	}
 	vec_each (&s->ports, p) {
 		port_close(*p);
 	}
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		struct flow_table *t = worker_flows(s->workers[i]);
+		worker_free(s->workers[i]);
+		flow_table_close(t);
+	}
+	sleep_end();
 	vec_free(&s->ports);
 	for (unsigned i = 0; i < SWITCH_WORKERS_MAX; i++) {
 		flow_table_close(s->mapped[i]);
@@ -223,7 +240,7 @@ static bool open_ports(struct applying *a, struct error *e)
 	for (size_t i = 0; i < c->n_ports; i++) {
 		struct port *p = find_port(a->s, &c->ports[i]);
 		if (p == NULL) {
-			p = port_open(&c->ports[i], a->s->pool, e);
+			p = port_open(&c->ports[i], !c->is_performance, a->s->pool, e);
 		}
 		if (p == NULL) {
 			return false;
@@ -278,7 +295,7 @@ static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct err
 	a->tables = NULL; /* the wiring's now */
 	struct wiring *w = wiring_new(t, a->devices, a->n_queues);
 	for (size_t i = 0; i < a->ports.n; i++) {
-		w->stream[i] = port_stream(a->ports.items[i]);
+		w->io[i] = port_io(a->ports.items[i]);
 	}
 	return w;
 }

@@ -26,6 +26,7 @@ struct json_object *switch_capacity(const struct softswitch *s)
 	json_put_u64(o, "flows", flow_capacity(worker_flows(s->workers[0])));
 	json_put_i64(o, "ports", CONFIG_PORTS_MAX);
 	json_put_i64(o, "teams", CONFIG_TEAMS_MAX);
+	json_put_i64(o, "devices", RTE_MAX_ETHPORTS); /* ports that are neither vhost nor stream */
 	json_put_i64(o, "rules", CLASSIFIER_RULES_MAX);
 	json_put_i64(o, "groups", CLASSIFIER_GROUPS_MAX);
 	json_put_i64(o, "prefixes", CLASSIFIER_PREFIXES_MAX);

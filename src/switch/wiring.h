@@ -11,9 +11,11 @@
 #include <stdint.h>
 
 #include "switch/encap.h"
+#include "switch/port_io.h"
 #include "switch/tables.h"
 
 #define WIRING_NO_DEVICE UINT16_MAX
+#define WIRING_IO	 (UINT16_MAX - 1) /* no device of DPDK: io */
 
 /* What a worker counts of a rule. Packets and bytes are those of connections that have ended. */
 struct rule_counters {
@@ -31,15 +33,13 @@ struct wire {
 	uint32_t vni;
 };
 
-struct stream;
-
 struct wiring {
 	struct tables *tables;
 	const struct switch_config *config; /* the tables' */
 	uint16_t device[CONFIG_PORTS_MAX];  /* of each port; WIRING_NO_DEVICE: not open */
 	uint16_t n_queues[CONFIG_PORTS_MAX];
-	struct stream *stream[CONFIG_PORTS_MAX]; /* of stream ports; else NULL */
-	struct wire wires[4096];		 /* by interface */
+	const struct port_io *io[CONFIG_PORTS_MAX]; /* of WIRING_IO; else NULL */
+	struct wire wires[4096];		    /* by interface */
 	uint16_t epoch;
 	struct rule_counters *rules; /* the worker's; by position, the default behind them */
 	/* Where ports and rules were in the wiring before, to take counts along; -1: new. */

@@ -14,14 +14,15 @@
 #include <rte_launch.h>
 
 #include "base/mem.h"
+#include "switch/sleep.h"
 #include "switch/worker_impl.h"
 
 enum {
 	AGE_PORTION = 64,
 	ADOPT_PORTION = 256,
 	FRAGMENTS_PORTION = 16, /* every 10 ms: all in less than three seconds */
-	IDLE_LOOPS = 2000,	/* without a packet, before a worker of the standard mode sleeps */
-	SLEEP_NS = 200000,
+	SPIN_US = 50,		/* without a packet, before a worker of the standard mode sleeps */
+	SLEEP_NS = 100000000,
 };
 
 /* ---- by a flow's word ---- */
@@ -205,24 +206,70 @@ static void quiet_point(struct worker *w)
 	}
 	uint64_t tsc = rte_rdtsc();
 	if (tsc >= w->next_tick_tsc) {
-		w->now = worker_tick();
-		worker_age_seen(w);
+		uint32_t tick = worker_tick();
+		if (tick != w->now) {
+			w->now = tick;
+			worker_age_seen(w);
+		}
 		fragments_age(w->fragments, w->now, FRAGMENTS_PORTION);
 		w->next_tick_tsc = tsc + w->tick_tsc;
 	}
 	if (UNLIKELY(w->o.flows->adopt_at < w->o.flows->adopt_end)) {
 		flow_adopt(w->o.flows, ADOPT_PORTION);
 	}
-	flow_age(w->o.flows, w->now, AGE_PORTION, note_end, w);
+	w->has_more_to_age =
+		flow_age(w->o.flows, w->now, AGE_PORTION, note_end, w) == AGE_PORTION ||
+		w->o.flows->adopt_at < w->o.flows->adopt_end;
 }
 
+/* How long to sleep. Devices of DPDK wake nobody: they are looked at ten thousand times a second,
+ * and less often the longer nothing has come. */
+static uint64_t nap_of(const struct worker *w, uint64_t idle_us)
+{
+	bool is_looked_at = false;
+
+	for (size_t p = 0; w->wiring != NULL && p < w->wiring->config->n_ports; p++) {
+		const struct port_io *io = w->wiring->io[p];
+		is_looked_at |=
+			w->wiring->device[p] != WIRING_NO_DEVICE && (io == NULL || !io->wakes);
+	}
+	return !is_looked_at	 ? SLEEP_NS
+	       : idle_us < 2000	 ? 100000
+	       : idle_us < 50000 ? 250000
+				 : 1000000;
+}
+
+/* After a turn that brought nothing. Who will sleep says so, takes another turn, for what came in
+ * before it was said, and then sleeps. */
 static void rest(struct worker *w)
 {
-	static const struct timespec pause = { .tv_nsec = SLEEP_NS };
+	uint64_t now = rte_rdtsc();
 
 	w->counters->idle_loops++;
-	if (++w->idle > IDLE_LOOPS && (w->wiring == NULL || !w->wiring->config->is_performance)) {
-		nanosleep(&pause, NULL);
+	if (w->idle_since == 0) {
+		w->idle_since = now;
+	}
+	uint64_t idle_us = (now - w->idle_since) / w->us_tsc;
+	if (idle_us < SPIN_US || w->has_more_to_age ||
+	    (w->wiring != NULL && w->wiring->config->is_performance)) {
+		return;
+	}
+	if (!w->is_drowsy) {
+		sleep_prepare();
+		w->is_drowsy = true;
+		return;
+	}
+	w->is_drowsy = false;
+	sleep_wait(nap_of(w, idle_us));
+}
+
+/* After a turn that brought something. */
+static void go_on(struct worker *w)
+{
+	w->idle_since = 0;
+	if (UNLIKELY(w->is_drowsy)) {
+		sleep_cancel();
+		w->is_drowsy = false;
 	}
 }
 
@@ -231,8 +278,11 @@ static unsigned take_port(struct worker *w, uint16_t port)
 	struct rte_mbuf *m[WORKER_BURST];
 	unsigned taken = 0;
 
+	const struct port_io *io = w->wiring->io[port];
 	for (uint16_t q = 0; q < w->wiring->n_queues[port]; q++) {
-		uint16_t n = rte_eth_rx_burst(w->wiring->device[port], q, m, WORKER_BURST);
+		uint16_t n =
+			io != NULL ? io->rx(io->arg, q, m, WORKER_BURST)
+				   : rte_eth_rx_burst(w->wiring->device[port], q, m, WORKER_BURST);
 		worker_end_stage(w, n > 0 ? STAGE_RECEIVE : STAGE_POLL, n);
 		if (n > 0) {
 			take_burst(w, port, m, n);
@@ -273,11 +323,12 @@ static int loop(void *arg)
 
 	while (!__atomic_load_n(&w->is_stopping, __ATOMIC_ACQUIRE)) {
 		if (worker_turn(w) > 0) {
-			w->idle = 0;
+			go_on(w);
 		} else {
 			rest(w);
 		}
 	}
+	__atomic_store_n(&w->is_running, false, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -301,6 +352,7 @@ struct worker *worker_new(const struct worker_options *o)
 	w->o = *o;
 	w->now = o->tick;
 	w->tick_tsc = rte_get_tsc_hz() / 1000 * 10;
+	w->us_tsc = MAX(rte_get_tsc_hz() / 1000000, (uint64_t)1);
 	w->out = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->out));
 	w->limits = mem_calloc(CONFIG_PORTS_MAX, sizeof(*w->limits));
 	w->copies = mem_calloc(FATE_COPIES_MAX, sizeof(*w->copies));
@@ -333,12 +385,14 @@ void worker_free(struct worker *w)
 void worker_start(struct worker *w)
 {
 	__atomic_store_n(&w->is_stopping, false, __ATOMIC_RELEASE); /* all before is seen there */
+	__atomic_store_n(&w->is_running, true, __ATOMIC_RELEASE);
 	rte_eal_remote_launch(loop, w, w->o.lcore);
 }
 
 void worker_stop(struct worker *w)
 {
 	__atomic_store_n(&w->is_stopping, true, __ATOMIC_RELEASE);
+	sleep_wake();
 	(void)rte_eal_wait_lcore(w->o.lcore);
 }
 
@@ -348,6 +402,7 @@ struct wiring *worker_publish(struct worker *w, struct wiring *next)
 	struct wiring *before = w->wiring;
 
 	__atomic_store_n(&w->next, next, __ATOMIC_RELEASE);
+	sleep_wake();
 	while (__atomic_load_n(&w->next, __ATOMIC_ACQUIRE) != NULL) {
 		nanosleep(&pause, NULL);
 	}
@@ -360,7 +415,9 @@ void worker_pass(const struct worker *w)
 	uint64_t began = __atomic_load_n(&w->counters->loops, __ATOMIC_ACQUIRE);
 
 	/* The turn that is under way, and one from its beginning. */
-	while (__atomic_load_n(&w->counters->loops, __ATOMIC_ACQUIRE) - began < 2) {
+	while (__atomic_load_n(&w->is_running, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&w->counters->loops, __ATOMIC_ACQUIRE) - began < 2) {
+		sleep_wake();
 		nanosleep(&pause, NULL);
 	}
 }

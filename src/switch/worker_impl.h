@@ -66,7 +66,10 @@ struct worker {
 	bool is_stopping;      /* atomic */
 	uint32_t now;	       /* tick */
 	uint64_t tick_tsc, next_tick_tsc;
-	uint32_t idle;
+	uint64_t us_tsc, idle_since; /* 0: it is not idle */
+	bool is_drowsy;		     /* it has said that it will sleep */
+	bool has_more_to_age;
+	bool is_running;		    /* atomic: on its core */
 	uint16_t waiting[CONFIG_PORTS_MAX]; /* ports with packets to send, n_waiting of them */
 	uint16_t n_waiting;
 	struct out *out;	   /* by port */

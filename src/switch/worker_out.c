@@ -4,7 +4,6 @@
 #include <rte_ethdev.h>
 
 #include "switch/answer.h"
-#include "switch/stream.h"
 
 /* ---- sending ---- */
 
@@ -12,7 +11,7 @@
 static void send_port(struct worker *w, uint16_t port)
 {
 	struct out *o = &w->out[port];
-	const struct stream *stream = w->wiring->stream[port];
+	const struct port_io *io = w->wiring->io[port];
 	uint16_t device = w->wiring->device[port], sent = 0;
 	struct port_counters *c = worker_count(w, port);
 	uint64_t bytes = 0;
@@ -20,11 +19,12 @@ static void send_port(struct worker *w, uint16_t port)
 	for (uint16_t i = 0; i < o->n; i++) {
 		bytes += o->packets[i]->pkt_len;
 	}
-	if (UNLIKELY(stream != NULL && !stream_is_up(stream))) {
+	if (io != NULL && UNLIKELY(!io->is_up(io->arg))) {
 		device = WIRING_NO_DEVICE;
 	}
 	if (device != WIRING_NO_DEVICE) {
-		sent = rte_eth_tx_burst(device, 0, o->packets, o->n);
+		sent = io != NULL ? io->tx(io->arg, 0, o->packets, o->n)
+				  : rte_eth_tx_burst(device, 0, o->packets, o->n);
 	}
 	if (UNLIKELY(sent < o->n)) {
 		enum drop_reason r = device == WIRING_NO_DEVICE ? DROP_PORT_DOWN : DROP_PORT_FULL;
@@ -33,9 +33,6 @@ static void send_port(struct worker *w, uint16_t port)
 			bytes -= o->packets[i]->pkt_len;
 		}
 		rte_pktmbuf_free_bulk(o->packets + sent, (unsigned)(o->n - sent));
-	}
-	if (UNLIKELY(stream != NULL && sent > 0)) {
-		stream_wake();
 	}
 	c->tx_packets += sent;
 	c->tx_bytes += bytes;
