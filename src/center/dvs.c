@@ -428,14 +428,36 @@ const struct value *dvs_networks(struct center *c, const struct object *host,
 	return out != NULL ? out : list;
 }
 
+/* How the members are, without what does not follow from it. */
+static void judge(struct object *dvs)
+{
+	struct center *c = center_of(dvs);
+	struct arena *a = arena_new(0);
+	struct value *config = value_edit(a, config_of(dvs, a));
+	size_t n = dvs_members_offloaded(config);
+
+	dvs_members_judge(c, a, config);
+	inventory_set(dvs, P_DistributedVirtualSwitch_config, config);
+	runtime_show(dvs, config, a);
+	if (dvs_members_offloaded(config) != n) {
+		dvs_policy_changed(c);
+	}
+	arena_free(a);
+}
+
 void dvs_host_changed(struct center *c, struct object *host)
 {
-
 	vec_each (&c->switches, it) {
-		struct object *o = *it;
-		if (dvs_member_of(config_of(o, NULL), host) != NULL) {
-			dvs_show(o);
+		if (dvs_member_of(config_of(*it, NULL), host) != NULL) {
+			judge(*it);
 		}
+	}
+}
+
+void dvs_policies_changed(struct center *c)
+{
+	vec_each (&c->switches, it) {
+		judge(*it);
 	}
 }
 

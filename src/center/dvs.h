@@ -34,8 +34,10 @@ const struct value *dvs_networks(struct center *c, const struct object *host,
  * inventory. */
 void dvs_drop_host(struct center *c, struct object *host);
 void dvs_forget_host(struct center *c, struct object *host);
-/* What a host's membership shows may have changed: its connection, its adapters, its policy. */
+/* What a host's membership shows may have changed: its connection, its adapters; or what some
+ * hosts' planes run. */
 void dvs_host_changed(struct center *c, struct object *host);
+void dvs_policies_changed(struct center *c);
 /* The switch leaves the inventory; the port group leaves its switch. */
 void dvs_forget(struct object *dvs);
 void dvs_forget_portgroup(struct object *pg);

@@ -86,9 +86,13 @@ static struct value *config_kept(struct arena *a, const struct value *given, int
 	struct value *v = value_new(a, T_DvsTrafficFilterConfig);
 	const struct value *set;
 	union slot s;
+	/* Other kinds have fields of their own behind those that all have. */
+	int last = value_is_a(given, T_DvsTrafficFilterConfig)
+			   ? F_DvsTrafficFilterConfig_trafficRuleset
+			   : F_DvsFilterConfig_onFailure;
 
 	for (int i = -1; value_next(given, &i, &s);) {
-		if (i <= F_DvsTrafficFilterConfig_trafficRuleset) {
+		if (i <= last) {
 			value_set_slot(v, (unsigned)i, s);
 		}
 	}

@@ -248,6 +248,17 @@ static void changes_by_key(void **state)
 	policy = filter_apply(a, policy, spec, &r);
 	assert_int_equal(value_count(configs(policy)), 1);
 	assert_int_equal(value_item(configs(policy), 0)->type, T_DvsTrafficFilterConfig);
+	/* Of another kind: its operation stands where the others have their rules. */
+	change = value_new(a, T_DvsFilterConfigSpec);
+	value_set_str(a, change, F_DvsFilterConfigSpec_operation, "edit");
+	value_set_str(a, change, F_DvsFilterConfig_key, "1");
+	value_set_str(a, change, F_DvsFilterConfig_agentName, "somebody");
+	list = value_new_array(a, T_DvsFilterConfig);
+	value_push(a, list, change);
+	value_set(a, spec, F_DvsFilterPolicy_filterConfig, list);
+	policy = filter_apply(a, policy, spec, &r);
+	assert_non_null(policy);
+	expect_refused(policy, T_NotSupported, "somebody");
 }
 
 int main(void)

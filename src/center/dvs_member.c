@@ -680,6 +680,20 @@ void dvs_members_judge(struct center *c, struct arena *a, struct value *config)
 	}
 }
 
+size_t dvs_members_offloaded(const struct value *config)
+{
+	const struct value *list = list_of(config);
+	size_t n = 0;
+
+	for (size_t i = 0; i < value_count(list); i++) {
+		n += value_get_bool(
+			config_of(value_item(list, i)),
+			F_DistributedVirtualSwitchHostMemberConfigInfo_networkOffloadingEnabled,
+			false);
+	}
+	return n;
+}
+
 struct value *dvs_members_runtime(struct arena *a, const struct value *config)
 {
 	const struct value *list = list_of(config);

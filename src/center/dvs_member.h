@@ -44,6 +44,8 @@ struct value *dvs_members_keys(struct arena *a, const struct value *config);
 
 /* Sets status and networkOffloadingEnabled of each member as they are now. */
 void dvs_members_judge(struct center *c, struct arena *a, struct value *config);
+/* How many are offloaded, of a judged configuration. */
+size_t dvs_members_offloaded(const struct value *config);
 /* HostMemberRuntimeInfo[] from a judged configuration. */
 struct value *dvs_members_runtime(struct arena *a, const struct value *config);
 

@@ -352,9 +352,7 @@ static void on_look(void *arg)
 {
 	struct dvs_policy *p = arg;
 
-	vec_each (&p->c->switches, it) {
-		dvs_show(*it);
-	}
+	dvs_policies_changed(p->c);
 	waiters_look(p);
 }
 

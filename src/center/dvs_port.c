@@ -424,6 +424,14 @@ bool dvs_ports_follow(struct center *c, struct object *vm, const struct value *d
 	return is_written;
 }
 
+void dvs_ports_save(struct center *c, const struct object *vm)
+{
+	for (const struct dvs_port *port = dvs_ports_of_vm(c, vm); port != NULL;
+	     port = port->next) {
+		write_row(c, port);
+	}
+}
+
 void dvs_ports_forget(struct center *c, struct object *vm)
 {
 	for (struct dvs_port *port = dvs_ports_of_vm(c, vm), *next; port != NULL; port = next) {

@@ -65,6 +65,8 @@ void dvs_port_release(struct center *c, int64_t key);
 /* Takes over what the VM's devices say; true: rows were written, within the caller's transaction.
  */
 bool dvs_ports_follow(struct center *c, struct object *vm, const struct value *devices);
+/* Writes the rows of the VM's ports, again. */
+void dvs_ports_save(struct center *c, const struct object *vm);
 /* The VM, or the port group, leaves the inventory; the database is the caller's. */
 void dvs_ports_forget(struct center *c, struct object *vm);
 void dvs_ports_forget_group(struct center *c, const struct object *pg);

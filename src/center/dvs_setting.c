@@ -267,6 +267,21 @@ static void permissions_agree(struct arena *a, struct value *setting, const stru
 	value_set(a, setting, F_VMwareDVSPortSetting_macManagementPolicy, m);
 }
 
+/* The setting, as one of that type where its own knows less. */
+static struct value *with_type(struct arena *a, const struct value *old, uint16_t type)
+{
+	union slot s;
+
+	if (old != NULL && schema_is_a(old->type, type)) {
+		return value_edit(a, old);
+	}
+	struct value *v = value_new(a, type);
+	for (int i = -1; old != NULL && value_next(old, &i, &s);) {
+		value_set_slot(v, (unsigned)i, s);
+	}
+	return v;
+}
+
 const struct value *setting_apply(struct arena *a, const struct value *old,
 				  const struct value *spec, struct refusal *r)
 {
@@ -275,9 +290,9 @@ const struct value *setting_apply(struct arena *a, const struct value *old,
 	if (spec == NULL) {
 		return old;
 	}
-	struct value *v = value_edit(a, old);
+	struct value *v = with_type(a, old, spec->type);
 	for (int i = -1; value_next(spec, &i, &s);) {
-		const struct value *was = value_get_value(old, (unsigned)i);
+		const struct value *was = value_get_value(v, (unsigned)i);
 		const struct value *now =
 			s.value->kind != KIND_STRUCT ? s.value : merge(a, was, s.value);
 		if (i == F_DVPortSetting_filterPolicy) {
@@ -346,12 +361,7 @@ const struct value *setting_inherit(struct arena *a, const struct value *own,
 	if (from == NULL) {
 		return own;
 	}
-	struct value *v = own != NULL && schema_is_a(own->type, from->type)
-				  ? value_edit(a, own)
-				  : value_new(a, from->type);
-	for (int i = -1; own != NULL && v->type != own->type && value_next(own, &i, &s);) {
-		value_set_slot(v, (unsigned)i, s); /* a plain setting on a switch that knows more */
-	}
+	struct value *v = with_type(a, own, from->type);
 	for (int i = -1; value_next(from, &i, &s);) {
 		if (is_policy_field(schema_field(from->type, (unsigned)i))) {
 			value_set(a, v, (unsigned)i,

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "center/compute.h"
 #include "center/database.h"
+#include "center/dvs_port.h"
 #include "center/expectation.h"
 #include "center/link_spec.h"
 #include "center/member.h"
@@ -434,6 +435,9 @@ void mirror_save(struct mirror_source *s)
 	}
 	ref_put(m, s->remote, o);
 	mirror_note(s);
+	if (is_vm) {
+		dvs_ports_save(c, o);
+	}
 }
 
 void mirror_leave(struct mirror_source *s)

@@ -8,6 +8,7 @@
 #include "center/compute.h"
 #include "center/database.h"
 #include "center/dvs.h"
+#include "center/dvs_policy.h"
 #include "center/folder.h"
 #include "center/place.h"
 #include "center/pool.h"
@@ -54,8 +55,10 @@ static void name_show(struct object *o)
 		pool_show_name(o);
 	} else if (schema_is_a(o->type, T_DistributedVirtualSwitch)) {
 		dvs_show(o);
+		dvs_policy_changed(center_of(o));
 	} else if (schema_is_a(o->type, T_DistributedVirtualPortgroup)) {
 		portgroup_show_name(o);
+		dvs_policy_changed(center_of(o));
 	}
 }
 
