@@ -527,7 +527,13 @@ static void tell(const struct lab *lab)
 	printf("  export GOVC_URL='https://%s:%s@%s:%d/sdk' GOVC_INSECURE=1\n",
 	       "administrator%40vsphere.local", lab->password, c->address, LAB_PORT);
 	printf("  govc find -l /\n  govc host.info -host dpu-1\n  govc vm.info -e edge-1\n");
-	printf("  %s/remora lab console edge-1      (root, no password; Ctrl-] lets go)\n",
+	printf("  curl -sku '%s:%s' https://%s:%d/policy/api/v1/infra/segments\n", LAB_CENTER_USER,
+	       lab->password, c->address, LAB_PORT);
+	printf("  %s/remora switch --state %s/nodes/dpu-1/switchd show ports\n", lab->bin,
+	       lab->folder);
+	printf("  %s/remora lab console edge-1      (root, no password; ping 10.1.0.12; Ctrl-] "
+	       "lets "
+	       "go)\n",
 	       lab->bin);
 	printf("  %s/remora lab stop server-1       (edge-1 on the DPU runs on)\n", lab->bin);
 }

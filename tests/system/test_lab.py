@@ -178,6 +178,9 @@ def test_guests_of_two_cards_share_a_segment(lab):
         assert exit_status(lab, vm, "for i in $(seq 60); do ip addr | grep -q "
                                     f"'inet {address}/24' && break; sleep 0.5; done; "
                                     f"ping -c 2 -W 2 {other}") == 0
+    wanted = {"edge-1": "10.1.0.11", "edge-2": "10.1.0.12", "web-1": None}
+    wait_until(lambda: {vm["name"]: vm["ip"] for vm in lab.status()["vms"]} == wanted, 60,
+               "the hosts know their guests' addresses", 0.5)
 
 
 def test_a_rule_by_tag_stops_them(lab):
@@ -241,7 +244,7 @@ def test_what_up_says_to_try(lab):
     """Each command as it is printed, govc being in the path."""
     lines = [line.strip() for line in lab.out.split("Try:")[1].splitlines() if line.strip()]
     setting, *commands = [re.sub(r"\s{2,}\(.*", "", line) for line in lines]
-    assert setting.startswith("export GOVC_URL=") and len(commands) == 5
+    assert setting.startswith("export GOVC_URL=") and len(commands) == 7
     env = {"PATH": f"{build_folder()}/tools:/usr/bin:/bin", "HOME": lab.folder,
            "REMORA_LAB": lab.folder}
     for command in commands:
