@@ -388,8 +388,9 @@ static void kill_switch(const char *state)
 	buf_free(&words);
 }
 
-/* A host's switch: the process that its pid file names, where that has the state folder on its
- * command line; it takes the others along. At once: all of them. */
+/* A switch in good order: the process that its pid file names, where that has the state folder on
+ * its command line; it takes the others along. What is left then, such as one that was only
+ * beginning, and at once all of them, are killed. */
 static void end_switch(const struct lab *lab, const struct lab_node *n, bool at_once)
 {
 	char *state = is_switch(n) ? lab_path(lab, "nodes/%s", n->name)
@@ -398,9 +399,7 @@ static void end_switch(const struct lab *lab, const struct lab_node *n, bool at_
 	struct buf b = BUF_INIT;
 	int64_t pid;
 
-	if (at_once) {
-		kill_switch(state);
-	} else if (file_read(path, 64, &b, NULL) && b.len > 0) {
+	if (!at_once && file_read(path, 64, &b, NULL) && b.len > 0) {
 		b.data[strcspn(b.data, "\n ")] = '\0';
 		if (number_i64(b.data, &pid) && pid > 1 && pid <= INT32_MAX) {
 			int fd = open_pid((pid_t)pid);
@@ -412,6 +411,7 @@ static void end_switch(const struct lab *lab, const struct lab_node *n, bool at_
 			}
 		}
 	}
+	kill_switch(state);
 	buf_free(&b);
 	free(path);
 	free(state);
