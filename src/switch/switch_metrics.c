@@ -235,7 +235,8 @@ void switch_metrics_follow(struct softswitch *s, const struct wiring *next,
 	if (before != NULL) {
 		forget(next, before);
 	}
-	wiring_carry(next, t->counters.ports, sizeof(t->counters.ports[0]), rules, t->rules);
+	wiring_carry_ports(next, t->counters.ports, sizeof(t->counters.ports[0]));
+	wiring_carry_rules(next, rules, t->rules);
 	free(t->rules);
 	t->rules = rules;
 }

@@ -97,9 +97,11 @@ static void follow_rules(struct wiring *w, const struct wiring *before)
 	for (; first < n && first < m && now[first].id == was[first].id; first++) {
 		w->rule_before[first] = (int32_t)first;
 	}
+	w->n_rules_first = first;
 	for (; n > first && m > first && now[n - 1].id == was[m - 1].id; n--, m--) {
 		w->rule_before[n - 1] = (int32_t)(m - 1);
 	}
+	w->n_rules_last = w->config->n_rules - n;
 	for (size_t i = first; i < m; i++) {
 		map64_set(&ids, was[i].id, (void *)(uintptr_t)(i + 1));
 	}
@@ -124,17 +126,23 @@ void wiring_follow(struct wiring *w, const struct wiring *before)
 	w->segments_moved = before != NULL && have_segments_moved(w->config, before->config);
 	w->n_ports_before = before == NULL ? 0 : before->config->n_ports;
 	w->n_rules_before = before == NULL ? 0 : before->config->n_rules;
+	w->objects_stay = before != NULL && w->config->objects == before->config->objects;
 	follow_ports(w, before);
 	follow_rules(w, before);
+	/* So that the worker, which writes it next, does not wait for its memory. */
+	memset(w->rules, 0, (w->config->n_rules + 1) * sizeof(*w->rules));
 	w->rule_before[w->config->n_rules] = before == NULL ? -1 : (int32_t)w->n_rules_before;
 }
 
-void wiring_carry(const struct wiring *w, void *ports, size_t size, struct rule_counters *rules,
-		  const struct rule_counters *rules_before)
+void wiring_carry_ports(const struct wiring *w, void *ports, size_t size)
 {
-	char *was = mem_calloc(w->n_ports_before + 1, size), *now = ports;
+	char *was, *now = ports;
 	size_t n = MAX(w->n_ports_before, w->config->n_ports);
 
+	if (w->objects_stay) {
+		return;
+	}
+	was = mem_calloc(w->n_ports_before + 1, size);
 	memcpy(was, ports, w->n_ports_before * size);
 	memset(ports, 0, n * size);
 	for (size_t i = 0; i < w->config->n_ports; i++) {
@@ -143,9 +151,37 @@ void wiring_carry(const struct wiring *w, void *ports, size_t size, struct rule_
 		}
 	}
 	free(was);
-	for (size_t i = 0; rules_before != NULL && i <= w->config->n_rules; i++) {
+}
+
+void wiring_carry_rules(const struct wiring *w, struct rule_counters *rules,
+			const struct rule_counters *before)
+{
+	size_t n = w->config->n_rules, last = n - w->n_rules_last;
+
+	if (before == NULL) {
+		return;
+	}
+	memcpy(rules, before, w->n_rules_first * sizeof(*rules));
+	for (size_t i = w->n_rules_first; i < last; i++) {
 		if (w->rule_before[i] >= 0) {
-			rules[i] = rules_before[w->rule_before[i]];
+			rules[i] = before[w->rule_before[i]];
 		}
 	}
+	/* With the default, which stands behind them. */
+	memcpy(rules + last, before + (w->n_rules_before - w->n_rules_last),
+	       (w->n_rules_last + 1) * sizeof(*rules));
+}
+
+void wiring_take_rules(struct wiring *w, struct wiring *before)
+{
+	if (before == NULL) {
+		return;
+	}
+	if (w->n_rules_first == w->config->n_rules && w->n_rules_before == w->n_rules_first) {
+		struct rule_counters *rules = w->rules;
+		w->rules = before->rules;
+		before->rules = rules;
+		return;
+	}
+	wiring_carry_rules(w, w->rules, before->rules);
 }

@@ -46,6 +46,8 @@ struct wiring {
 	int32_t port_before[CONFIG_PORTS_MAX];
 	int32_t *rule_before;
 	size_t n_ports_before, n_rules_before;
+	size_t n_rules_first, n_rules_last; /* that stand where they stood, from each end */
+	bool objects_stay;   /* ports, teams, segments and routers are those of before */
 	bool segments_moved; /* a segment's position is another's now: what was learned is void */
 	bool is_stateful;    /* there are rules: connections are followed, not only packets */
 };
@@ -57,9 +59,13 @@ void wiring_free(struct wiring *w);
 /* Says which wiring (NULL: none) is replaced; before it is published. Ports are the same by name,
  * rules by number. */
 void wiring_follow(struct wiring *w, const struct wiring *before);
-/* Brings what was kept by position of ports (CONFIG_PORTS_MAX items of `size` bytes, in place) and
- * of rules (from the wiring before, may be NULL) into this wiring's order; what is new is zero. */
-void wiring_carry(const struct wiring *w, void *ports, size_t size, struct rule_counters *rules,
-		  const struct rule_counters *rules_before);
+/* Brings what was kept by position of ports (CONFIG_PORTS_MAX items of `size` bytes, in place) into
+ * this wiring's order; what is new is zero. */
+void wiring_carry_ports(const struct wiring *w, void *ports, size_t size);
+/* The same for what was kept by position of rules in the wiring before (may be NULL). */
+void wiring_carry_rules(const struct wiring *w, struct rule_counters *rules,
+			const struct rule_counters *before);
+/* The same for the rules' counters of the wirings themselves; where no rule moved, in no time. */
+void wiring_take_rules(struct wiring *w, struct wiring *before);
 
 #endif

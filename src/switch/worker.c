@@ -192,15 +192,17 @@ static void quiet_point(struct worker *w)
 
 	if (next != NULL) {
 		worker_send_all(w);
-		for (int i = 0; i < 2; i++) {
+		for (int i = 0; i < 2 && !next->objects_stay; i++) {
 			memset(w->tunnels[i], 0, CONFIG_ENDPOINTS_MAX * sizeof(struct tunnel));
 		}
 		if (next->segments_moved) {
 			learned_clear(w->o.learned);
 		}
-		worker_set_limits(w, next);
-		wiring_carry(next, w->counters->ports, sizeof(w->counters->ports[0]), next->rules,
-			     w->wiring == NULL ? NULL : w->wiring->rules);
+		if (!next->objects_stay) {
+			worker_set_limits(w, next);
+		}
+		wiring_carry_ports(next, w->counters->ports, sizeof(w->counters->ports[0]));
+		wiring_take_rules(next, w->wiring);
 		__atomic_store_n(&w->wiring, next, __ATOMIC_RELEASE);
 		__atomic_store_n(&w->next, NULL, __ATOMIC_RELEASE);
 	}
