@@ -105,8 +105,10 @@ enum {
 static struct region {
 	void *at; /* NULL: none */
 	size_t size;
-	uint32_t gone_s; /* since when there are zeros; 0: it is there */
+	uint64_t gone;	 /* since which one there are zeros, counted; 0: it is there */
+	uint32_t gone_s; /* and since when */
 } regions[REGIONS];
+static uint64_t n_gone;						 /* regions, ever */
 static pthread_mutex_t regions_lock = PTHREAD_MUTEX_INITIALIZER; /* of regions */
 
 static void unmap(struct region *r)
@@ -140,8 +142,7 @@ static void note_region(void *at, size_t size)
 	forget_regions(at, size);
 	for (int i = 0; i < REGIONS && (place == NULL || place->at != NULL); i++) {
 		struct region *r = &regions[i];
-		if (r->at == NULL ||
-		    (r->gone_s != 0 && (place == NULL || r->gone_s < place->gone_s))) {
+		if (r->at == NULL || (r->gone != 0 && (place == NULL || r->gone < place->gone))) {
 			place = r;
 		}
 	}
@@ -149,7 +150,7 @@ static void note_region(void *at, size_t size)
 		if (place->at != NULL) {
 			unmap(place);
 		}
-		*place = (struct region){ at, size, 0 };
+		*place = (struct region){ at, size, 0, 0 };
 	}
 	pthread_mutex_unlock(&regions_lock);
 }
@@ -162,11 +163,12 @@ static bool empty_region(void *at, size_t size)
 	pthread_mutex_lock(&regions_lock);
 	for (int i = 0; i < REGIONS && !is_region; i++) {
 		struct region *r = &regions[i];
-		if (r->at == at && r->size == size && r->gone_s == 0) {
+		if (r->at == at && r->size == size && r->gone == 0) {
 			void *zeros = (void *)syscall(
 				SYS_mmap, at, size, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 			is_region = zeros == at;
+			r->gone = ++n_gone;
 			r->gone_s = now_s();
 			r->at = is_region ? at : NULL;
 		}
@@ -183,7 +185,7 @@ static void unmap_left(uint32_t now)
 	pthread_mutex_lock(&regions_lock);
 	for (int i = 0; i < REGIONS; i++) {
 		struct region *r = &regions[i];
-		if (r->at != NULL && r->gone_s != 0 && now - r->gone_s >= LEFT_S) {
+		if (r->at != NULL && r->gone != 0 && now - r->gone_s >= LEFT_S) {
 			unmap(r);
 		}
 	}
