@@ -268,6 +268,10 @@ static bool read_port(struct config_reader *r, const struct json_at *at, struct 
 	p->kind = (enum port_kind)choice(config_str(r, at, "kind"), kinds, ARRAY_LEN(kinds), 0);
 	p->label = json_has(at, "label") ? config_str(r, at, "label") : "";
 	p->path = config_str(r, at, "path");
+	if (p->kind != PORT_DEVICE && strchr(p->path, ',') != NULL) {
+		/* DPDK would take what follows for arguments of the device. */
+		return json_error(at, r->e, "\"path\" has a comma");
+	}
 	p->is_server = config_bool(at, "server", false);
 	p->is_blocked = config_bool(at, "blocked", false);
 	p->n_queues = (uint16_t)config_u64(at, "queues", 1);
@@ -730,21 +734,6 @@ static bool read_objects(struct config_reader *r, const struct json_at *ports,
 	return true;
 }
 
-const char *const config_list_names[CONFIG_LISTS] = { "ports", "teams", "segments", "routers" };
-
-static void keep_texts(struct config_reader *r, const struct json_at *document)
-{
-	for (int i = 0; i < CONFIG_LISTS; i++) {
-		struct json_at list = config_list(document, config_list_names[i]);
-		if (json_array_n(&list) > 0) {
-			struct buf text = BUF_INIT;
-			json_add_text(&text, list.value);
-			r->config->lists[i] = arena_strndup(r->arena, text.data, text.len);
-			buf_free(&text);
-		}
-	}
-}
-
 static bool read_document(struct config_reader *r, const struct json_at *document)
 {
 	struct switch_config *c = r->config;
@@ -793,7 +782,7 @@ bool config_read_objects(struct config_reader *r, const struct json_at *document
 	r->arena = r->config->objects->arena;
 	bool ok = read_document(r, document);
 	if (ok) {
-		keep_texts(r, document);
+		config_keep_lists(r, document);
 	}
 	r->arena = outer;
 	return ok;

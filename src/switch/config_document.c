@@ -70,6 +70,21 @@ void config_reader_fini(struct config_reader *r)
 	name_index_free(&r->groups);
 }
 
+const char *const config_list_names[CONFIG_LISTS] = { "ports", "teams", "segments", "routers" };
+
+void config_keep_lists(struct config_reader *r, const struct json_at *document)
+{
+	for (int i = 0; i < CONFIG_LISTS; i++) {
+		struct json_at list = config_list(document, config_list_names[i]);
+		if (json_array_n(&list) > 0) {
+			struct buf text = BUF_INIT;
+			json_add_text(&text, list.value);
+			r->config->lists[i] = arena_strndup(r->arena, text.data, text.len);
+			buf_free(&text);
+		}
+	}
+}
+
 struct switch_config *switch_config_read(const struct json_at *document, struct error *e)
 {
 	struct switch_config *c = switch_config_begin();

@@ -50,6 +50,8 @@ void config_reader_fini(struct config_reader *r);
  * a new part; `objects` and `lists` of the configuration are set. */
 bool config_read_objects(struct config_reader *r, const struct json_at *document);
 extern const char *const config_list_names[CONFIG_LISTS];
+/* Notes the text of these lists, into r->arena. */
+void config_keep_lists(struct config_reader *r, const struct json_at *document);
 
 /* Groups and rules, into r->arena; the arrays of them into the configuration's. */
 bool config_read_firewall(struct config_reader *r, const struct json_at *document);

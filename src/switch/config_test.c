@@ -121,6 +121,8 @@ static void what_is_wrong_is_named(void **state)
 	} bad[] = {
 		{ "{'ports':[" PORT("a", "") "," PORT("a", "") "]}",
 		  "\"ports[1]\": \"a\" is there twice" },
+		{ "{'ports':[{'name':'a','kind':'memif','path':'/a,id=7'}]}",
+		  "\"ports[0]\": \"path\" has a comma" },
 		{ "{'ports':[" PORT("a", ",'segment':'x'") "]}",
 		  "\"ports[0].segment\": there is no segment \"x\"" },
 		{ "{'ports':[" PORT("a", ",'mac':'01:00:00:00:00:01'") "]}", "is a group's" },
