@@ -49,7 +49,7 @@ enum {
 
 static struct {
 	enum mode mode;
-	bool tunnel, until_silent, polite, latency;
+	bool tunnel, until_silent, longest_gap, polite, latency;
 	uint32_t flows, rules, samples;
 	double seconds, warm, rate;
 	int watched, threads[THREADS], n_threads;
@@ -218,7 +218,7 @@ static void take(int side)
 	}
 	if (n > 0)
 		rte_pktmbuf_free_bulk(got, n);
-	if (n > 0 && side == SIDE_B && opt.until_silent)
+	if (n > 0 && side == SIDE_B && (opt.until_silent || opt.longest_gap))
 		gen.last_got = seconds_now();
 }
 
@@ -480,6 +480,37 @@ static void wait_for_silence(void)
 	printf("{\"last\":%.6f}\n", gen.last_got);
 }
 
+static bool is_up(uint16_t port)
+{
+	struct rte_eth_link link = { 0 };
+
+	return rte_eth_link_get_nowait(port, &link) == 0 && link.link_status != 0;
+}
+
+/* Sends until it is told to stop, and tells the longest time in which nothing came through. */
+static void watch_gaps(void)
+{
+	double end = seconds_now() + 120, last, gap = 0, look = 0;
+
+	while (gen.got[SIDE_B] == 0 && seconds_now() < end && !stop)
+		turn();
+	printf("\"flowing\"\n");
+	fflush(stdout);
+	last = gen.last_got;
+	while (seconds_now() < end && !stop) {
+		turn();
+		if (seconds_now() > look) { /* drivers see by this that the switch has gone */
+			(void)(is_up(0) && is_up(1));
+			look = seconds_now() + 0.002;
+		}
+		if (gen.last_got > last) {
+			gap = RTE_MAX(gap, gen.last_got - last);
+			last = gen.last_got;
+		}
+	}
+	printf("{\"gap\":%.6f,\"silent\":%.6f}\n", gap, seconds_now() - last);
+}
+
 /* ---- beginning ---- */
 
 static void on_signal(int number)
@@ -502,13 +533,6 @@ static void open_port(uint16_t port)
 	if (rc != 0)
 		rte_exit(1, "port %u: %s\n", port, strerror(-rc));
 	rte_eth_promiscuous_enable(port);
-}
-
-static bool is_up(uint16_t port)
-{
-	struct rte_eth_link link = { 0 };
-
-	return rte_eth_link_get_nowait(port, &link) == 0 && link.link_status != 0;
 }
 
 /* Until the switch is at both sockets and has learned who is where. */
@@ -605,6 +629,8 @@ static void take_option(int letter, const char *text)
 		opt.polite = true;
 	else if (letter == 'u')
 		opt.until_silent = true;
+	else if (letter == 'g')
+		opt.longest_gap = true;
 	else if (letter == 'l')
 		opt.latency = true;
 	else
@@ -614,13 +640,11 @@ static void take_option(int letter, const char *text)
 static void take_options(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "mode", 1, 0, 'm' },	       { "flows", 1, 0, 'f' },
-		{ "rules", 1, 0, 'r' },	       { "samples", 1, 0, 'n' },
-		{ "seconds", 1, 0, 's' },      { "warm", 1, 0, 'w' },
-		{ "rate", 1, 0, 'R' },	       { "watch", 1, 0, 'd' },
-		{ "ahead", 1, 0, 'a' },	       { "geneve", 0, 0, 't' },
-		{ "until-silent", 0, 0, 'u' }, { "latency", 0, 0, 'l' },
-		{ "polite", 0, 0, 'p' },       { 0 },
+		{ "mode", 1, 0, 'm' },	  { "flows", 1, 0, 'f' },	 { "rules", 1, 0, 'r' },
+		{ "samples", 1, 0, 'n' }, { "seconds", 1, 0, 's' },	 { "warm", 1, 0, 'w' },
+		{ "rate", 1, 0, 'R' },	  { "watch", 1, 0, 'd' },	 { "ahead", 1, 0, 'a' },
+		{ "geneve", 0, 0, 't' },  { "until-silent", 0, 0, 'u' }, { "latency", 0, 0, 'l' },
+		{ "polite", 0, 0, 'p' },  { "longest-gap", 0, 0, 'g' },	 { 0 },
 	};
 	int letter;
 
@@ -654,6 +678,8 @@ int main(int argc, char **argv)
 	wait_for_switch();
 	if (opt.until_silent)
 		wait_for_silence();
+	else if (opt.longest_gap)
+		watch_gaps();
 	else
 		measure();
 	for (uint16_t port = 0; port < 2; port++)

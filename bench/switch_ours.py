@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -54,9 +55,10 @@ class Ours:
         self.state = f"{rig.folder}/state"
         self.records = f"{rig.huge or self.state}/flows.0"
 
-    def start(self, work):
+    def start(self, work, standby=False):
         command = [f"{self.build}/remora-switchd", "--state", self.state, "--cores",
-                   str(self.rig.switch_core), "--flows", str(self.flows), "--no-standby"]
+                   str(self.rig.switch_core), "--flows", str(self.flows)]
+        command += [] if standby else ["--no-standby"]
         if self.rig.huge:
             command += ["--flows-folder", self.rig.huge, "--huge-folder", self.rig.huge]
         with open(f"{self.rig.folder}/switchd.log", "w", encoding="utf-8") as log:
@@ -65,6 +67,21 @@ class Ours:
         if not until(self.connect):
             raise Failed("remora-switchd did not begin: " + self.tail())
         self.apply(document(self.rig, work))
+
+    def has_standby(self):
+        lines = read(f"{self.rig.folder}/switchd.log").splitlines()
+        return bool(lines) and lines[-1].endswith("ready to take over")
+
+    def hand_over(self, how):
+        """Another process forwards when this returns."""
+        before = self.pid()
+        if how == "kill":
+            os.kill(before, signal.SIGKILL)
+        else:
+            self.connect()
+            self.call("plane.upgrade", {})
+        if not until(lambda: self.pid() != before):
+            raise Failed("nobody took over: " + self.tail())
 
     def pid(self):
         """Of the process that forwards."""

@@ -83,15 +83,25 @@ class Peer:
             f'dpdk-extra="--in-memory --no-pci --file-prefix ovs{os.getpid()}"',
             f"dpdk-hugepage-dir={self.rig.huge}", "dpdk-socket-mem=1024",
             "n-handler-threads=1", "n-revalidator-threads=1")])
+        self.start_daemon()
+        self.switch_work(work)
+        if not until(self.polls, 20):
+            raise Failed("Open vSwitch has no data thread: " + self.tail())
+
+    def start_daemon(self):
         self.process = self.spawn(
             "ip", "netns", "exec", self.space, "taskset", "-c", str(self.rig.core), VSWITCHD,
             f"unix:{self.folder}/db.sock", f"--unixctl={self.folder}/vswitchd.ctl",
             f"--log-file={self.folder}/vswitchd.log", "-vconsole:off")
-        if not until(self.ready, 60, 0.2):
+        if not until(self.ready, 60, 0.02):
             raise Failed("Open vSwitch did not begin: " + self.tail())
-        self.switch_work(work)
-        if not until(self.polls, 20):
-            raise Failed("Open vSwitch has no data thread: " + self.tail())
+
+    def restart(self, work):
+        """After kill -9: the daemon anew, which knows bridge and ports, and its flows."""
+        self.process.kill()
+        self.process.wait()
+        self.start_daemon()
+        self.flows("br0", self.firewall(work, 2))
 
     def pid(self):
         return self.process.pid

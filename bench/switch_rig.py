@@ -92,7 +92,9 @@ class Rig:
         if self.huge:
             for name in os.listdir(self.huge):
                 os.unlink(f"{self.huge}/{name}")
-            subprocess.run(["umount", self.huge], check=False)
+            # What has died a moment ago may still hold pages of it.
+            until(lambda: subprocess.run(["umount", self.huge], check=False,
+                                         stderr=subprocess.DEVNULL).returncode == 0, 5)
         if self.pages is not None:
             with open(PAGES_FILE, "w", encoding="ascii") as file:
                 file.write(str(self.pages))

@@ -670,13 +670,6 @@ bool flow_table_take(struct flow_table *t, uint32_t now, int64_t wait_ms, struct
 	return true;
 }
 
-void flow_table_let_go(struct flow_table *t)
-{
-	if (t->fd >= 0) {
-		(void)flock(t->fd, LOCK_UN);
-	}
-}
-
 void flow_table_close(struct flow_table *t)
 {
 	if (t == NULL) {

@@ -93,8 +93,6 @@ bool flow_table_take(struct flow_table *t, uint32_t now, int64_t wait_ms, struct
 unsigned flow_adopt(struct flow_table *t, unsigned n);
 /* Has one huge page more of the table at hand: for when there is nothing to do. */
 void flow_touch(struct flow_table *t);
-/* Lets another process take it over, from now on; nothing but closing it is left to do here. */
-void flow_table_let_go(struct flow_table *t);
 /* Leaves the file for the next process. */
 void flow_table_close(struct flow_table *t);
 

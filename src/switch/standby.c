@@ -183,14 +183,6 @@ void standby_end(struct standby *s)
 	}
 }
 
-void standby_let_go(struct standby *s)
-{
-	if (s->has_lock) {
-		pid_file_unlock(s->pid_fd);
-		s->has_lock = false;
-	}
-}
-
 bool standby_is_at_home(const struct standby *s)
 {
 	struct stat ours, there;

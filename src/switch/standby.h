@@ -39,8 +39,6 @@ void standby_tell(const struct standby *s, const char *state, const char *reason
 
 /* The switch was told to end: nobody takes over. */
 void standby_end(struct standby *s);
-/* Lets another take over, from now. */
-void standby_let_go(struct standby *s);
 /* The pid file is still the one in the state folder. */
 bool standby_is_at_home(const struct standby *s);
 

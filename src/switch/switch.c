@@ -512,7 +512,6 @@ void switch_halt(struct softswitch *s)
 {
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		worker_stop(s->workers[i]);
-		flow_table_let_go(worker_flows(s->workers[i]));
 	}
 	s->is_running = false;
 }

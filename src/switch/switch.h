@@ -42,7 +42,7 @@ bool switch_apply(struct softswitch *s, uint64_t generation, struct json_object 
  * be the one that runs; what comes out is `generation`, which must be higher. */
 bool switch_change(struct softswitch *s, uint64_t base, uint64_t generation,
 		   const struct json_at *changes, struct error *e);
-/* Ends forwarding and lets connections go to another process, at once; what is left is to end. */
+/* Ends forwarding, between two bursts; what is left is to end. */
 void switch_halt(struct softswitch *s);
 uint64_t switch_generation(const struct softswitch *s); /* 0: none yet */
 

@@ -295,8 +295,9 @@ static void let_go(void *arg)
 	log_info("another process takes over");
 	daemon_fall_silent(&d->daemon);
 	switch_halt(d->sw);
-	standby_let_go(d->standby);
-	_exit(0); /* nothing of what is left may take time, or what the other one has made */
+	/* As if killed: sockets of guests are closed before the lock is, so that the other one
+	 * connects when QEMU is ready for it. */
+	_exit(0);
 }
 
 static void on_upgrade(void *arg, struct rpc_call *call)

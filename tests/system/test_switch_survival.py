@@ -34,7 +34,7 @@ class Load:
         for guest in (self.a, self.b):
             guest.get("tcp_load")
             guest.run("cd /proc/sys/net/ipv4; echo 1024 65000 > ip_local_port_range; "
-                      "echo 200000 > tcp_max_tw_buckets; echo 1 > tcp_tw_reuse; "
+                      "echo 20000 > tcp_max_tw_buckets; echo 1 > tcp_tw_reuse; "
                       "echo 4096 > /proc/sys/net/core/somaxconn")
         self.b.run("(/tmp/tcp_load serve > /tmp/served 2>&1 &)")
         self.b.run(f"(/tmp/tcp_load gaps {GAP_MS} &)")
@@ -92,8 +92,8 @@ def world(module_rig):
     subprocess.run(["cc", "-D_GNU_SOURCE", "-static", "-O2", "-s", "-o", f"{folder}/tcp_load",
                     SOURCE], check=True, timeout=60)
     switch = module_rig.keep(Switch(module_rig, options=("--flows", "262144"))).start()
-    guests = {name: module_rig.keep(Guest(module_rig, name, memory_mib=320, folder=folder))
-              for name in MAC}
+    guests = {name: module_rig.keep(Guest(module_rig, name, memory_mib=256 + CONNECTIONS // 16,
+                                          folder=folder)) for name in MAC}
     rules = [{"id": 1, "action": "allow", "sources": ["a"],
               "services": [{"protocol": "tcp", "ports": ["5000-5007"]}]},
              {"id": 2, "action": "allow", "sources": ["a"],
