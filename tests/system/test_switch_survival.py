@@ -34,7 +34,7 @@ class Load:
         for guest in (self.a, self.b):
             guest.get("tcp_load")
             guest.run("cd /proc/sys/net/ipv4; echo 1024 65000 > ip_local_port_range; "
-                      "echo 20000 > tcp_max_tw_buckets; echo 1 > tcp_tw_reuse; "
+                      "echo 200000 > tcp_max_tw_buckets; echo 1 > tcp_tw_reuse; "
                       "echo 4096 > /proc/sys/net/core/somaxconn")
         self.b.run("(/tmp/tcp_load serve > /tmp/served 2>&1 &)")
         self.b.run(f"(/tmp/tcp_load gaps {GAP_MS} &)")
