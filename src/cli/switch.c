@@ -12,11 +12,14 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/encoding.h"
 #include "base/json.h"
 #include "base/macro.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/rpc.h"
 #include "cli/command.h"
+#include "cli/switch_capture.h"
 #include "cli/switch_frame.h"
 #include "cli/switch_table.h"
 
@@ -26,12 +29,14 @@ enum {
 	TIMEOUT_MS = 60000, /* compiling a large document takes a while */
 	DOCUMENT_MAX = 256 << 20,
 	HAND_OVER_US = 20000000,
+	FIRST_OF_FRAME = 11, /* among the options: those that describe a frame */
 };
 
 struct request {
 	const char *words[2]; /* the verb and what it is about */
 	size_t n_words;
-	const char *state, *hex, *binary;
+	const char *state, *hex, *binary, *file, *number;
+	struct switch_capture_options capture;
 	struct switch_frame frame;
 	bool is_json, is_described; /* an option of the frame is there */
 };
@@ -52,6 +57,12 @@ static int usage(FILE *to, int status)
 	      "          [--proto tcp|udp|icmp|N] [--sport N] [--dport N] [--vlan N]\n"
 	      "                       what becomes of a frame that comes in there; nothing is "
 	      "sent\n"
+	      "  explain [PORT] --capture FILE [--number N]\n"
+	      "                       the same, of the N-th packet of a capture\n"
+	      "  capture [--port NAME] [--filter EXPRESSION] [--snap BYTES] [--count N]\n"
+	      "          [--stages LIST] [--write FILE]\n"
+	      "                       packets as they pass, as pcapng; the expression is as of\n"
+	      "                       tcpdump, stages are received,guarded,sent,dropped\n"
 	      "  apply FILE           run a plane document (JSON)\n"
 	      "  upgrade [--binary PATH]\n"
 	      "                       hand over to a new process; connections go on\n"
@@ -62,14 +73,20 @@ static int usage(FILE *to, int status)
 
 /* ---- asking ---- */
 
+static const char *state_of(const struct request *r)
+{
+	const char *from = getenv("REMORA_SWITCH");
+
+	return r->state != NULL ? r->state : from != NULL && *from != '\0' ? from : STATE_DEFAULT;
+}
+
 static struct json_object *ask(const struct request *r, const char *method,
 			       struct json_object *params, struct error *e)
 {
-	const char *from = getenv("REMORA_SWITCH");
+	const char *from = state_of(r);
 	struct json_object *result = NULL;
-
-	from = r->state != NULL ? r->state : from != NULL && *from != '\0' ? from : STATE_DEFAULT;
 	char *path = mem_printf("%s/control.sock", from);
+
 	if (!rpc_request(path, method, params, TIMEOUT_MS, &result, e)) {
 		if (e->kind == ERROR_UNREACHABLE || e->kind == ERROR_NOT_FOUND) {
 			error_prefix(e,
@@ -189,13 +206,43 @@ static char *described(struct request *r, struct error *e)
 	return n == 0 ? NULL : buf_take(&hex);
 }
 
+/* A packet of a capture, that came in at the port it says or at another. */
+static int explain_captured(struct request *r)
+{
+	struct switch_capture_packet p;
+	struct buf hex = BUF_INIT;
+	uint64_t number = 1;
+	struct error e;
+
+	if (r->number != NULL && (!number_u64(r->number, &number) || number == 0)) {
+		fprintf(stderr, "remora: --number: \"%.40s\" is no number from 1\n", r->number);
+		return 2;
+	}
+	if (!switch_capture_find(r->file, number, &p, &e)) {
+		return complain(&e);
+	}
+	struct json_object *params = json_object_new_object();
+	hex_encode(&hex, p.bytes.data, p.bytes.len);
+	json_put_str(params, "port", r->n_words > 1 ? r->words[1] : p.port);
+	json_put_str(params, "frame", hex.len == 0 ? "" : hex.data);
+	json_put_u64(params, "size", p.size);
+	buf_free(&hex);
+	buf_free(&p.bytes);
+	free(p.port);
+	struct json_object *o = ask(r, "plane.explain", params, &e);
+	return answer(r, o, switch_table_print_explained, &e);
+}
+
 static int run_explain(struct request *r)
 {
 	struct error e;
 
-	if ((r->hex != NULL) == r->is_described) {
-		fputs("remora: explain takes either --hex, or --dst and what else describes the "
-		      "frame\n",
+	if (r->file != NULL && r->hex == NULL && !r->is_described) {
+		return explain_captured(r);
+	}
+	if (r->n_words < 2 || (r->hex != NULL) == r->is_described) {
+		fputs("remora: explain takes a port and either --hex, or --dst and what else "
+		      "describes the frame; or --capture\n",
 		      stderr);
 		return 2;
 	}
@@ -284,6 +331,16 @@ static int run_upgrade(struct request *r)
 	return answer(r, o, switch_table_print_members, &e);
 }
 
+static int run_capture(struct request *r)
+{
+	char *path = mem_printf("%s/control.sock", state_of(r));
+	struct error e;
+	bool ok = switch_capture_run(path, &r->capture, &e);
+
+	free(path);
+	return ok ? 0 : complain(&e);
+}
+
 /* ---- the command line ---- */
 
 static bool read_option(struct request *r, const char *name, const char *value)
@@ -294,6 +351,14 @@ static bool read_option(struct request *r, const char *name, const char *value)
 	} options[] = { { "--state", &r->state },
 			{ "--binary", &r->binary },
 			{ "--hex", &r->hex },
+			{ "--capture", &r->file },
+			{ "--number", &r->number },
+			{ "--port", &r->capture.port },
+			{ "--filter", &r->capture.filter },
+			{ "--snap", &r->capture.snap },
+			{ "--count", &r->capture.count },
+			{ "--stages", &r->capture.stages },
+			{ "--write", &r->capture.write },
 			{ "--src-mac", &r->frame.src_mac },
 			{ "--dst-mac", &r->frame.dst_mac },
 			{ "--src", &r->frame.src },
@@ -310,7 +375,7 @@ static bool read_option(struct request *r, const char *name, const char *value)
 				return false;
 			}
 			*options[i].to = value;
-			r->is_described |= i >= 3;
+			r->is_described |= i >= FIRST_OF_FRAME;
 			return true;
 		}
 	}
@@ -344,10 +409,9 @@ int command_switch(int argc, char **argv)
 		const char *verb;
 		size_t n_words;
 		int (*run)(struct request *r);
-	} verbs[] = { { "status", 1, run_status },
-		      { "show", 2, run_show },
-		      { "explain", 2, run_explain },
-		      { "apply", 2, run_apply },
+	} verbs[] = { { "status", 1, run_status },   { "show", 2, run_show },
+		      { "explain", 1, run_explain }, { "explain", 2, run_explain },
+		      { "capture", 1, run_capture }, { "apply", 2, run_apply },
 		      { "upgrade", 1, run_upgrade } };
 	struct request r = { .n_words = 0 };
 

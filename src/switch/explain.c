@@ -307,7 +307,7 @@ void explain_frame(const struct explain_input *in, struct fate *out)
 	*out = (struct fate){ .copies = copies,
 			      .rule_out = FATE_RULE_NOT_ASKED,
 			      .rule_in = FATE_RULE_NOT_ASKED };
-	w.n_head = MIN(in->size, (size_t)HEAD_MAX);
+	w.n_head = MIN(in->n, (size_t)HEAD_MAX);
 	memcpy(w.head, in->frame, w.n_head);
 	if (!enter(&w) || !parse(&w)) {
 		return;

@@ -19,8 +19,8 @@ struct explain_input {
 	const struct flow_table *flows;
 	uint16_t port; /* index in the configuration */
 	const uint8_t *frame;
-	size_t size;
-	uint32_t now; /* tick */
+	size_t n, size; /* bytes at hand, and of the whole frame */
+	uint32_t now;	/* tick */
 	const struct fate_trace *trace;
 };
 

@@ -58,6 +58,7 @@ static struct flow_table *flows;
 static uint64_t drops_before[M_PORTS][DROP_N];
 static struct left seen[LEFT_MAX];
 static int n_seen;
+static struct capture *capture; /* in every other world */
 static char complaint[512];
 /* How often each end was come to. */
 static struct {
@@ -168,7 +169,7 @@ static bool apply(void)
 	return sw.workers[0]->wiring == next;
 }
 
-static void begin_world(void)
+static void begin_world(bool has_capture)
 {
 	struct error e;
 	uint32_t n_adopted;
@@ -185,11 +186,20 @@ static void begin_world(void)
 				    .tick = worker_tick() };
 	sw.workers[0] = worker_new(&o);
 	sw.workers[0]->next_tick_tsc = UINT64_MAX; /* time stands still */
+	capture = NULL;
+	if (has_capture) {
+		struct capture_options all = { .port = CAPTURE_ANY_PORT,
+					       .snap = CAPTURE_SNAP_MAX,
+					       .stages = (1u << CAPTURE_N_STAGES) - 1 };
+		capture = capture_new(&all, &e);
+		sw.workers[0]->capture = capture;
+	}
 }
 
 static void end_world(void)
 {
 	worker_free(sw.workers[0]);
+	capture_free(capture);
 	flow_table_close(flows);
 	learned_free(sw.learned);
 	seen_free(sw.seen);
@@ -526,6 +536,37 @@ static bool matches(const struct m_packet *p, const struct m_fate *e)
 	return true;
 }
 
+/* Has a capture seen it come, each frame go, and each drop? An answer of ours may be one, too. */
+static bool is_captured(const struct m_packet *p)
+{
+	int n[CAPTURE_N_STAGES] = { 0 }, n_drops = 0;
+	const struct captured *c;
+
+	for (; capture != NULL && (c = capture_peek(capture)) != NULL; capture_pop(capture)) {
+		bool is_left = false;
+		n[c->stage]++;
+		if (c->stage == CAPTURE_RECEIVED && (c->port != p->port || c->size != p->size ||
+						     memcmp(c->bytes, p->bytes, c->n))) {
+			return fail("another packet was captured");
+		}
+		for (int i = 0; i < n_seen; i++) {
+			is_left |= seen[i].port == c->port && seen[i].size == c->size &&
+				   memcmp(seen[i].bytes, c->bytes, c->n) == 0;
+		}
+		if (c->stage == CAPTURE_SENT && !is_left) {
+			return fail("a frame was captured that has not left");
+		}
+	}
+	for (int i = 0; i < M_PORTS * DROP_N; i++) {
+		n_drops += (int)dropped(i / DROP_N, (enum drop_reason)(i % DROP_N));
+	}
+	return capture == NULL ||
+	       (n[CAPTURE_RECEIVED] == 1 && n[CAPTURE_SENT] == n_seen &&
+		n[CAPTURE_DROPPED] >= n_drops && n[CAPTURE_DROPPED] <= n_drops + !may_answer(p)) ||
+	       fail("captured: %d received, %d sent of %d, %d dropped of %d", n[CAPTURE_RECEIVED],
+		    n[CAPTURE_SENT], n_seen, n[CAPTURE_DROPPED], n_drops);
+}
+
 /* A choice's end, alone. */
 static struct m_fate choice(const struct m_fate *e, int i)
 {
@@ -681,7 +722,7 @@ static bool try_packet(struct m_packet *p)
 	int chosen = 0;
 
 	snprintf(name, sizeof(name), "p%d", p->port);
-	struct json_object *o = switch_explain(&sw, name, p->bytes, p->size, &error);
+	struct json_object *o = switch_explain(&sw, name, p->bytes, p->size, p->size, &error);
 	model_decide(&model, p, &e);
 	run(p);
 	struct m_fate one = e;
@@ -691,7 +732,7 @@ static bool try_packet(struct m_packet *p)
 		ok = chosen != M_NO;
 		one = ok ? choice(&e, chosen) : e;
 	}
-	ok = ok && matches(p, &one) && is_explained(o, &one);
+	ok = ok && matches(p, &one) && is_explained(o, &one) && is_captured(p);
 	if (ok && rte_mempool_avail_count(pool) != BUFFERS) {
 		ok = fail("%u packet buffers are lost", BUFFERS - rte_mempool_avail_count(pool));
 	}
@@ -766,7 +807,7 @@ static uint32_t try_world(uint64_t seed, uint32_t n)
 	struct rng r = { seed * 0x9e3779b97f4a7c15u + 1 };
 	uint32_t i = 0;
 
-	begin_world();
+	begin_world(seed % 2 == 1);
 	model_policy_make(&model.policy, &r);
 	bool ok = apply() && tell(&r);
 	for (; ok && i < n; i++) {

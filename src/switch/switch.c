@@ -20,6 +20,7 @@
 #include "switch/plane_store.h"
 #include "switch/port.h"
 #include "switch/sleep.h"
+#include "switch/switch_capture.h"
 #include "switch/switch_impl.h"
 #include "switch/vhost.h"
 
@@ -309,6 +310,7 @@ static void publish(struct applying *a, struct wiring *w)
 	flow_set_epoch(worker_flows(s->workers[0]), w->epoch);
 	struct wiring *before = worker_publish(s->workers[0], w);
 	switch_metrics_follow(s, w, before);
+	switch_capture_follow(s->capture, before, w);
 	wiring_free(before);
 	vec_each (&s->ports, p) {
 		bool stays = false;

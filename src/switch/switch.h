@@ -54,7 +54,7 @@ struct json_object *switch_show(const struct softswitch *s, const char *what, st
 
 /* What would become of a frame that came in at a port: the stages, from the live tables. */
 struct json_object *switch_explain(const struct softswitch *s, const char *port,
-				   const uint8_t *frame, size_t n, struct error *e);
+				   const uint8_t *frame, size_t n, size_t size, struct error *e);
 
 /* What is to be done now and then, whatever happens: lost peers are looked for. */
 void switch_tend(struct softswitch *s);

@@ -15,6 +15,7 @@ enum {
 };
 
 struct port;
+struct switch_capture;
 struct document_schema;
 struct plane_store;
 
@@ -37,6 +38,7 @@ struct softswitch {
 	uint16_t epoch;
 	struct plane_store *store;
 	struct switch_metrics *metrics;
+	struct switch_capture *capture; /* NULL: nobody can; switchd's */
 };
 
 /* ---- switch_watch.c ---- */

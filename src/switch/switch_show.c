@@ -338,7 +338,7 @@ static void put_fate(struct json_object *o, const struct tables *t, const struct
 }
 
 struct json_object *switch_explain(const struct softswitch *s, const char *port,
-				   const uint8_t *frame, size_t n, struct error *e)
+				   const uint8_t *frame, size_t n, size_t size, struct error *e)
 {
 	int32_t index = port_index(s, port);
 
@@ -356,7 +356,8 @@ struct json_object *switch_explain(const struct softswitch *s, const char *port,
 				    .flows = worker_flows(s->workers[0]),
 				    .port = (uint16_t)index,
 				    .frame = frame,
-				    .size = n,
+				    .n = n,
+				    .size = size,
 				    .now = worker_tick(),
 				    .trace = &trace };
 	explain_frame(&in, &fate);

@@ -30,6 +30,7 @@
 #include "switch/keeper.h"
 #include "switch/standby.h"
 #include "switch/switch.h"
+#include "switch/switch_capture.h"
 #include "switch/switch_watch.h"
 #include "switch/upgrade.h"
 
@@ -54,6 +55,7 @@ struct switchd {
 	struct timer *tend;   /* lost peers are looked for */
 	struct timer *settle; /* after a document: memory that reading it took is given back */
 	struct switch_watch *watch;
+	struct switch_capture *capture;
 	struct standby *standby;
 	struct upgrade *upgrade;
 	struct timer *home; /* is the state folder still there? */
@@ -233,6 +235,13 @@ static void on_show(void *arg, struct rpc_call *call)
 	}
 }
 
+static void on_capture(void *arg, struct rpc_call *call)
+{
+	struct switchd *d = arg;
+
+	switch_capture_start(d->capture, call);
+}
+
 static void on_watch(void *arg, struct rpc_call *call)
 {
 	struct switchd *d = arg;
@@ -268,6 +277,21 @@ static bool read_frame(const struct json_at *params, uint8_t frame[FRAME_MAX], s
 	return true;
 }
 
+/* Of the whole frame, where only its first bytes are there. */
+static bool read_size(const struct json_at *params, size_t n, uint64_t *out, struct error *e)
+{
+	*out = n;
+	if (!json_has(params, "size")) {
+		return true;
+	}
+	return json_get_u64(params, "size", out, e) &&
+	       ((*out >= n && *out <= UINT16_MAX) ||
+		error_set(e, ERROR_INVALID,
+			  "\"size\": %llu is no size of a frame that begins with "
+			  "%zu bytes",
+			  (unsigned long long)*out, n));
+}
+
 static void on_explain(void *arg, struct rpc_call *call)
 {
 	struct switchd *d = arg;
@@ -276,10 +300,12 @@ static void on_explain(void *arg, struct rpc_call *call)
 	struct json_object *o = NULL;
 	const char *port;
 	struct error e;
+	uint64_t size;
 	size_t n;
 
-	if (json_get_str(params, "port", &port, &e) && read_frame(params, frame, &n, &e)) {
-		o = switch_explain(d->sw, port, frame, n, &e);
+	if (json_get_str(params, "port", &port, &e) && read_frame(params, frame, &n, &e) &&
+	    read_size(params, n, &size, &e)) {
+		o = switch_explain(d->sw, port, frame, n, (size_t)size, &e);
 	}
 	if (o == NULL) {
 		fail(call, &e);
@@ -315,8 +341,10 @@ static const struct control_command commands[] = {
 	{ "plane.status", "", "the generation that runs, and counts", on_status },
 	{ "plane.show", "{what}", "a table: ports, flows, rules, segments, macs", on_show },
 	{ "plane.watch", "", "from now on, notifications of what changes at ports", on_watch },
-	{ "plane.explain", "{port, frame}", "what becomes of a frame, by the live tables",
+	{ "plane.explain", "{port, frame, size?}", "what becomes of a frame, by the live tables",
 	  on_explain },
+	{ "plane.capture", "{port?, filter?, snap?, count?, stages?}",
+	  "from now on, notifications with packets, as pcapng", on_capture },
 	{ "plane.upgrade", "{binary?}", "hand over to a process of another binary", on_upgrade },
 };
 
@@ -403,6 +431,7 @@ static bool begin(void *arg, struct error *e)
 	uv_loop_t *loop = &d->daemon.mainloop.loop;
 
 	d->watch = switch_watch_new(d->sw, loop);
+	d->capture = switch_capture_new(d->sw, loop);
 	if (!switch_load(d->sw, e)) {
 		return false;
 	}
@@ -439,6 +468,7 @@ static void end(void *arg)
 	timer_free(d->tend);
 	timer_free(d->settle);
 	switch_watch_free(d->watch);
+	switch_capture_free(d->capture);
 	timer_free(d->home);
 	upgrade_free(d->upgrade);
 	switch_free(d->sw);

@@ -136,6 +136,9 @@ static void take_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, uns
 	struct flow_table *t = w->o.flows;
 	unsigned n_first = 0;
 
+	for (unsigned i = 0; UNLIKELY(w->capturing != NULL) && i < n; i++) {
+		worker_capture_packet(w, CAPTURE_RECEIVED, DROP_NONE, port, m[i]);
+	}
 	if (UNLIKELY(w->limits[port].from.rate > 0)) {
 		n = worker_limit_burst(w, port, m, n);
 	}
@@ -205,6 +208,10 @@ static void quiet_point(struct worker *w)
 		wiring_take_rules(next, w->wiring);
 		__atomic_store_n(&w->wiring, next, __ATOMIC_RELEASE);
 		__atomic_store_n(&w->next, NULL, __ATOMIC_RELEASE);
+	}
+	struct capture *capture = __atomic_load_n(&w->capture, __ATOMIC_ACQUIRE);
+	if (UNLIKELY(capture != w->capturing)) {
+		__atomic_store_n(&w->capturing, capture, __ATOMIC_RELEASE);
 	}
 	uint64_t tsc = rte_rdtsc();
 	if (tsc >= w->next_tick_tsc) {

@@ -20,6 +20,7 @@
 #include "switch/wiring.h"
 
 struct rte_mempool;
+struct capture;
 struct fragments;
 struct worker;
 
@@ -76,6 +77,9 @@ void worker_start(struct worker *w);
 void worker_stop(struct worker *w);
 /* Gives it a wiring and waits until it goes by it; the one before, to be freed. */
 struct wiring *worker_publish(struct worker *w, struct wiring *next);
+
+/* From its next turn on it puts packets there; NULL: no more. Waits until it is so. */
+void worker_set_capture(struct worker *w, struct capture *c);
 
 const struct worker_counters *worker_counters(const struct worker *w);
 struct flow_table *worker_flows(const struct worker *w);

@@ -210,6 +210,15 @@ static struct flow *find_flow(struct worker *w, const struct item *it, const str
 	return f;
 }
 
+/* For captures: is it a guest's packet that its guard let pass? */
+static bool has_passed_guard(const struct worker *w, const struct packet *p, const struct fate *f)
+{
+	bool is_guards = (f->reason >= DROP_GUARD_MAC && f->reason <= DROP_GUARD_CONTROL) ||
+			 f->reason == DROP_PORT_CLOSED;
+
+	return tables_iface(w->wiring->tables, p->key.iface)->kind == IFACE_PORT && !is_guards;
+}
+
 /* A packet that is no plain one of a known connection; p is its reading. */
 static enum drop_reason decide(struct worker *w, struct item *it, const struct packet *p)
 {
@@ -241,6 +250,9 @@ static enum drop_reason decide(struct worker *w, struct item *it, const struct p
 		in.is_answer = d == 1;
 	}
 	fate_decide(&in, &fate);
+	if (UNLIKELY(w->capturing != NULL) && has_passed_guard(w, p, &fate)) {
+		worker_capture_packet(w, CAPTURE_GUARDED, DROP_NONE, it->port, it->mbuf);
+	}
 	if (UNLIKELY(fate.learns)) {
 		const struct iface *from = tables_iface(w->wiring->tables, it->key.iface);
 		learned_mac(w->o.learned, from->segment, p->data + 6, it->key.iface,
@@ -388,6 +400,9 @@ static void take_first(struct worker *w, struct first *f)
 	    flow_find(w->o.flows, &f->item->key, f->item->hash, &d) != NULL) {
 		(void)decide(w, f->item, &f->packet);
 		return;
+	}
+	if (UNLIKELY(w->capturing != NULL) && has_passed_guard(w, &f->packet, &f->fate)) {
+		worker_capture_packet(w, CAPTURE_GUARDED, DROP_NONE, f->item->port, f->item->mbuf);
 	}
 	if (UNLIKELY(f->fate.sighting.address.ip != 0)) {
 		worker_see(w, f->item, &f->fate.sighting);

@@ -16,6 +16,7 @@
 
 #include "base/macro.h"
 #include "switch/bucket.h"
+#include "switch/capture.h"
 #include "switch/fate.h"
 #include "switch/flow_hot.h"
 #include "switch/fragment.h"
@@ -76,6 +77,8 @@ struct worker {
 	struct limits *limits;	   /* by port */
 	struct tunnel *tunnels[2]; /* Geneve, VXLAN: by endpoint */
 	struct fate_out *copies;
+	struct capture *capture;   /* atomic: the control thread's wish */
+	struct capture *capturing; /* atomic: what this turn goes by */
 	struct fragments *fragments;
 	struct want *wants; /* by hash */
 	uint32_t asked_tick, n_asked;
@@ -98,8 +101,22 @@ static inline struct port_counters *worker_count(struct worker *w, uint16_t port
 	return &w->counters->ports[port];
 }
 
+/* ---- worker_capture.c ---- */
+
+void worker_capture_packet(struct worker *w, enum capture_stage stage, enum drop_reason r,
+			   uint16_t port, const struct rte_mbuf *m);
+
+static inline void worker_capture(struct worker *w, enum capture_stage stage, enum drop_reason r,
+				  uint16_t port, const struct rte_mbuf *m)
+{
+	if (UNLIKELY(w->capturing != NULL)) {
+		worker_capture_packet(w, stage, r, port, m);
+	}
+}
+
 static inline void worker_drop(struct worker *w, const struct item *it, enum drop_reason r)
 {
+	worker_capture(w, CAPTURE_DROPPED, r, it->port, it->mbuf);
 	worker_count(w, it->port)->drops[r]++;
 	rte_pktmbuf_free(it->mbuf);
 }
@@ -230,6 +247,7 @@ static inline enum drop_reason worker_leave(struct worker *w, struct rte_mbuf *m
 
 	if (wire->kind == IFACE_TUNNEL) {
 		if (UNLIKELY(!worker_encapsulate(w, m, wire, iface, endpoint, hash))) {
+			worker_capture(w, CAPTURE_DROPPED, DROP_NO_NEIGHBOR, wire->port, m);
 			rte_pktmbuf_free(m);
 			return DROP_NO_NEIGHBOR;
 		}

@@ -55,6 +55,7 @@ unsigned worker_limit_burst(struct worker *w, uint16_t port, struct rte_mbuf **m
 		c->rx_packets++;
 		c->rx_bytes += m[i]->pkt_len;
 		c->drops[DROP_QOS]++;
+		worker_capture(w, CAPTURE_DROPPED, DROP_QOS, port, m[i]);
 		rte_pktmbuf_free(m[i]);
 	}
 	return n_kept;
@@ -66,6 +67,7 @@ bool worker_may_leave(struct worker *w, uint16_t port, struct rte_mbuf *m)
 		return true;
 	}
 	worker_count(w, port)->drops[DROP_QOS]++;
+	worker_capture(w, CAPTURE_DROPPED, DROP_QOS, port, m);
 	rte_pktmbuf_free(m);
 	return false;
 }

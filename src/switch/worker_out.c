@@ -22,6 +22,9 @@ static void send_port(struct worker *w, uint16_t port)
 	if (io != NULL && UNLIKELY(!io->is_up(io->arg))) {
 		device = WIRING_NO_DEVICE;
 	}
+	for (uint16_t i = 0; UNLIKELY(w->capturing != NULL) && i < o->n; i++) {
+		worker_capture_packet(w, CAPTURE_SENT, DROP_NONE, port, o->packets[i]);
+	}
 	if (device != WIRING_NO_DEVICE) {
 		sent = io != NULL ? io->tx(io->arg, 0, o->packets, o->n)
 				  : rte_eth_tx_burst(device, 0, o->packets, o->n);
@@ -31,6 +34,7 @@ static void send_port(struct worker *w, uint16_t port)
 		c->drops[r] += (uint64_t)(o->n - sent);
 		for (uint16_t i = sent; i < o->n; i++) {
 			bytes -= o->packets[i]->pkt_len;
+			worker_capture(w, CAPTURE_DROPPED, r, port, o->packets[i]);
 		}
 		rte_pktmbuf_free_bulk(o->packets + sent, (unsigned)(o->n - sent));
 	}
