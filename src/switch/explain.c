@@ -112,6 +112,12 @@ static bool take_tag(struct way *w)
 	if (w->iface == 0) {
 		return drop(w, "ingress", vlan == PACKET_NO_VLAN ? DROP_PORT_CLOSED : DROP_VLAN);
 	}
+	const struct switch_config *c = tables_config(w->in->tables);
+	if (c->ports[w->in->port].team >= 0 &&
+	    fate_is_echo(w->in->tables, w->in->port, w->in->way,
+			 tables_iface(w->in->tables, w->iface)->segment, w->head)) {
+		return drop(w, "ingress", DROP_UPLINK_ECHO);
+	}
 	if (w->p.vlan != PACKET_NO_VLAN) {
 		cut(w, 12, 4);
 	}

@@ -18,6 +18,7 @@ struct explain_input {
 	const struct seen *seen; /* NULL: nothing was seen */
 	const struct flow_table *flows;
 	uint16_t port; /* index in the configuration */
+	uint16_t way;  /* that its team sends by; of a guest's port: anything */
 	const uint8_t *frame;
 	size_t n, size; /* bytes at hand, and of the whole frame */
 	uint32_t now;	/* tick */

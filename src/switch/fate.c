@@ -663,6 +663,21 @@ static void decide(struct way *w)
 	}
 }
 
+bool fate_is_echo(const struct tables *t, uint16_t port, uint16_t way, uint16_t segment,
+		  const uint8_t *frame)
+{
+	const struct switch_config *c = tables_config(t);
+	const struct config_team *team = &c->teams[c->ports[port].team];
+	struct whereabouts at;
+
+	if (team->n_ports < 2 || (frame[0] & 1) == 0) {
+		return false;
+	}
+	return (team->policy == TEAM_ACTIVE_STANDBY && way != port) ||
+	       (tables_find_mac(t, segment, frame + 6, &at) &&
+		tables_iface(t, at.iface)->kind == IFACE_PORT);
+}
+
 void fate_decide(const struct fate_input *in, struct fate *out)
 {
 	struct way w = { .in = in, .fate = out, .tables = in->tables, .packet = in->packet };

@@ -101,6 +101,11 @@ struct fate_input {
 	const struct fate_trace *trace; /* NULL: nobody listens */
 };
 
+/* A broadcast comes in by each port of a team whose others stand by: by `way`, the one that it
+ * sends by, it counts. Nor does a guest's own count that comes back by another port. */
+bool fate_is_echo(const struct tables *t, uint16_t port, uint16_t way, uint16_t segment,
+		  const uint8_t *frame);
+
 /* out->copies is the caller's to set before. */
 void fate_decide(const struct fate_input *in, struct fate *out);
 

@@ -1169,6 +1169,14 @@ void model_decide(struct model *m, struct m_packet *packet, struct m_fate *out)
 			drop(&w, vlan == M_NO ? DROP_PORT_CLOSED : DROP_VLAN);
 			return;
 		}
+		struct m_way who;
+		if (t != NULL && t->n_ports > 1 && (packet->to_mac[0] & 1) != 0 &&
+		    (packet->port != t->first_port ||
+		     (find_who(p, segment_of(p, w.place), packet->from_mac, NULL, &who) &&
+		      who.place < BEYOND))) {
+			drop(&w, DROP_UPLINK_ECHO);
+			return;
+		}
 	}
 	w.segment = segment_of(p, w.place);
 	w.guest = guest_of(p, w.place);

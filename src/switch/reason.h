@@ -52,6 +52,8 @@
 	X(TTL, "ttl", "hop limit reached; the sender was told")                                    \
 	X(NO_NEIGHBOR, "no_neighbor", "the next hop's MAC address is not known")                   \
 	X(UPLINK_DOWN, "uplink_down", "no uplink of the team is up")                               \
+	X(UPLINK_ECHO, "uplink_echo",                                                              \
+	  "a broadcast by an uplink that stands by, or one that comes back")                       \
 	X(TUNNEL_PEER, "tunnel_peer", "a tunnel packet from no known endpoint")                    \
 	X(TUNNEL_HEADER, "tunnel_header",                                                          \
 	  "a Geneve or VXLAN header that is malformed or critical")                                \

@@ -279,6 +279,17 @@ static uint16_t index_of(void *arg, const char *name)
 	return first;
 }
 
+/* Teams go by what is up. */
+static void look_at_links(struct wiring *w, struct port *const *ports)
+{
+	bool is_up[CONFIG_PORTS_MAX] = { false };
+
+	for (size_t i = 0; i < w->config->n_ports; i++) {
+		is_up[i] = w->config->ports[i].team >= 0 && port_is_up(ports[i]);
+	}
+	wiring_set_links(w, is_up);
+}
+
 static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct error *e)
 {
 	struct iface_index index = { index_of, a->s };
@@ -298,6 +309,7 @@ static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct err
 	for (size_t i = 0; i < a->ports.n; i++) {
 		w->io[i] = port_io(a->ports.items[i]);
 	}
+	look_at_links(w, a->ports.items);
 	return w;
 }
 
@@ -507,6 +519,9 @@ void switch_tend(struct softswitch *s)
 		worker_pass(s->workers[0]);
 		port_connect_again(p);
 		__atomic_store_n(&s->wiring->device[i], port_device(p), __ATOMIC_RELEASE);
+	}
+	if (s->wiring != NULL) {
+		look_at_links(s->wiring, s->ports.items);
 	}
 }
 

@@ -349,12 +349,14 @@ struct json_object *switch_explain(const struct softswitch *s, const char *port,
 	struct json_object *o = json_object_new_object(), *stages = json_object_new_array();
 	struct fate_trace trace = { add_stage, stages };
 	struct fate fate = { .copies = mem_calloc(FATE_COPIES_MAX, sizeof(struct fate_out)) };
+	int32_t team = s->wiring->config->ports[index].team;
 	struct explain_input in = { .tables = s->wiring->tables,
 				    .learned = s->learned,
 				    .fragments = worker_fragments(s->workers[0]),
 				    .seen = s->seen,
 				    .flows = worker_flows(s->workers[0]),
 				    .port = (uint16_t)index,
+				    .way = team < 0 ? 0 : wiring_way(s->wiring, (uint16_t)team, 0),
 				    .frame = frame,
 				    .n = n,
 				    .size = size,

@@ -22,17 +22,43 @@ static struct wire wire_of(const struct wiring *w, uint16_t iface)
 			    .frame_max = (uint16_t)(tables_mtu(w->tables, iface) + 14),
 			    .vni = s->vni };
 
-	if (i->kind == IFACE_VLAN || i->kind == IFACE_TUNNEL) {
-		const struct config_team *t = &w->config->teams[i->team];
-		out.port = t->ports[0];
-		for (size_t k = 0; k < t->n_ports; k++) {
-			if (w->device[t->ports[k]] != WIRING_NO_DEVICE) {
-				out.port = t->ports[k];
-				break;
+	return out;
+}
+
+/* The team's ports that are up or, where none is, those that are open: a link may be there before
+ * anybody has looked. */
+static size_t find_ways(const struct wiring *w, const struct config_team *team, const bool *is_up,
+			uint16_t *out)
+{
+	size_t n = 0;
+
+	for (int pass = 0; pass < 2 && n == 0; pass++) {
+		for (size_t i = 0; i < team->n_ports; i++) {
+			uint16_t port = team->ports[i];
+			if (w->device[port] != WIRING_NO_DEVICE && (is_up[port] || pass == 1)) {
+				out[n++] = port;
 			}
 		}
 	}
-	return out;
+	return team->policy == TEAM_ACTIVE_STANDBY ? MIN(n, (size_t)1) : n;
+}
+
+void wiring_set_links(struct wiring *w, const bool *is_up)
+{
+	for (size_t t = 0; t < w->config->n_teams; t++) {
+		struct ways *ways = &w->ways[t];
+		uint16_t found[WIRING_WAYS];
+		size_t n = find_ways(w, &w->config->teams[t], is_up, found);
+		bool is_other = false;
+		for (size_t i = 0; i < WIRING_WAYS; i++) {
+			uint16_t port = n == 0 ? (uint16_t)WIRING_NO_PORT : found[i % n];
+			is_other |= ways->port[i] != port;
+			__atomic_store_n(&ways->port[i], port, __ATOMIC_RELAXED);
+		}
+		if (is_other) {
+			__atomic_store_n(&ways->moved, ways->moved + 1, __ATOMIC_RELEASE);
+		}
+	}
 }
 
 struct wiring *wiring_new(struct tables *tables, const uint16_t *devices, const uint16_t *n_queues)
@@ -53,6 +79,7 @@ struct wiring *wiring_new(struct tables *tables, const uint16_t *devices, const 
 			w->wires[i] = wire_of(w, (uint16_t)i);
 		}
 	}
+	wiring_set_links(w, (const bool[CONFIG_PORTS_MAX]){ false });
 	return w;
 }
 

@@ -17,6 +17,11 @@
 #define WIRING_NO_DEVICE UINT16_MAX
 #define WIRING_IO	 (UINT16_MAX - 1) /* no device of DPDK: io */
 
+enum {
+	WIRING_WAYS = 16, /* a power of two, at least as many as a team has ports */
+	WIRING_NO_PORT = UINT16_MAX,
+};
+
 /* What a worker counts of a rule. Packets and bytes are those of connections that have ended. */
 struct rule_counters {
 	uint64_t hits; /* first packets that it allowed, and all that it dropped */
@@ -25,12 +30,19 @@ struct rule_counters {
 
 /* Where packets that leave by an interface go, in one look. */
 struct wire {
-	uint16_t port; /* index in the configuration; of a team: its first that is up */
+	uint16_t port; /* index in the configuration; where there is a team, see struct ways */
 	uint16_t vlan; /* tag to put on; PACKET_NO_VLAN: none */
 	uint16_t team;
 	uint16_t frame_max; /* bytes of an untagged frame there */
 	uint8_t kind;	    /* enum iface_kind */
 	uint32_t vni;
+};
+
+/* A team's ports by a packet's hash, as links are. The control thread writes them while workers
+ * read. */
+struct ways {
+	uint16_t port[WIRING_WAYS]; /* atomic; WIRING_NO_PORT: none is up */
+	uint32_t moved;		    /* atomic; counts up when they change */
 };
 
 struct wiring {
@@ -40,6 +52,7 @@ struct wiring {
 	uint16_t n_queues[CONFIG_PORTS_MAX];
 	const struct port_io *io[CONFIG_PORTS_MAX]; /* of WIRING_IO; else NULL */
 	struct wire wires[4096];		    /* by interface */
+	struct ways ways[CONFIG_TEAMS_MAX];
 	uint16_t epoch;
 	struct rule_counters *rules; /* the worker's; by position, the default behind them */
 	/* Where ports and rules were in the wiring before, to take counts along; -1: new. */
@@ -55,6 +68,14 @@ struct wiring {
 /* devices: of each of the configuration's ports. Takes the tables over. */
 struct wiring *wiring_new(struct tables *tables, const uint16_t *devices, const uint16_t *n_queues);
 void wiring_free(struct wiring *w);
+/* Which of the configuration's ports are up: teams send by those. Without it, by all that are
+ * open. While it runs, too. */
+void wiring_set_links(struct wiring *w, const bool *is_up);
+/* The port by which a team sends a packet of that hash, or WIRING_NO_PORT. */
+static inline uint16_t wiring_way(const struct wiring *w, uint16_t team, uint32_t hash)
+{
+	return __atomic_load_n(&w->ways[team].port[(hash >> 4) % WIRING_WAYS], __ATOMIC_RELAXED);
+}
 
 /* Says which wiring (NULL: none) is replaced; before it is published. Ports are the same by name,
  * rules by number. */

@@ -201,6 +201,9 @@ static void quiet_point(struct worker *w)
 		if (next->segments_moved) {
 			learned_clear(w->o.learned);
 		}
+		for (size_t i = 0; i < CONFIG_TEAMS_MAX; i++) {
+			w->moved[i] = next->ways[i].moved;
+		}
 		if (!next->objects_stay) {
 			worker_set_limits(w, next);
 		}
@@ -220,6 +223,7 @@ static void quiet_point(struct worker *w)
 			w->now = tick;
 			worker_age_seen(w);
 		}
+		worker_announce(w);
 		fragments_age(w->fragments, w->now, FRAGMENTS_PORTION);
 		w->next_tick_tsc = tsc + w->tick_tsc;
 	}

@@ -82,6 +82,7 @@ struct worker {
 	struct fragments *fragments;
 	struct want *wants; /* by hash */
 	uint32_t asked_tick, n_asked;
+	uint32_t moved[CONFIG_TEAMS_MAX]; /* of each team's ways: those that were announced */
 	uint64_t stage_begin; /* when the present stage began; 0: this turn is no sample */
 	struct worker_counters *counters;
 };
@@ -147,6 +148,9 @@ void worker_send_all(struct worker *w);
 /* Makes a tunnel's header, or asks who its next hop is. */
 void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *wire,
 			 uint16_t endpoint, enum encapsulation encapsulation);
+/* Where a team's ways have changed: tells those beyond it who is here, so that they send by the
+ * ways that are left. */
+void worker_announce(struct worker *w);
 /* Puts a VLAN tag on a frame; false: no room. And takes it off. */
 bool worker_tag(struct rte_mbuf *m, uint16_t vlan);
 bool worker_untag(struct rte_mbuf *m);
@@ -255,7 +259,15 @@ static inline enum drop_reason worker_leave(struct worker *w, struct rte_mbuf *m
 		rte_pktmbuf_free(m);
 		return DROP_NO_BUFFER;
 	}
-	worker_put(w, wire->port, m);
+	uint16_t port = wire->port;
+	if (wire->kind != IFACE_PORT) {
+		port = wiring_way(w->wiring, wire->team, hash);
+		if (UNLIKELY(port == WIRING_NO_PORT)) {
+			rte_pktmbuf_free(m);
+			return DROP_UPLINK_DOWN;
+		}
+	}
+	worker_put(w, port, m);
 	return DROP_NONE;
 }
 

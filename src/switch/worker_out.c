@@ -71,18 +71,30 @@ void worker_send_all(struct worker *w)
 
 /* ---- tunnels ---- */
 
-static void ask_for_neighbor(struct worker *w, const struct config_team *team, uint16_t port,
-			     const struct address *hop)
+/* A frame of the tunnels' own network, by whichever way is up. */
+static void send_underlay(struct worker *w, uint16_t number, const uint8_t *frame, size_t n)
 {
-	uint8_t frame[ANSWER_SIZE_MAX];
-	size_t n = answer_ask(team->mac, &team->address, hop, frame);
-	struct rte_mbuf *m = rte_pktmbuf_alloc(w->o.pool);
+	const struct config_team *team = &w->wiring->config->teams[number];
+	uint16_t port = wiring_way(w->wiring, number, 0);
+	struct rte_mbuf *m = port == WIRING_NO_PORT ? NULL : rte_pktmbuf_alloc(w->o.pool);
 
 	if (m == NULL) {
 		return;
 	}
 	memcpy(rte_pktmbuf_append(m, (uint16_t)n), frame, n);
+	if (team->vlan != PACKET_NO_VLAN && !worker_tag(m, team->vlan)) {
+		rte_pktmbuf_free(m);
+		return;
+	}
 	worker_put(w, port, m);
+}
+
+static void ask_for_neighbor(struct worker *w, uint16_t number, const struct address *hop)
+{
+	const struct config_team *team = &w->wiring->config->teams[number];
+	uint8_t frame[ANSWER_SIZE_MAX];
+
+	send_underlay(w, number, frame, answer_ask(team->mac, &team->address, hop, frame));
 }
 
 /* Makes a tunnel's header, or asks who its next hop is. */
@@ -103,7 +115,7 @@ void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *
 		encap_header_make(&t->header, team, to, mac, encapsulation);
 	} else {
 		t->header.ip = 0;
-		ask_for_neighbor(w, team, wire->port, hop);
+		ask_for_neighbor(w, wire->team, hop);
 	}
 }
 
@@ -128,4 +140,62 @@ bool worker_untag(struct rte_mbuf *m)
 
 	memmove(at + 4, at, 12);
 	return rte_pktmbuf_adj(m, 4) != NULL;
+}
+
+/* ---- who is here ---- */
+
+/* RFC 903: a request that is nobody's to answer, from a guest's MAC address. */
+static void announce_guest(struct worker *w, uint16_t out, const uint8_t mac[6])
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->o.pool);
+
+	if (m == NULL) {
+		return;
+	}
+	uint8_t *f = (uint8_t *)rte_pktmbuf_append(m, 60);
+	memset(f, 0, 60);
+	memset(f, 0xff, 6);
+	memcpy(f + 6, mac, 6);
+	memcpy(f + 12, "\x80\x35\0\1\x08\0\6\4\0\3", 10);
+	memcpy(f + 22, mac, 6);
+	memcpy(f + 32, mac, 6);
+	(void)worker_leave(w, m, out, 0, 0);
+}
+
+static void announce_team(struct worker *w, uint16_t number)
+{
+	const struct switch_config *c = w->wiring->config;
+	const struct config_team *team = &c->teams[number];
+	const struct tables *t = w->wiring->tables;
+	uint8_t frame[ANSWER_SIZE_MAX];
+
+	if (team->address.ip != 0) {
+		send_underlay(w, number, frame,
+			      answer_ask(team->mac, &team->address, &team->address, frame));
+	}
+	for (uint16_t i = 0; i < c->n_segments; i++) {
+		const struct segment_ifaces *s = tables_segment(t, i);
+		if (c->segments[i].team != number || s->out == 0 ||
+		    tables_iface(t, s->out)->kind != IFACE_VLAN) {
+			continue;
+		}
+		for (size_t k = 0; k < s->n_guests; k++) {
+			const struct config_port *p =
+				&c->ports[tables_iface(t, s->guests[k])->port];
+			if (p->has_mac) {
+				announce_guest(w, s->out, p->mac);
+			}
+		}
+	}
+}
+
+void worker_announce(struct worker *w)
+{
+	for (uint16_t t = 0; w->wiring != NULL && t < w->wiring->config->n_teams; t++) {
+		uint32_t moved = __atomic_load_n(&w->wiring->ways[t].moved, __ATOMIC_ACQUIRE);
+		if (moved != w->moved[t]) {
+			w->moved[t] = moved;
+			announce_team(w, t);
+		}
+	}
 }

@@ -84,7 +84,14 @@ static bool learn_neighbor(struct worker *w, const struct config_team *team, str
 static bool enter_segment(struct worker *w, struct item *it, uint16_t segment, bool is_tagged)
 {
 	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
+	uint16_t team = (uint16_t)w->wiring->config->ports[it->port].team;
 
+	if (UNLIKELY((data[0] & 1) != 0) &&
+	    fate_is_echo(w->wiring->tables, it->port, wiring_way(w->wiring, team, 0), segment,
+			 data)) {
+		worker_drop(w, it, DROP_UPLINK_ECHO);
+		return false;
+	}
 	if (w->wiring->config->segments[segment].learning) {
 		learned_mac(w->o.learned, segment, data + 6, it->key.iface, 0, w->now);
 	}
