@@ -3,7 +3,9 @@
 
 import os
 import re
+import socket
 import struct
+import time
 
 import pytest
 
@@ -113,3 +115,80 @@ def test_who_does_not_read_loses_by_name_and_holds_nobody_up(pair):
     wait_until(lambda: switch.port("b")["up"], 20, "b is up again")
     a.send(frame("a", "b", 61))
     assert b.receive() == frame("a", "b", 61)
+
+
+def ip4(source, target, proto, payload):
+    head = (struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0, 64, proto, 0) +
+            socket.inet_aton(source) + socket.inet_aton(target))
+    total = sum(struct.unpack(">10H", head))
+    total = ~(total + (total >> 16)) & 0xffff
+    return head[:10] + struct.pack(">H", total) + head[12:] + payload
+
+
+def test_jumbo_frames_cross_tunnels_whole(rig):
+    """Frames of several buffers, into a tunnel, out of one, and copied."""
+    need("remora-switchd")
+    switch = rig.keep(Switch(rig)).start()
+    paths = {name: rig.path(f"{name}.sock") for name in ("a", "b", "up")}
+    port = {"kind": "stream", "mtu": 8900, "guard": {"any_address": True}, "segment": "blue"}
+    far, team = bytes.fromhex("02524d00000f"), bytes.fromhex("02524dfe0001")
+    switch.apply({
+        "ports": [{**port, "name": "a", "path": paths["a"], "mac": MAC["a"]},
+                  {**port, "name": "b", "path": paths["b"], "mac": MAC["b"]},
+                  {"name": "up", "kind": "stream", "path": paths["up"], "mtu": 9000}],
+        "teams": [{"name": "t", "ports": ["up"], "mtu": 9000, "mac": team.hex(":"),
+                   "address": "10.255.0.1/24"}],
+        "segments": [{"name": "blue", "team": "t", "encapsulation": "geneve", "vni": 7,
+                      "mtu": 8900, "flood": ["10.255.0.2"],
+                      "remotes": [{"mac": far.hex(":"), "endpoint": "10.255.0.2"}]}]})
+    a, b, up = (Peer(path) for path in paths.values())
+    wait_until(lambda: all(switch.port(name)["up"] for name in paths), 20, "all are up")
+    mac = bytes.fromhex(MAC["a"].replace(":", ""))
+    data = bytes(i * 7 & 0xff for i in range(8000))
+    udp = struct.pack(">HHHH", 1000, 2000, 8 + len(data), 0) + data
+    frame_out = far + mac + b"\x08\0" + ip4("10.1.0.1", "10.1.0.2", 17, udp)
+    # Who the endpoint is, before anybody asks.
+    up.send(team + far + b"\x08\6\0\1\x08\0\6\4\0\2" + far + socket.inet_aton("10.255.0.2") + team +
+            socket.inet_aton("10.255.0.1"))
+    wait_until(lambda: switch.port("up")["rx_packets"] == 1, 20, "that is heard")
+    a.send(frame_out)
+    while len(came := up.receive()) < 8000:  # questions come first
+        pass
+    assert came[:12] == far + team and came[50:] == frame_out
+    assert struct.unpack(">H", came[38:40])[0] == len(came) - 34  # UDP says all of it
+    frame_in = mac + far + b"\x08\0" + ip4("10.1.0.2", "10.1.0.1", 17, udp)
+    outer = struct.pack(">HHHH", 5000, 6081, 16 + len(frame_in), 0) + b"\0\0\x65\x58\0\0\7\0"
+    up.send(team + far + b"\x08\0" + ip4("10.255.0.2", "10.255.0.1", 17, outer + frame_in))
+    while len(came := a.receive()) < 8000:
+        pass
+    assert came == frame_in
+    everybody = b"\xff" * 6 + mac + b"\x88\xb5" + data
+    a.send(everybody)
+    while len(came := b.receive()) < 8000:
+        pass
+    assert came == everybody
+    while len(came := up.receive()) < 8000:
+        pass
+    assert came[50:] == everybody
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_idle_switch_sleeps_and_wakes(pair):
+    switch, a, b = pair
+    wait_until(lambda: switch.port("b")["up"] and switch.port("a")["up"], 20, "both are up")
+    pid = switch.call("version")["pid"]
+    time.sleep(0.3)  # what it does at first
+    before, began = cpu_seconds(pid), time.monotonic()
+    time.sleep(3)
+    assert (cpu_seconds(pid) - before) / (time.monotonic() - began) < 0.02
+    for n in range(20):
+        time.sleep(0.11)
+        began = time.monotonic()
+        a.send(frame("a", "b", 60 + n))
+        assert b.receive() == frame("a", "b", 60 + n)
+        assert time.monotonic() - began < 0.09  # less than it would sleep by itself
