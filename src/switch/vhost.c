@@ -111,7 +111,7 @@ static int on_new(int vid)
 	}
 	__atomic_store_n(&v->vid, vid, __ATOMIC_SEQ_CST);
 	sleep_wake();
-	log_info("port \"%s\": a front end is there", v->name);
+	log_debug("port \"%s\": a front end is there", v->name);
 	return 0;
 }
 
@@ -124,7 +124,7 @@ static void on_destroy(int vid)
 		for (uint16_t q = 0; q < v->n_queues; q++) {
 			watch_kick(v, vid, q, false);
 		}
-		log_info("port \"%s\": its front end has gone", v->name);
+		log_debug("port \"%s\": its front end has gone", v->name);
 	}
 }
 
