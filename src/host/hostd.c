@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "base/daemon.h"
@@ -171,10 +172,21 @@ static const char *switch_program(struct hostd *d)
 		return d->switchd;
 	}
 	d->switch_program = switch_link_program();
-	if (d->switch_program == NULL) {
-		log_warn("there is no remora-switchd beside this program: none is started");
-	}
 	return d->switch_program;
+}
+
+/* One that somebody else runs has its state folder where ours would. */
+static bool has_switch(const struct hostd *d, const char *switchd)
+{
+	char *state = daemon_path(&d->daemon, "switchd");
+	bool has = !d->no_switch && !d->simulate && (switchd != NULL || access(state, F_OK) == 0);
+
+	if (!has && !d->no_switch && !d->simulate) {
+		log_warn("there is no remora-switchd beside this program: network cards lead "
+			 "nowhere");
+	}
+	free(state);
+	return has;
 }
 
 static bool host_begin(struct hostd *d, struct error *e)
@@ -194,9 +206,9 @@ static bool host_begin(struct hostd *d, struct error *e)
 		.state = d->daemon.options.state,
 		.run = d->run,
 		.link = d->link,
-		.has_switch = !d->no_switch && !d->simulate,
 		.switch_program = switch_program(d),
 	};
+	config.has_switch = has_switch(d, config.switch_program);
 
 	d->host = host_new(&config, e);
 	if (d->host == NULL) {

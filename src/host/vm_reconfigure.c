@@ -392,6 +392,7 @@ static void tell(struct reconfigure *x, const char *old_name)
 		vm_event(vm, &x->op, event, "Virtual machine \"%s\" is now called \"%s\"", old_name,
 			 vm_name(vm));
 		vm_store_save(vm->layer, NULL);
+		host_plane_changed(vm->layer->host); /* ports bear its name */
 	}
 }
 
