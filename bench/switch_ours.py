@@ -69,8 +69,11 @@ class Ours:
         self.apply(document(self.rig, work))
 
     def has_standby(self):
-        lines = read(f"{self.rig.folder}/switchd.log").splitlines()
-        return bool(lines) and lines[-1].endswith("ready to take over")
+        with socket.socket(socket.AF_UNIX) as keeper:
+            keeper.connect(f"{self.state}/keeper.sock")
+            keeper.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "status"}\n')
+            with keeper.makefile("r", encoding="utf-8") as answers:
+                return json.loads(answers.readline())["result"]["standby_is_ready"]
 
     def hand_over(self, how):
         """Another process forwards when this returns."""

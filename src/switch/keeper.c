@@ -266,8 +266,13 @@ static void on_tell(void *arg, struct rpc_call *call)
 		if (k->waiting == NULL && !*k->without_standby) {
 			timer_start(k->next, NEXT_MS, 0);
 		}
-	} else if (is_candidate && strcmp(state, "ready") == 0) {
-		upgrade_ready(k, c, version);
+	} else if (strcmp(state, "ready") == 0) {
+		if (c != NULL) {
+			c->is_ready = true;
+		}
+		if (is_candidate) {
+			upgrade_ready(k, c, version);
+		}
 	} else if (is_candidate) {
 		upgrade_fail(k, reason);
 	}
@@ -383,6 +388,8 @@ static void status(void *arg, struct json_object *o)
 
 	json_put_i64(o, "active", pid_in(k->pid_path));
 	json_put_i64(o, "standby", k->waiting == NULL ? 0 : process_pid(k->waiting->process));
+	json_put(o, "standby_is_ready",
+		 json_object_new_boolean(k->waiting != NULL && k->waiting->is_ready));
 	json_put_str(o, "binary", k->binary);
 }
 

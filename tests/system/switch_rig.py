@@ -38,11 +38,11 @@ class Switch:
                    "the switch answers")
         return self
 
-    def call(self, method, **params):
+    def call(self, method, at="control.sock", **params):
         """The result, or the error's message as an exception."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(20)
-            s.connect(os.path.join(self.state, "control.sock"))
+            s.connect(os.path.join(self.state, at))
             s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
                                   "params": params}).encode() + b"\n")
             answer = json.loads(s.makefile().readline())

@@ -113,8 +113,7 @@ def world(module_rig):
 
 def is_whole(switch):
     """Another process stands by."""
-    return switch.pid_in("standby.pid") not in (None, switch.pid_in("switchd.pid")) and \
-        "ready" in open(switch.log.name, encoding="utf-8").read().splitlines()[-1]
+    return switch.call("status", at="keeper.sock")["standby_is_ready"]
 
 
 def wait_whole(switch):
