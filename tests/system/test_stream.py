@@ -186,9 +186,11 @@ def test_an_idle_switch_sleeps_and_wakes(pair):
     before, began = cpu_seconds(pid), time.monotonic()
     time.sleep(3)
     assert (cpu_seconds(pid) - before) / (time.monotonic() - began) < 0.02
-    for n in range(20):
+    took = []
+    for n in range(21):
         time.sleep(0.11)
         began = time.monotonic()
         a.send(frame("a", "b", 60 + n))
         assert b.receive() == frame("a", "b", 60 + n)
-        assert time.monotonic() - began < 0.09  # less than it would sleep by itself
+        took.append(time.monotonic() - began)
+    assert sorted(took)[10] < 0.03  # by itself it would sleep for 0.1 s
