@@ -5,7 +5,8 @@
  * 2. An index entry's signature is stored after its place: an entry with a signature names a
  *    record below n_max. The record may have gone; then its key does not match.
  * 3. A record is out of the index before FLOW_IN_USE goes.
- * 4. Wheel and free list are this process's: made from the records when the table is opened.
+ * 4. A bucket's n_away is no lower than its keys in second buckets: raised before, lowered after.
+ * 5. Wheel and free stack are this process's: made from the records when the table is opened.
  */
 #include "switch/flow.h"
 
@@ -533,7 +534,7 @@ static bool file_map(struct flow_table *t, const char *path, uint32_t n_max, str
 	return map(t, path, e);
 }
 
-/* Wheel and free list, from the records. */
+/* Wheel and free stack, from the records. */
 unsigned flow_adopt(struct flow_table *t, unsigned n)
 {
 	unsigned done = 0;

@@ -15,7 +15,7 @@
  * names of the interfaces that records speak of by index. Stores are ordered so that a kill -9
  * between any two leaves a table that works: a record is whole before the index names it, and out
  * of the index before it is free; what an index entry says is checked against the record. The
- * wheel and the free list are made anew from the records, in one pass over them, by whoever opens
+ * wheel and the free stack are made anew from the records, in one pass over them, by whoever opens
  * the table; the index is taken as it is. So at most the flow that was being made is lost. A file
  * of another version is put aside and an empty table begun.
  *
