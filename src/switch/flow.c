@@ -363,7 +363,7 @@ uint16_t flow_iface_find(const struct flow_table *t, const char *name)
 {
 	const struct flow_header *h = t->header;
 
-	for (uint32_t i = 1; i < h->n_ifaces; i++) {
+	for (uint32_t i = 1; i < h->n_ifaces && name[0] != '\0'; i++) {
 		if (strcmp(h->ifaces[i], name) == 0) {
 			return (uint16_t)i;
 		}
@@ -379,17 +379,55 @@ uint16_t flow_iface(struct flow_table *t, const char *name)
 		return 0;
 	}
 	uint16_t known = flow_iface_find(t, name);
-	if (known != 0 || h->n_ifaces == FLOW_IFACES_MAX) {
+	if (known != 0) {
 		return known;
 	}
-	memcpy(h->ifaces[h->n_ifaces], name, strlen(name) + 1);
+	uint32_t i = 1;
+	while (i < h->n_ifaces && h->ifaces[i][0] != '\0') {
+		i++;
+	}
+	if (i == FLOW_IFACES_MAX) {
+		return 0;
+	}
+	/* The first byte last: until then the number is nobody's. */
+	memcpy(h->ifaces[i] + 1, name + 1, strlen(name));
 	STORED();
-	return (uint16_t)h->n_ifaces++;
+	h->ifaces[i][0] = name[0];
+	STORED();
+	h->n_ifaces = MAX(h->n_ifaces, i + 1);
+	return (uint16_t)i;
+}
+
+unsigned flow_iface_reclaim(struct flow_table *t, bool (*keep)(void *arg, uint16_t iface),
+			    void *arg)
+{
+	struct flow_header *h = t->header;
+	bool *is_used = mem_calloc(FLOW_IFACES_MAX, sizeof(*is_used));
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < h->high_water; i++) {
+		const struct flow *f = &t->flows[i];
+		if ((f->flags & FLOW_IN_USE) != 0) {
+			is_used[f->iface[0] % FLOW_IFACES_MAX] = true;
+			is_used[f->iface[1] % FLOW_IFACES_MAX] = true;
+		}
+	}
+	for (uint32_t i = 1; i < h->n_ifaces; i++) {
+		if (h->ifaces[i][0] != '\0' && !is_used[i] && !keep(arg, (uint16_t)i)) {
+			h->ifaces[i][0] = '\0';
+			n++;
+		}
+	}
+	free(is_used);
+	return n;
 }
 
 const char *flow_iface_name(const struct flow_table *t, uint16_t iface)
 {
-	return iface > 0 && iface < t->header->n_ifaces ? t->header->ifaces[iface] : NULL;
+	const struct flow_header *h = t->header;
+
+	return iface > 0 && iface < h->n_ifaces && h->ifaces[iface][0] != '\0' ? h->ifaces[iface]
+									       : NULL;
 }
 
 /* ---- the file ---- */

@@ -140,6 +140,10 @@ unsigned flow_age(struct flow_table *t, uint32_t now, unsigned n,
 #define FLOW_IFACE_NAME_MAX 128
 uint16_t flow_iface(struct flow_table *t, const char *name);
 uint16_t flow_iface_find(const struct flow_table *t, const char *name); /* 0: none has it */
+/* Gives back the numbers of names that `keep` does not want and no record has; how many. Between
+ * documents: a worker may be at the table, whose interfaces `keep` wants. */
+unsigned flow_iface_reclaim(struct flow_table *t, bool (*keep)(void *arg, uint16_t iface),
+			    void *arg);
 /* NULL: unused. */
 const char *flow_iface_name(const struct flow_table *t, uint16_t iface);
 

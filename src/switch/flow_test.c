@@ -479,6 +479,40 @@ static void what_is_no_table_is_refused(void **state)
 	assert_int_equal(e.kind, ERROR_NOT_FOUND);
 }
 
+static bool keeps_ten(void *arg, uint16_t iface)
+{
+	(void)arg;
+	return iface <= 10;
+}
+
+/* Numbers of ports that have gone are given to others once all are taken. */
+static void names_are_given_back(void **state)
+{
+	struct error e;
+	uint32_t n_adopted;
+	struct flow_table *t = flow_table_open(NULL, 64, 0, &n_adopted, &e);
+	struct flow_key k = { .iface = 20, .ip = 4, .proto = 17, .src = 1, .dst = 2 };
+	char name[32];
+
+	(void)state;
+	assert_non_null(t);
+	for (int i = 1; i < FLOW_IFACES_MAX; i++) {
+		snprintf(name, sizeof(name), "port %d", i);
+		assert_int_equal(flow_iface(t, name), i);
+	}
+	assert_int_equal(flow_iface(t, "one more"), 0);
+	assert_non_null(flow_insert(t, &k, flow_hash(t, &k), 30, 100));
+	assert_int_equal(flow_iface_reclaim(t, keeps_ten, NULL), FLOW_IFACES_MAX - 1 - 12);
+	assert_string_equal(flow_iface_name(t, 10), "port 10");
+	assert_string_equal(flow_iface_name(t, 20), "port 20");
+	assert_null(flow_iface_name(t, 11));
+	assert_int_equal(flow_iface_find(t, ""), 0);
+	assert_int_equal(flow_iface(t, "one more"), 11);
+	assert_int_equal(flow_iface(t, "port 30"), 30);
+	assert_int_equal(flow_iface(t, "port 10"), 10);
+	flow_table_close(t);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -492,6 +526,7 @@ int main(void)
 		cmocka_unit_test(another_layout_is_not_taken),
 		cmocka_unit_test(a_killed_process_loses_one_flow_at_most),
 		cmocka_unit_test(what_is_no_table_is_refused),
+		cmocka_unit_test(names_are_given_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

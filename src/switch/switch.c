@@ -262,6 +262,27 @@ static void close_opened(struct applying *a)
 	}
 }
 
+static bool is_kept(void *arg, uint16_t iface)
+{
+	const struct softswitch *s = arg;
+
+	return s->is_claimed[iface] ||
+	       (s->wiring != NULL && tables_iface(s->wiring->tables, iface)->kind != IFACE_NONE);
+}
+
+/* The number of a name; where none is left, those of ports that have gone are given back first. */
+static uint16_t claim(struct softswitch *s, struct flow_table *t, const char *name)
+{
+	uint16_t n = flow_iface(t, name);
+
+	if (n == 0 && flow_iface_reclaim(t, is_kept, s) > 0) {
+		learned_clear(s->learned);
+		n = flow_iface(t, name);
+	}
+	s->is_claimed[n] = true;
+	return n;
+}
+
 /* The flow tables' number for an interface's name. */
 static uint16_t index_of(void *arg, const char *name)
 {
@@ -270,7 +291,7 @@ static uint16_t index_of(void *arg, const char *name)
 
 	/* All tables give a name the same index: they are asked in the same order. */
 	for (unsigned i = 0; i < s->n_workers; i++) {
-		uint16_t n = flow_iface(worker_flows(s->workers[i]), name);
+		uint16_t n = claim(s, worker_flows(s->workers[i]), name);
 		if (n == 0 || (i > 0 && n != first)) {
 			return 0;
 		}
@@ -293,6 +314,8 @@ static void look_at_links(struct wiring *w, struct port *const *ports)
 static struct wiring *make_wiring(struct applying *a, uint16_t epoch, struct error *e)
 {
 	struct iface_index index = { index_of, a->s };
+
+	memset(a->s->is_claimed, 0, sizeof(a->s->is_claimed));
 	const struct tables *before = a->s->wiring == NULL ? NULL : a->s->wiring->tables;
 	struct tables *t = a->tables;
 

@@ -32,8 +32,9 @@ struct softswitch {
 	struct worker *workers[SWITCH_WORKERS_MAX];
 	unsigned n_workers;
 	bool is_running;
-	VEC(struct port *) ports; /* in the order of the running configuration */
-	struct wiring *wiring;	  /* that runs; the workers' */
+	VEC(struct port *) ports;	  /* in the order of the running configuration */
+	struct wiring *wiring;		  /* that runs; the workers' */
+	bool is_claimed[FLOW_IFACES_MAX]; /* by the document that is being made to run */
 	uint64_t generation;
 	uint16_t epoch;
 	struct plane_store *store;
