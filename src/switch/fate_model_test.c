@@ -489,7 +489,7 @@ static bool may_answer(const struct m_packet *p)
 {
 	uint8_t mac[6];
 
-	if (p->tunnel == ENCAP_NONE) {
+	if (p->tunnel == ENCAP_NONE || p->endpoint == M_NO) {
 		return true;
 	}
 	int team = model.policy.ports[p->port].team;

@@ -1281,7 +1281,7 @@ void model_commit(struct model *m, const struct m_packet *p, const struct m_fate
 {
 	struct m_flow *f = fate->flow;
 	struct m_fate now = *fate;
-	const struct m_way *way = &fate->ways[fate->is_choice ? chosen : fate->n_ways - 1];
+	const struct m_way *way = &fate->ways[fate->is_choice ? chosen : MAX(fate->n_ways, 1) - 1];
 
 	learn(m, p, fate);
 	if (fate->is_choice && way->place == M_NO) {
