@@ -65,12 +65,15 @@ bool dhcp_is_request(const struct packet *p)
 
 static bool is_on_network(const struct gateway *g, const struct address *a)
 {
-	uint32_t mask = g->prefix_length == 0 ? 0 : UINT32_MAX << (32 - g->prefix_length);
 	uint32_t ours, theirs;
 
+	if (g->address.ip != 4 || a->ip != 4) {
+		return false;
+	}
+	uint32_t mask = g->prefix_length == 0 ? 0 : UINT32_MAX << (32 - g->prefix_length);
 	memcpy(&ours, g->address.bytes, 4);
 	memcpy(&theirs, a->bytes, 4);
-	return g->address.ip == 4 && a->ip == 4 && ((ours ^ theirs) & htobe32(mask)) == 0;
+	return ((ours ^ theirs) & htobe32(mask)) == 0;
 }
 
 bool dhcp_find_lease(const struct config_segment *s, const struct config_port *port,
