@@ -30,16 +30,19 @@ _remora()
 		return
 	elif [ "${COMP_WORDS[1]}" = switch ]; then
 		case $before in
-		switch) words="status show explain apply upgrade" ;;
+		switch) words="status show explain capture apply upgrade" ;;
 		show) words="ports flows rules segments macs" ;;
 		--proto) words="tcp udp icmp" ;;
-		apply | --state | --binary)
+		--stages) words="received guarded sent dropped" ;;
+		apply | --state | --binary | --capture | --write)
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")
 			return
 			;;
 		esac
 		if [[ $word == -* ]]; then
-			words="--state --json --binary --hex --src-mac --dst-mac --src --dst --proto --sport --dport --vlan"
+			words="--state --json --binary --hex --src-mac --dst-mac --src --dst --proto --sport
+				--dport --vlan --capture --number --port --filter --snap --count --stages
+				--write"
 		fi
 	elif [ "${COMP_WORDS[1]}" = simulate ]; then
 		if [[ $before == -E || $before == --tlscert || $before == --tlskey ]]; then
