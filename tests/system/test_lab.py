@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -20,6 +21,7 @@ from daemon import build_folder, program, wait_until
 from vmomi import Disconnect, SmartConnect, collect, run, vim
 
 LOCK_S = 600
+INFRA = "/policy/api/v1/infra"
 
 
 class Lab:
@@ -197,9 +199,8 @@ def test_a_rule_by_tag_stops_them(lab):
     numbers = {vm["display_name"]: vm["external_id"] for vm in machines}
     rest(lab, "POST", "/policy/api/v1/fabric/virtual-machines?action=update_tags",
          {"external_id": numbers["edge-1"], "tags": [{"scope": "zone", "tag": "quarantine"}]})
-    infra = "/policy/api/v1/infra"
-    group, policy = f"{infra}/domains/default/groups/bad", \
-        f"{infra}/domains/default/security-policies/stop"
+    group, policy = f"{INFRA}/domains/default/groups/bad", \
+        f"{INFRA}/domains/default/security-policies/stop"
     rest(lab, "PATCH", group, {"expression": [{
         "resource_type": "Condition", "member_type": "VirtualMachine", "key": "Tag",
         "operator": "EQUALS", "value": "zone|quarantine"}]})
@@ -208,13 +209,13 @@ def test_a_rule_by_tag_stops_them(lab):
         "source_groups": ["/infra/domains/default/groups/bad"], "destination_groups": ["ANY"],
         "services": ["ANY"], "action": "DROP"})
 
-    def realized(path):
-        status = rest(lab, "GET", f"{infra}/realized-state/status?intent_path={path}")
+    def realized_everywhere(path):
+        status = rest(lab, "GET", f"{INFRA}/realized-state/status?intent_path={path}")
         return status["consolidated_status"]["consolidated_status"] == "SUCCESS"
 
     try:
-        wait_until(lambda: realized("/infra/domains/default/security-policies/stop"), 30,
-                   "the policy is in force", 0.05)
+        wait_until(lambda: realized_everywhere(
+            "/infra/domains/default/security-policies/stop"), 30, "the policy is in force", 0.05)
         assert exit_status(lab, "edge-1", "ping -c 1 -W 1 10.1.0.12") != 0
         ask(lab.console("edge-1"), "echo two >&3; echo sent-$((6*8))", "sent-48")
         time.sleep(2)
@@ -224,6 +225,115 @@ def test_a_rule_by_tag_stops_them(lab):
         rest(lab, "DELETE", group)
     wait_until(lambda: exit_status(lab, "edge-1", "ping -c 1 -W 1 10.1.0.12") == 0, 30,
                "they reach each other again", 0.5)
+
+
+CARDS = ("dpu-1", "dpu-2")
+
+
+def start_numbered(lab, vm, other):
+    """Numbered packets to another guest and back, 200 a second, until stop_numbered()."""
+    ask(lab.console(vm), f"ping -q -i 0.005 {other} > /tmp/pings 2>&1 & echo $! > /tmp/pinger; "
+                         "sleep 1; echo pings-$((6*7))", "pings-42")
+
+
+def stop_numbered(lab, vm):
+    """How many of the packets came back: all, each once. The last may be on its way."""
+    said = ask_once(lab.console(vm), "kill -INT $(cat /tmp/pinger); sleep 1; "
+                    "grep transmitted /tmp/pings; echo end-",
+                    r"(\d+ packets transmitted, [^\r]*)\r[\s\S]*end-\r")
+    sent, back = (int(n) for n in re.findall(r"(\d+) packets", said))
+    assert back >= sent - 1 and "duplicate" not in said, said
+    return back
+
+
+def kill_management(lab):
+    """kill -9 of the manager and of the cards' agents."""
+    for node in ("center", *CARDS):
+        with open(f"{lab.folder}/nodes/{node}/process", encoding="utf-8") as file:
+            os.kill(int(file.read().split(":")[0]), signal.SIGKILL)
+
+
+def switches(lab):
+    """The cards' processes that forward, and what they run."""
+    found = {}
+    for card in CARDS:
+        state = f"{lab.folder}/nodes/{card}/switchd"
+        with open(f"{state}/switchd.pid", encoding="utf-8") as file:
+            pid = int(file.read())
+        status = subprocess.run([program("remora"), "switch", "--state", state, "status",
+                                 "--json"], check=True, stdout=subprocess.PIPE, timeout=30)
+        found[card] = pid, json.loads(status.stdout)["generation"]
+    return found
+
+
+def realized(lab, policy, nodes=CARDS):
+    status = rest(lab, "GET", f"{INFRA}/realized-state/status?intent_path="
+                  + policy.removeprefix("/policy/api/v1"))
+    by_node = {node["display_name"]: node["status"] for node in
+               status["consolidated_status_per_enforcement_point"][0].get("nodes", [])}
+    return all(by_node.get(node) == "SUCCESS" for node in nodes)
+
+
+def put_edges_only(lab, policy, group):
+    """Only the two guests, known by their names, may talk, and only with each other."""
+    rest(lab, "PATCH", group, {"expression": [{
+        "resource_type": "Condition", "member_type": "VirtualMachine", "key": "Name",
+        "operator": "STARTSWITH", "value": "edge-"}]})
+    rest(lab, "PATCH", f"{INFRA}/services/discard", {"service_entries": [{
+        "resource_type": "L4PortSetServiceEntry", "l4_protocol": "TCP",
+        "destination_ports": ["9"]}]})
+    rest(lab, "PATCH", policy, {"category": "Application"})
+    edges = [group.removeprefix("/policy/api/v1")]
+    rest(lab, "PATCH", f"{policy}/rules/let", {
+        "sequence_number": 1, "source_groups": edges, "destination_groups": edges,
+        "services": ["ANY"], "action": "ALLOW"})
+    rest(lab, "PATCH", f"{policy}/rules/stop", {
+        "sequence_number": 2, "source_groups": ["ANY"], "destination_groups": ["ANY"],
+        "services": ["ANY"], "action": "DROP"})
+
+
+def count_lines(lab, before=0):
+    """Lines that came over the connection, each the number after the one before."""
+    said = ask_once(lab.console("edge-2"), "cp /tmp/lines /tmp/now; seq $(wc -l < /tmp/now) | "
+                    "cmp - /tmp/now; echo lines-$?-$(wc -l < /tmp/now)-", r"lines-(\d+-\d+)-")
+    differs, count = (int(n) for n in said.split("-"))
+    assert differs == 0 and count > before
+    return count
+
+
+def test_no_packet_is_lost_without_management(lab):
+    """The agents of both cards and the manager are killed three times and come back, read again
+    what they keep and give it to the switches anew: no packet is lost or doubled by that, nor
+    while they are away, nor by what is changed when they are back. A connection lives on."""
+    policy, group = f"{INFRA}/domains/default/security-policies/edges", \
+        f"{INFRA}/domains/default/groups/edges"
+    put_edges_only(lab, policy, group)
+    wait_until(lambda: realized(lab, policy), 30, "the policy is in force", 0.1)
+    ask(lab.console("edge-2"), "(sleep 600 | nc -l -p 5001 > /tmp/lines) & sleep 1", "# ")
+    ask(lab.console("edge-1"), "(n=0; while sleep 0.1; do n=$((n+1)); echo $n; done | "
+                               "nc 10.1.0.12 5001) & sleep 1", "# ")
+    start_numbered(lab, "edge-1", "10.1.0.12")
+    start_numbered(lab, "edge-2", "10.1.0.11")
+    before, lines = switches(lab), 0
+    for n in range(3):
+        kill_management(lab)
+        time.sleep(1)
+        for node in (*CARDS, "center"):
+            lab.remora("start", node)
+        wait_until(lambda: realized(lab, policy), 60, "all of it is in force again", 0.1)
+        rest(lab, "PATCH", f"{policy}/rules/more-{n}", {
+            "sequence_number": 0, "source_groups": ["ANY"], "destination_groups": ["ANY"],
+            "services": ["/infra/services/discard"], "action": "REJECT"})
+        wait_until(lambda: realized(lab, policy), 30, "the change is in force", 0.1)
+        lines = count_lines(lab, lines)
+    after = switches(lab)
+    for card in CARDS:
+        assert after[card][0] == before[card][0] and after[card][1] > before[card][1] + 3
+    counts = [stop_numbered(lab, vm) for vm in ("edge-1", "edge-2")]
+    print(f"{counts} numbered packets and answers, {lines} lines over a connection")
+    assert min(counts) > 1000
+    for path in (policy, group, f"{INFRA}/services/discard"):
+        rest(lab, "DELETE", path)
 
 
 def attach(command, env):
