@@ -17,17 +17,24 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "switch/sleep.h"
+#include "switch/vhost_message.h"
 
 LOG_MODULE("vhost");
 
 enum {
-	QUEUES_MAX = 16,
+	QUEUES_MAX = VHOST_RINGS_MAX / 2,
+	VIDS = 1024, /* RTE_MAX_VHOST_DEVICE */
 };
 
 /* Of the virtio specification, 5.1.3. */
 #define FEATURES_REFUSED                                                                           \
-	(1ULL << 7 | 1ULL << 8 | 1ULL << 9 | 1ULL << 10 |   /* the guest takes segments */         \
-	 1ULL << 11 | 1ULL << 12 | 1ULL << 13 | 1ULL << 14) /* it leaves segmentation to us */
+	(1ULL << 7 | 1ULL << 8 | 1ULL << 9 | 1ULL << 10 |    /* the guest takes segments */        \
+	 1ULL << 11 | 1ULL << 12 | 1ULL << 13 | 1ULL << 14 | /* it leaves segmentation to us */    \
+	 1ULL << 33)					     /* rings behind an IOMMU */
+
+/* Of QEMU's docs/interop/vhost-user.rst: several queues, the log of writes as a file, RARP,
+ * acknowledged requests, MTU, status. */
+#define PROTOCOL_FEATURES (1ULL << 0 | 1ULL << 1 | 1ULL << 2 | 1ULL << 3 | 1ULL << 4 | 1ULL << 16)
 
 /* Ring indexes that say when to kick: set under a lock that the library holds when it waits for
  * us, so a guest that shall wake us kicks each time. */
@@ -139,9 +146,37 @@ static int on_ring(int vid, uint16_t ring, int is_enabled)
 	return 0;
 }
 
+/* By the library's number of a connection. */
+static struct vhost_session sessions[VIDS];
+
+static enum rte_vhost_msg_result on_message(int vid, void *message)
+{
+	const char *why = vhost_session_take(&sessions[vid], message);
+
+	if (why == NULL) {
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED; /* it is the library's, then */
+	}
+	struct vhost *v = find(vid);
+	log_limited_warn("port \"%s\": the front end sent %s; hung up", v == NULL ? "?" : v->name,
+			 why);
+	return RTE_VHOST_MSG_RESULT_ERR;
+}
+
+static const struct rte_vhost_user_extern_ops message_ops = { .pre_msg_handle = on_message };
+
+static int on_connection(int vid)
+{
+	if (vid < 0 || vid >= VIDS) {
+		return -1;
+	}
+	sessions[vid] = (struct vhost_session){ 0 };
+	return rte_vhost_extern_callback_register(vid, &message_ops, NULL);
+}
+
 static const struct rte_vhost_device_ops ops = { .new_device = on_new,
 						 .destroy_device = on_destroy,
-						 .vring_state_changed = on_ring };
+						 .vring_state_changed = on_ring,
+						 .new_connection = on_connection };
 
 /* ---- packets: the worker ---- */
 
@@ -232,6 +267,7 @@ static bool begin(struct vhost *v, const struct vhost_options *o, struct error *
 	}
 	uint64_t refused = FEATURES_REFUSED | (o->wakes ? FEATURE_EVENT_INDEX : 0);
 	if (rte_vhost_driver_disable_features(v->path, refused) != 0 ||
+	    rte_vhost_driver_set_protocol_features(v->path, PROTOCOL_FEATURES) != 0 ||
 	    rte_vhost_driver_callback_register(v->path, &ops) != 0 ||
 	    rte_vhost_driver_start(v->path) != 0) {
 		return error_set(e, ERROR_IO, "port \"%s\": cannot serve \"%s\"", v->name, v->path);

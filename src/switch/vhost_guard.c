@@ -37,12 +37,12 @@ enum {
 	LEFT_S = 2, /* after which what a connection left behind is closed */
 };
 
-/* By file descriptor: the connection that it came by, and what it is where it is one. Connections
- * have numbers, since descriptors are used again. */
-static uint32_t came_by[FDS];
-static uint32_t connection[FDS];
-static uint32_t n_connections;
-static uint32_t ended_s[FDS]; /* by a connection's number, round and round: when; 0: it lives */
+/* By file descriptor: the connection that it came by, when that ended (0: it lives), and what it is
+ * where it is one. Connections have numbers, since descriptors are used again; 0 is none. */
+static uint64_t came_by[FDS];
+static uint32_t ended_s[FDS];
+static uint64_t connection[FDS];
+static uint64_t n_connections;
 
 static uint32_t now_s(void)
 {
@@ -71,15 +71,11 @@ static void note_connection(int fd)
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	uint32_t number = __atomic_add_fetch(&n_connections, 1, __ATOMIC_RELAXED);
-	if (number % FDS == 0) {
-		number = __atomic_add_fetch(&n_connections, 1, __ATOMIC_RELAXED);
-	}
-	__atomic_store_n(&ended_s[number % FDS], 0, __ATOMIC_RELAXED);
+	uint64_t number = __atomic_add_fetch(&n_connections, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&connection[fd], number, __ATOMIC_RELEASE);
 }
 
-static void note_received(uint32_t number, const struct msghdr *m)
+static void note_received(uint64_t number, const struct msghdr *m)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL;
 	     c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)m, c)) {
@@ -90,6 +86,7 @@ static void note_received(uint32_t number, const struct msghdr *m)
 			int fd;
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
 			if (is_noted(fd)) {
+				__atomic_store_n(&ended_s[fd], 0, __ATOMIC_RELAXED);
 				__atomic_store_n(&came_by[fd], number, __ATOMIC_RELAXED);
 			}
 		}
@@ -229,9 +226,7 @@ static void close_left(void)
 	}
 	unmap_left(now);
 	for (int fd = 0; fd < FDS; fd++) {
-		uint32_t number = __atomic_load_n(&came_by[fd], __ATOMIC_RELAXED);
-		uint32_t ended =
-			number == 0 ? 0 : __atomic_load_n(&ended_s[number % FDS], __ATOMIC_RELAXED);
+		uint32_t ended = __atomic_load_n(&ended_s[fd], __ATOMIC_RELAXED);
 		if (ended != 0 && now - ended >= LEFT_S) {
 			(void)close(fd);
 		}
@@ -261,7 +256,7 @@ int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t n)
 
 ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
-	uint32_t number = is_noted(fd) ? __atomic_load_n(&connection[fd], __ATOMIC_ACQUIRE) : 0;
+	uint64_t number = is_noted(fd) ? __atomic_load_n(&connection[fd], __ATOMIC_ACQUIRE) : 0;
 
 	if (number == 0) {
 		return (ssize_t)syscall(SYS_recvmsg, fd, m, flags);
@@ -274,13 +269,26 @@ ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	return r;
 }
 
+/* From now on, what it brought is left behind. */
+static void end_connection(uint64_t number)
+{
+	uint32_t now = now_s();
+
+	for (int fd = 0; fd < FDS; fd++) {
+		if (__atomic_load_n(&came_by[fd], __ATOMIC_RELAXED) == number) {
+			__atomic_store_n(&ended_s[fd], now, __ATOMIC_RELAXED);
+		}
+	}
+}
+
 int close(int fd)
 {
 	if (is_noted(fd)) {
-		uint32_t number = __atomic_exchange_n(&connection[fd], 0, __ATOMIC_RELAXED);
+		uint64_t number = __atomic_exchange_n(&connection[fd], 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&came_by[fd], 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&ended_s[fd], 0, __ATOMIC_RELAXED);
 		if (number != 0) {
-			__atomic_store_n(&ended_s[number % FDS], now_s(), __ATOMIC_RELAXED);
+			end_connection(number);
 		}
 	}
 	return (int)syscall(SYS_close, fd);

@@ -42,6 +42,7 @@ class Pair(threading.Thread):
         super().__init__(daemon=True)
         self.fronts = [Front(rig.path("a.sock")), Front(rig.path("b.sock"))]
         self.sent = self.got = 0
+        self.wrong = []
         self.others = []
         self.is_over = False
 
@@ -55,9 +56,13 @@ class Pair(threading.Thread):
     def take(self, b):
         """Frames of the other honest one; a bad one may send to everybody, as any guest may."""
         frames = b.receive()
-        ours = sum(f[:12] == MAC["b"] + MAC["a"] for f in frames)
+        for f in frames:
+            if f[:12] == MAC["b"] + MAC["a"]:
+                number = struct.unpack(">I", f[42:46])[0]
+                if number != self.got:
+                    self.wrong.append(f"{number} in the place of {self.got}")
+                self.got += 1
         self.others += [f for f in frames if f[:12] != MAC["b"] + MAC["a"]][:max(0, 3 - len(self.others))]
-        self.got += ours
 
     def talk(self, n):
         """n more frames have come through, counted from now."""
@@ -97,6 +102,7 @@ class World:
         self.switch = rig.keep(Switch(rig)).start()
         self.switch.apply(document(rig))
         self.change({"mode": "standard"})
+        self.pid = self.switch.pid_in("switchd.pid")
         self.pair = Pair(rig)
         for front in self.pair.fronts:
             front.begin()
@@ -113,16 +119,20 @@ class World:
         self.switch.generation = generation
 
     def n_fds(self):
-        return len(os.listdir(f"/proc/{self.switch.process.pid}/fd"))
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def memory(self):
         """Resident, KiB."""
-        with open(f"/proc/{self.switch.process.pid}/status", encoding="ascii") as file:
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+    def lives(self):
+        """The process that forwards; should it die, another takes over, which must not happen here."""
+        return self.switch.pid_in("switchd.pid") == self.pid
 
     def check(self):
         """Lives, passes frames, and takes an honest front end at the port where a bad one was."""
-        assert self.switch.process.poll() is None, "the switch died"
+        assert self.lives(), "the switch died"
         self.pair.talk(5)
         self.front.begin()
         wait_until(lambda: self.passes(), 10, "the port serves an honest front end again")
@@ -150,6 +160,7 @@ class World:
     def end(self):
         self.pair.stop()
         self.front.end()
+        assert self.pair.wrong[:3] == [], "honest ports get what was not sent"
         assert self.pair.got == self.pair.sent, "honest ports lost frames"
 
 
@@ -589,5 +600,5 @@ def test_messages_at_random(world):
             pass
         front.close()
         n_connections += 1
-        assert world.switch.process.poll() is None, f"died: seed {seed}, {n_connections}"
+        assert world.lives(), f"died: seed {seed}, {n_connections}"
     print(f"seed {seed}: {n_messages} messages in {n_connections} connections")
