@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_arp.h>
 #include <rte_ether.h>
-#include <rte_ip.h>
 #include <rte_mbuf.h>
-#include <rte_net.h>
 #include <rte_vhost.h>
 
 #include "base/log.h"
@@ -18,6 +17,7 @@
 #include "base/vec.h"
 #include "switch/sleep.h"
 #include "switch/vhost_message.h"
+#include "switch/vhost_ring.h"
 
 LOG_MODULE("vhost");
 
@@ -39,16 +39,23 @@ enum {
 /* Ring indexes that say when to kick: set under a lock that the library holds when it waits for
  * us, so a guest that shall wake us kicks each time. */
 #define FEATURE_EVENT_INDEX (1ULL << 29)
+#define FEATURE_MERGEABLE   (1ULL << 15)
+#define FEATURE_LOG	    (1ULL << 26)
+#define FEATURE_VERSION_1   (1ULL << 32)
+#define FEATURE_PACKED	    (1ULL << 34)
 
 struct vhost {
 	char *name, *path;
 	uint16_t n_queues;
 	struct rte_mempool *pool;
 	struct port_io io;
-	int vid;	      /* atomic; -1: no front end */
-	bool wakes;	      /* atomic: the guest kicks */
+	int vid;	 /* atomic; -1: no front end */
+	bool is_serving; /* atomic: workers may look at the rings */
+	bool is_told; /* atomic: a guest came from elsewhere, and it shall be known where it is */
+	uint8_t told[6];      /* by this address of its */
 	int kick[QUEUES_MAX]; /* watched by sleep.h; -1: none. The library's thread's */
 	bool is_registered;
+	struct vhost_ring from[QUEUES_MAX], to[QUEUES_MAX]; /* as seen from the guest: sent, got */
 };
 
 /* All that are open: the library knows them by path. */
@@ -85,6 +92,14 @@ static struct vhost *find(int vid)
 	return found;
 }
 
+/* A connection, by the library's number of it. */
+static struct {
+	struct vhost_session session;
+	bool is_ready[VHOST_RINGS_MAX];
+	bool has_memory;    /* the library has a table of it */
+	bool is_in_message; /* which the library acts on */
+} fronts[VIDS];
+
 /* A ring has a file that the guest kicks by; it may get another. The library says that the ring
  * has stopped before it closes the file. */
 static void watch_kick(struct vhost *v, int vid, uint16_t queue, bool is_enabled)
@@ -100,22 +115,113 @@ static void watch_kick(struct vhost *v, int vid, uint16_t queue, bool is_enabled
 	}
 }
 
+static struct vhost_ring *ring_of(struct vhost *v, uint16_t number)
+{
+	return number % 2 == 1 ? &v->from[number / 2] : &v->to[number / 2];
+}
+
+static void log_dirty(void *arg, uint64_t at, uint64_t n)
+{
+	rte_vhost_log_write((int)(intptr_t)arg, at, n);
+}
+
+static bool read_memory(int vid, struct ring_memory *out)
+{
+	struct rte_vhost_memory *m;
+
+	out->n = 0;
+	if (!fronts[vid].has_memory || rte_vhost_get_mem_table(vid, &m) != 0) {
+		return false;
+	}
+	for (uint32_t i = 0; i < m->nregions && i < RING_REGIONS; i++) {
+		const struct rte_vhost_mem_region *g = &m->regions[i];
+		out->regions[out->n++] =
+			(struct ring_region){ g->guest_phys_addr, g->size,
+					      (uint8_t *)(uintptr_t)g->host_user_addr };
+	}
+	free(m);
+	return true;
+}
+
+/* What the library knows of a ring. False: nothing. */
+static bool read_ring(int vid, uint16_t number, struct vhost_ring *r)
+{
+	struct rte_vhost_vring ring;
+	uint16_t avail, used;
+	uint64_t features;
+
+	*r = (struct vhost_ring){ .call = -1 };
+	if (!fronts[vid].is_ready[number] || rte_vhost_get_vhost_vring(vid, number, &ring) != 0 ||
+	    rte_vhost_get_vring_base(vid, number, &avail, &used) != 0 ||
+	    rte_vhost_get_negotiated_features(vid, &features) != 0 ||
+	    !read_memory(vid, &r->memory)) {
+		return false;
+	}
+	r->desc = ring.desc;
+	r->avail = ring.avail;
+	r->used = ring.used;
+	r->size = ring.size;
+	r->call = ring.callfd;
+	r->is_packed = (features & FEATURE_PACKED) != 0;
+	r->is_mergeable = (features & FEATURE_MERGEABLE) != 0;
+	r->has_event_index = (features & FEATURE_EVENT_INDEX) != 0;
+	r->header = (features & (FEATURE_VERSION_1 | FEATURE_MERGEABLE)) != 0 ? 12 : 10;
+	r->next = r->is_packed ? used & 0x7fff : used;
+	r->wrap = (used & 0x8000) != 0;
+	if ((features & FEATURE_LOG) != 0) {
+		r->dirty.write = log_dirty;
+		r->dirty.arg = (void *)(intptr_t)vid;
+	}
+	return true;
+}
+
+/* Workers let go of the rings, and the library learns how far they have come. */
+static void pause_rings(struct vhost *v, int vid)
+{
+	if (!__atomic_exchange_n(&v->is_serving, false, __ATOMIC_SEQ_CST)) {
+		return;
+	}
+	all.pass(all.arg);
+	for (uint16_t i = 0; i < 2 * v->n_queues; i++) {
+		struct vhost_ring *r = ring_of(v, i);
+		if (r->is_on) {
+			uint16_t at = (uint16_t)(r->next | (r->is_packed && r->wrap ? 0x8000 : 0));
+			(void)rte_vhost_set_vring_base(vid, i, at, at);
+		}
+		r->is_on = false;
+	}
+}
+
+/* Workers go on, with the rings as they are now. */
+static void serve_rings(struct vhost *v, int vid)
+{
+	struct error e;
+
+	for (uint16_t i = 0; i < 2 * v->n_queues; i++) {
+		struct vhost_ring *r = ring_of(v, i);
+		if (read_ring(vid, i, r) && !vhost_ring_begin(r, i % 2 == 1 && v->io.wakes, &e)) {
+			log_limited_warn("port \"%s\": the guest gave %s", v->name, e.msg);
+		}
+	}
+	__atomic_store_n(&v->is_serving, true, __ATOMIC_SEQ_CST);
+	sleep_wake();
+}
+
 static int on_new(int vid)
 {
 	struct vhost *v = find(vid);
+	int before = v == NULL ? -1 : __atomic_load_n(&v->vid, __ATOMIC_RELAXED);
 
 	if (v == NULL) {
 		return -1;
 	}
-	/* Odd rings are those that the guest sends by. */
-	for (uint16_t i = 0; i < rte_vhost_get_vring_num(vid); i++) {
-		if (i % 2 == 0 || !v->io.wakes) {
-			(void)rte_vhost_enable_guest_notification(vid, i, 0);
-		}
+	if (before >= 0) {
+		pause_rings(v, before); /* another connection of the same guest has its place */
 	}
 	for (uint16_t q = 0; q < v->n_queues; q++) {
 		watch_kick(v, vid, q, true);
 	}
+	serve_rings(v, vid);
 	__atomic_store_n(&v->vid, vid, __ATOMIC_SEQ_CST);
 	sleep_wake();
 	log_debug("port \"%s\": a front end is there", v->name);
@@ -126,8 +232,9 @@ static void on_destroy(int vid)
 {
 	struct vhost *v = find(vid);
 
-	if (v != NULL && __atomic_exchange_n(&v->vid, -1, __ATOMIC_SEQ_CST) >= 0) {
-		all.pass(all.arg);
+	if (v != NULL && __atomic_load_n(&v->vid, __ATOMIC_RELAXED) == vid) {
+		pause_rings(v, vid);
+		__atomic_store_n(&v->vid, -1, __ATOMIC_SEQ_CST);
 		for (uint16_t q = 0; q < v->n_queues; q++) {
 			watch_kick(v, vid, q, false);
 		}
@@ -139,37 +246,72 @@ static int on_ring(int vid, uint16_t ring, int is_enabled)
 {
 	struct vhost *v = find(vid);
 
-	if (v != NULL && ring % 2 == 1 && ring / 2 < v->n_queues) {
+	if (v == NULL || ring >= VHOST_RINGS_MAX) {
+		return 0;
+	}
+	bool is_served = __atomic_load_n(&v->vid, __ATOMIC_RELAXED) == vid;
+	if (is_served) {
+		pause_rings(v, vid);
+	}
+	fronts[vid].is_ready[ring] = is_enabled != 0;
+	if (ring % 2 == 1 && ring / 2 < v->n_queues) {
 		watch_kick(v, vid, ring / 2, is_enabled != 0);
-		sleep_wake();
+	}
+	if (is_served && !fronts[vid].is_in_message) {
+		serve_rings(v, vid);
 	}
 	return 0;
 }
 
-/* By the library's number of a connection. */
-static struct vhost_session sessions[VIDS];
-
-static enum rte_vhost_msg_result on_message(int vid, void *message)
+/* Workers let go of what a message may change, before it does. */
+static enum rte_vhost_msg_result before_message(int vid, void *message)
 {
-	const char *why = vhost_session_take(&sessions[vid], message);
-
-	if (why == NULL) {
-		return RTE_VHOST_MSG_RESULT_NOT_HANDLED; /* it is the library's, then */
-	}
+	const struct vhost_message *m = message;
+	const char *why = vhost_session_take(&fronts[vid].session, m);
 	struct vhost *v = find(vid);
-	log_limited_warn("port \"%s\": the front end sent %s; hung up", v == NULL ? "?" : v->name,
-			 why);
-	return RTE_VHOST_MSG_RESULT_ERR;
+
+	if (v == NULL || why != NULL) {
+		log_limited_warn("port \"%s\": the front end sent %s; hung up",
+				 v == NULL ? "?" : v->name, why == NULL ? "a message" : why);
+		return RTE_VHOST_MSG_RESULT_ERR;
+	}
+	if (m->request == VHOST_MESSAGE_RARP) {
+		memcpy(v->told, m->payload, sizeof(v->told));
+		__atomic_store_n(&v->is_told, true, __ATOMIC_RELEASE);
+		sleep_wake();
+		return RTE_VHOST_MSG_RESULT_OK;
+	}
+	if (__atomic_load_n(&v->vid, __ATOMIC_RELAXED) == vid) {
+		pause_rings(v, vid);
+	}
+	fronts[vid].is_in_message = true;
+	fronts[vid].has_memory &= m->request != VHOST_MESSAGE_MEMORY;
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED; /* it is the library's, then */
 }
 
-static const struct rte_vhost_user_extern_ops message_ops = { .pre_msg_handle = on_message };
+/* It did, and well. */
+static enum rte_vhost_msg_result after_message(int vid, void *message)
+{
+	const struct vhost_message *m = message;
+	struct vhost *v = find(vid);
+
+	fronts[vid].is_in_message = false;
+	fronts[vid].has_memory |= m->request == VHOST_MESSAGE_MEMORY;
+	if (v != NULL && __atomic_load_n(&v->vid, __ATOMIC_RELAXED) == vid) {
+		serve_rings(v, vid);
+	}
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED; /* what the library said holds */
+}
+
+static const struct rte_vhost_user_extern_ops message_ops = { .pre_msg_handle = before_message,
+							      .post_msg_handle = after_message };
 
 static int on_connection(int vid)
 {
 	if (vid < 0 || vid >= VIDS) {
 		return -1;
 	}
-	sessions[vid] = (struct vhost_session){ 0 };
+	memset(&fronts[vid], 0, sizeof(fronts[vid]));
 	return rte_vhost_extern_callback_register(vid, &message_ops, NULL);
 }
 
@@ -180,69 +322,38 @@ static const struct rte_vhost_device_ops ops = { .new_device = on_new,
 
 /* ---- packets: the worker ---- */
 
-/* A checksum that the guest left to us: its field has the pseudo header's sum. What is no TCP or
- * UDP is as the guest made it. */
-static void finish_checksum(struct rte_mbuf *m)
+/* Says for a guest that came from elsewhere where it is now. */
+static uint16_t announce(struct vhost *v, struct rte_mbuf **m)
 {
-	struct rte_net_hdr_lens lens;
-	uint32_t type = rte_net_get_ptype(m, &lens, RTE_PTYPE_ALL_MASK);
-	uint32_t at = (uint32_t)lens.l2_len + lens.l3_len, field = at;
-	uint16_t sum;
+	struct rte_ether_addr mac;
 
-	m->ol_flags &= ~RTE_MBUF_F_RX_L4_CKSUM_MASK;
-	switch (type & RTE_PTYPE_L4_MASK) {
-	case RTE_PTYPE_L4_TCP:
-		field += (uint32_t)offsetof(struct rte_tcp_hdr, cksum);
-		break;
-	case RTE_PTYPE_L4_UDP:
-		field += (uint32_t)offsetof(struct rte_udp_hdr, dgram_cksum);
-		break;
-	default:
-		return;
-	}
-	if (field + sizeof(sum) > m->data_len ||
-	    rte_raw_cksum_mbuf(m, at, m->pkt_len - at, &sum) != 0) {
-		return;
-	}
-	sum = (uint16_t)~sum;
-	sum = sum == 0 ? 0xffff : sum; /* RFC 768; the same to TCP */
-	memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, field), &sum, sizeof(sum));
+	__atomic_store_n(&v->is_told, false, __ATOMIC_RELAXED);
+	memcpy(mac.addr_bytes, v->told, sizeof(v->told));
+	*m = rte_net_make_rarp_packet(v->pool, &mac);
+	return *m == NULL ? 0 : 1;
 }
 
 static uint16_t receive(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t n)
 {
 	struct vhost *v = arg;
-	int vid = __atomic_load_n(&v->vid, __ATOMIC_ACQUIRE);
 
-	if (UNLIKELY(vid < 0)) {
+	if (UNLIKELY(!__atomic_load_n(&v->is_serving, __ATOMIC_ACQUIRE))) {
 		return 0;
 	}
-	n = rte_vhost_dequeue_burst(vid, (uint16_t)(queue * 2 + 1), v->pool, m, n);
-	for (uint16_t i = 0; i < n; i++) {
-		if ((m[i]->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE) {
-			finish_checksum(m[i]);
-		}
+	if (UNLIKELY(__atomic_load_n(&v->is_told, __ATOMIC_ACQUIRE))) {
+		return announce(v, m);
 	}
-	return n;
+	return vhost_ring_receive(&v->from[queue], v->pool, m, n);
 }
 
 static uint16_t transmit(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t n)
 {
 	struct vhost *v = arg;
-	int vid = __atomic_load_n(&v->vid, __ATOMIC_ACQUIRE);
-	uint16_t sent = 0;
 
-	if (UNLIKELY(vid < 0)) {
+	if (UNLIKELY(!__atomic_load_n(&v->is_serving, __ATOMIC_ACQUIRE))) {
 		return 0;
 	}
-	while (sent < n) {
-		uint16_t k = rte_vhost_enqueue_burst(vid, (uint16_t)(queue * 2), m + sent,
-						     (uint16_t)(n - sent));
-		if (k == 0) {
-			break;
-		}
-		sent = (uint16_t)(sent + k);
-	}
+	uint16_t sent = vhost_ring_send(&v->to[queue], m, n);
 	rte_pktmbuf_free_bulk(m, sent);
 	return sent;
 }
@@ -258,9 +369,8 @@ static bool is_up(const void *arg)
 
 static bool begin(struct vhost *v, const struct vhost_options *o, struct error *e)
 {
-	uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS;
+	uint64_t flags = o->is_server ? 0 : (uint64_t)RTE_VHOST_USER_CLIENT;
 
-	flags |= o->is_server ? 0 : (uint64_t)RTE_VHOST_USER_CLIENT;
 	v->is_registered = rte_vhost_driver_register(v->path, flags) == 0;
 	if (!v->is_registered) {
 		return error_set(e, ERROR_IO, "port \"%s\": cannot open \"%s\"", v->name, v->path);

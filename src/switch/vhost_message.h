@@ -23,6 +23,10 @@
 #include <stdint.h>
 
 enum {
+	/* Requests that the caller acts on. */
+	VHOST_MESSAGE_MEMORY = 5,
+	VHOST_MESSAGE_RARP = 19,
+
 	VHOST_RINGS_MAX = 32,
 	VHOST_REGIONS_MAX = 8,
 	VHOST_PAYLOAD_MAX = 8 + 32 * VHOST_REGIONS_MAX, /* bytes, of what is allowed */

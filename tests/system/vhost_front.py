@@ -12,6 +12,7 @@ The messages are those of QEMU's docs/interop/vhost-user.rst; the rings those of
 """
 
 import array
+import ctypes
 import mmap
 import os
 import socket
@@ -53,6 +54,7 @@ class Front:
         self.fd = os.memfd_create("guest", os.MFD_CLOEXEC)
         os.ftruncate(self.fd, SIZE)
         self.memory = mmap.mmap(self.fd, SIZE)
+        self.words = (ctypes.c_uint16 * (SIZE // 2)).from_buffer(self.memory)
         self.events = []
         self.restart()
 
@@ -79,6 +81,7 @@ class Front:
 
     def end(self):
         self.close()
+        del self.words
         self.memory.close()
         os.close(self.fd)
 
@@ -153,13 +156,20 @@ class Front:
 
     # ---- rings ----
 
-    # An index is read and written at once (native form), since the other side looks meanwhile.
-
     def put(self, at, form, *values):
         struct.pack_into(form, self.memory, at, *values)
 
     def get(self, at, form):
         return struct.unpack_from(form, self.memory, at)[0]
+
+    # The other side looks at indexes meanwhile, so they are read and written at once, which struct
+    # does not: it writes zeros first.
+
+    def put_index(self, at, value):
+        self.words[at // 2] = value & 0xFFFF
+
+    def get_index(self, at):
+        return self.words[at // 2]
 
     def put_desc(self, queue, index, address, size, flags=0, following=0):
         self.put(desc_at(queue) + 16 * index, "<QIHH", address & (1 << 64) - 1, size, flags,
@@ -167,12 +177,12 @@ class Front:
 
     def push(self, queue, index, by=1):
         """Makes a chain available."""
-        at = self.get(avail_at(queue) + 2, "@H")
-        self.put(avail_at(queue) + 4 + 2 * (at % RING), "@H", index)
-        self.put(avail_at(queue) + 2, "@H", (at + by) % 65536)
+        at = self.get_index(avail_at(queue) + 2)
+        self.put_index(avail_at(queue) + 4 + 2 * (at % RING), index)
+        self.put_index(avail_at(queue) + 2, at + by)
 
     def used(self, queue):
-        return self.get(used_at(queue) + 2, "@H")
+        return self.get_index(used_at(queue) + 2)
 
     def offer(self):
         """All receive buffers."""
