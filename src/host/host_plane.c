@@ -6,7 +6,10 @@
  *    one policy that is not yet taken (`trying`).
  * 2. `policy` has been run by the switch, or was kept from an earlier life. One that was refused,
  * or of which nobody knows, is forgotten, and a document without it follows.
- * 3. Who waits is in `waiting` until the document that holds what they wait for is on its way, then
+ * 3. `document` is what the switch runs, as generation `running`, or NULL where that is not known
+ *    for sure; while it is there, the switch is told only what differs. What it does not take so it
+ *    is given whole, and what it says to that counts.
+ * 4. Who waits is in `waiting` until the document that holds what they wait for is on its way, then
  *    in `flying`. Each hears once.
  */
 #include "host/host_plane.h"
@@ -25,6 +28,7 @@
 #include "host/host_network.h"
 #include "host/job.h"
 #include "host/switch_link.h"
+#include "plane/document_difference.h"
 
 LOG_MODULE("plane");
 
@@ -33,6 +37,7 @@ enum {
 	CHECK_MS = 1000,
 	SOCKET_MAX = 107, /* of an address, unix(7) */
 	POLICY_MAX = 80 << 20,
+	CHANGES_MAX = 4096, /* more than these: a document is given whole */
 };
 
 struct plane_wait {
@@ -48,7 +53,7 @@ struct plane_put {
 	struct json_object *policy;
 	void (*done)(void *arg, const struct plane_verdict *v);
 	void *arg;
-	struct buf text; /* while it is written */
+	struct buf text; /* as it is kept */
 	char *path;
 };
 
@@ -60,7 +65,8 @@ struct host_plane {
 	uint64_t generation; /* of the last document made */
 	uint64_t running;    /* of what the switch runs, as far as we know */
 	struct json_object *policy;
-	struct json_object *ports; /* of the last document made; NULL: none yet */
+	struct json_object *ports;	     /* of the last document made; NULL: none yet */
+	struct json_object *document, *next; /* that runs, and that is on its way; NULL: none */
 	struct plane_ports seen;
 	struct list puts; /* struct plane_put, not yet tried */
 	struct plane_put *trying;
@@ -167,10 +173,11 @@ static void policy_written(void *arg, const struct error *e)
 		log_warn("a policy could not be kept: %s", e->msg);
 		put_end(x, 500, e);
 	} else {
-		json_object_put(p->policy);
+		struct json_object *before = p->policy;
 		p->policy = json_object_get(x->policy);
 		host_network_publish(p->host);
 		put_end(x, 200, NULL);
+		json_object_put(before); /* which takes its time where it was large */
 	}
 	run(p);
 }
@@ -183,7 +190,6 @@ static void policy_keep(struct plane_put *x)
 	struct job_handler handler = { .loop = h->loop, .done = policy_written, .arg = x };
 
 	x->path = mem_printf("%s/policy.json", h->state);
-	json_add_text(&x->text, x->policy);
 	job_start(&handler, &work);
 }
 
@@ -235,12 +241,22 @@ static bool is_lost(const struct error *e)
 	       e->kind == ERROR_CANCELED;
 }
 
+static void forget(struct json_object **document)
+{
+	json_object_put(*document);
+	*document = NULL;
+}
+
 static void applied_not(struct host_plane *p, const struct error *e)
 {
 	struct plane_put *x = p->trying;
 
 	p->trying = NULL;
 	p->is_applying = false;
+	forget(&p->next);
+	if (is_lost(e)) {
+		forget(&p->document); /* either of the two may run */
+	}
 	if (is_lost(e) || x != NULL) {
 		p->is_due = true;
 		wait_again(p);
@@ -252,6 +268,24 @@ static void applied_not(struct host_plane *p, const struct error *e)
 	if (x != NULL) {
 		put_end(x, is_lost(e) ? 503 : 400, e);
 	}
+	run(p);
+}
+
+/* The switch runs `next`, as the last generation. */
+static void applied(struct host_plane *p)
+{
+	p->running = p->generation;
+	p->refused = (struct error){ 0 };
+	forget(&p->document);
+	p->document = p->next;
+	p->next = NULL;
+	if (p->trying != NULL) {
+		tell_all(&p->flying, NULL);
+		policy_keep(p->trying);
+		return;
+	}
+	p->is_applying = false;
+	tell_all(&p->flying, NULL);
 	run(p);
 }
 
@@ -267,16 +301,75 @@ static void on_applied(void *arg, const struct rpc_reply *reply)
 		applied_not(p, &e);
 		return;
 	}
-	p->running = p->generation;
-	p->refused = (struct error){ 0 };
-	if (p->trying != NULL) {
-		tell_all(&p->flying, NULL);
-		policy_keep(p->trying);
+	applied(p);
+}
+
+static void give_whole(struct host_plane *p)
+{
+	struct json_object *params = json_object_new_object();
+
+	forget(&p->document);
+	json_put_u64(params, "generation", p->generation);
+	json_put(params, "document", json_object_get(p->next));
+	switch_link_call(p->link, "plane.apply", params, on_applied, p);
+}
+
+/* The answer to what it runs: nothing differs from that, or (`document` is gone) it did not take
+ * what does. Somebody else may have given it another document. */
+static void on_status(void *arg, const struct rpc_reply *reply)
+{
+	struct host_plane *p = arg;
+	uint64_t generation = 0;
+
+	if (p->link == NULL || reply->error != NULL) {
+		on_applied(p, reply);
 		return;
 	}
-	p->is_applying = false;
-	tell_all(&p->flying, NULL);
-	run(p);
+	(void)json_get_u64(&reply->result, "generation", &generation, NULL);
+	if (p->document == NULL || generation != p->running) {
+		p->generation = MAX(p->generation, generation) + 1;
+		give_whole(p);
+	} else {
+		p->generation = generation;
+		applied(p);
+	}
+}
+
+static void on_changed(void *arg, const struct rpc_reply *reply)
+{
+	struct host_plane *p = arg;
+
+	if (p->link == NULL || reply->error == NULL || is_lost(reply->error)) {
+		on_applied(p, reply);
+		return;
+	}
+	log_info("the switch takes no changes to generation %llu: %s",
+		 (unsigned long long)p->running, reply->error->msg);
+	forget(&p->document);
+	switch_link_call(p->link, "plane.status", NULL, on_status, p);
+}
+
+/* `next` is given to the switch. */
+static void give(struct host_plane *p)
+{
+	struct json_object *changes =
+		p->document == NULL ? NULL : document_difference(p->document, p->next, CHANGES_MAX);
+
+	if (changes != NULL && json_object_array_length(changes) == 0) {
+		json_object_put(changes);
+		switch_link_call(p->link, "plane.status", NULL, on_status, p);
+		return;
+	}
+	p->generation++;
+	if (changes == NULL) {
+		give_whole(p);
+		return;
+	}
+	struct json_object *params = json_object_new_object();
+	json_put_u64(params, "base", p->running);
+	json_put_u64(params, "generation", p->generation);
+	json_put(params, "changes", changes);
+	switch_link_call(p->link, "plane.change", params, on_changed, p);
 }
 
 /* The next policy that may be tried; others are answered. */
@@ -308,10 +401,8 @@ static void run(void *arg)
 	p->is_due = false;
 	p->is_applying = true;
 	move_all(&p->flying, &p->waiting);
-	struct json_object *params = json_object_new_object();
-	json_put_u64(params, "generation", ++p->generation);
-	json_put(params, "document", document(p));
-	switch_link_call(p->link, "plane.apply", params, on_applied, p);
+	p->next = document(p);
+	give(p);
 }
 
 static void soon(struct host_plane *p)
@@ -374,6 +465,7 @@ static void on_up(void *arg, uint64_t generation)
 
 	if (p->running == 0 || generation != p->running) {
 		p->is_due = true;
+		forget(&p->document);
 	}
 	p->generation = MAX(p->generation, generation);
 	p->running = generation;
@@ -523,6 +615,8 @@ void host_plane_stop(struct host *h)
 	timer_free(p->check);
 	json_object_put(p->policy);
 	json_object_put(p->ports);
+	forget(&p->document);
+	forget(&p->next);
 	plane_ports_fini(&p->seen);
 	free(p->sockets);
 	free(p);
@@ -560,13 +654,15 @@ void host_plane_socket_folder(const struct host *h, const char *uuid, char *out,
 	snprintf(out, size, "%s/%s", h->plane->sockets, uuid);
 }
 
-void host_plane_put_policy(struct host *h, struct json_object *policy,
+void host_plane_put_policy(struct host *h, struct json_object *policy, struct buf *text,
 			   void (*done)(void *arg, const struct plane_verdict *v), void *arg)
 {
 	struct plane_put *x = mem_zalloc(sizeof(*x));
 	struct error e = { 0 };
 
 	x->policy = policy;
+	x->text = *text;
+	*text = (struct buf)BUF_INIT;
 	x->done = done;
 	x->arg = arg;
 	x->plane = h->plane;
@@ -634,60 +730,17 @@ struct json_object *host_plane_port(const struct host *h, const char *name)
 	return NULL;
 }
 
+void host_plane_call(struct host *h, const char *method, struct json_object *params,
+		     void (*on_reply)(void *arg, const struct rpc_reply *reply), void *arg)
+{
+	switch_link_call(h->plane->link, method, params, on_reply, arg);
+}
+
 void host_plane_ask(struct host *h, const char *what,
 		    void (*on_reply)(void *arg, const struct rpc_reply *reply), void *arg)
 {
 	struct json_object *params = json_object_new_object();
 
 	json_put_str(params, "what", what);
-	switch_link_call(h->plane->link, "plane.show", params, on_reply, arg);
-}
-
-/* ---- figures ---- */
-
-struct figures {
-	void (*done)(void *ctx, const char *text);
-	void *ctx;
-};
-
-/* Lines of the switch's own families: those that each daemon has are this one's, too. */
-static void add_own(struct buf *out, const char *text)
-{
-	static const char *const begins[] = { "remora_switch_", "# HELP remora_switch_",
-					      "# TYPE remora_switch_" };
-
-	while (*text != '\0') {
-		size_t n = strcspn(text, "\n");
-		for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
-			if (strncmp(text, begins[i], strlen(begins[i])) == 0) {
-				buf_add(out, text, n);
-				buf_addc(out, '\n');
-			}
-		}
-		text += n + (text[n] == '\n');
-	}
-}
-
-static void on_figures(void *arg, const struct rpc_reply *reply)
-{
-	struct figures *f = arg;
-	struct buf own = BUF_INIT;
-	const char *text = "";
-
-	if (reply->error == NULL && json_as_str(&reply->result, &text, NULL)) {
-		add_own(&own, text);
-	}
-	f->done(f->ctx, own.data == NULL ? "" : own.data);
-	buf_free(&own);
-	free(f);
-}
-
-void host_plane_metrics(void *host, void (*done)(void *ctx, const char *text), void *ctx)
-{
-	const struct host *h = host;
-	struct figures *f = mem_zalloc(sizeof(*f));
-
-	f->done = done;
-	f->ctx = ctx;
-	switch_link_call(h->plane->link, "metrics", NULL, on_figures, f);
+	host_plane_call(h, "plane.show", params, on_reply, arg);
 }

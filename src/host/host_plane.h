@@ -59,9 +59,10 @@ struct plane_verdict {
 	struct error why; /* unless 200 */
 };
 
-/* Takes a policy (its reference) in place of the one that holds; `done` when the switch runs it and
- * it is kept, or when it was refused and nothing has changed. */
-void host_plane_put_policy(struct host *h, struct json_object *policy,
+/* Takes a policy (its reference, and the text that it was read from) in place of the one that
+ * holds; `done` when the switch runs it and it is kept, or when it was refused and nothing has
+ * changed. */
+void host_plane_put_policy(struct host *h, struct json_object *policy, struct buf *text,
 			   void (*done)(void *arg, const struct plane_verdict *v), void *arg);
 
 /* The policy that holds; borrowed, NULL: none. */
@@ -80,7 +81,9 @@ struct json_object *host_plane_port(const struct host *h, const char *name);
 /* The switch's own figures as Prometheus text, "" where it does not answer; `done` once, later. */
 void host_plane_metrics(void *host, void (*done)(void *ctx, const char *text), void *ctx);
 
-/* Asks the switch itself; as switch_link_call(). */
+/* Ask the switch itself, which there is; as switch_link_call(). The second: plane.show. */
+void host_plane_call(struct host *h, const char *method, struct json_object *params,
+		     void (*on_reply)(void *arg, const struct rpc_reply *reply), void *arg);
 void host_plane_ask(struct host *h, const char *what,
 		    void (*on_reply)(void *arg, const struct rpc_reply *reply), void *arg);
 

@@ -113,15 +113,15 @@ static void put(struct exchange *x)
 	struct json_object *policy = json_parse(x->body.data == NULL ? "" : x->body.data,
 						x->body.len, BODY_MAX, DEPTH, &e);
 
-	buf_free(&x->body);
-	x->body = (struct buf)BUF_INIT;
 	if (policy == NULL || !check(policy, &e)) {
+		buf_free(&x->body);
+		x->body = (struct buf)BUF_INIT;
 		json_object_put(policy);
 		respond_refusal(x->request, 400, &e);
 		return;
 	}
 	x->is_waiting = true;
-	host_plane_put_policy(x->host, policy, put_done, x);
+	host_plane_put_policy(x->host, policy, &x->body, put_done, x);
 }
 
 /* ---- GET ---- */
