@@ -30,7 +30,7 @@ _remora()
 		return
 	elif [ "${COMP_WORDS[1]}" = switch ]; then
 		case $before in
-		switch) words="status show explain capture apply upgrade" ;;
+		switch) words="status show explain capture log apply upgrade" ;;
 		show) words="ports flows rules segments macs" ;;
 		--proto) words="tcp udp icmp" ;;
 		--stages) words="received guarded sent dropped" ;;
@@ -42,7 +42,7 @@ _remora()
 		if [[ $word == -* ]]; then
 			words="--state --json --binary --hex --src-mac --dst-mac --src --dst --proto --sport
 				--dport --vlan --capture --number --port --filter --snap --count --stages
-				--write"
+				--write --follow --rule"
 		fi
 	elif [ "${COMP_WORDS[1]}" = simulate ]; then
 		if [[ $before == -E || $before == --tlscert || $before == --tlskey ]]; then

@@ -563,7 +563,7 @@ static void test_rule_by_tag(void **state)
 	must(200, "PATCH", GROUP "blue", TAGGED("blue"));
 	must(200, "PATCH", RULES "p",
 	     "{\"rules\":[{\"id\":\"r\",\"action\":\"DROP\",\"source_groups\":[\"" GROUP
-	     "red\",\"192.0.2.0/24\"],\"scope\":[\"" GROUP "blue\"]}]}");
+	     "red\",\"192.0.2.0/24\"],\"scope\":[\"" GROUP "blue\"],\"logged\":true}]}");
 	wait_for(is_settled());
 	assert_null(strstr(text(0), "\"action\""));
 	assert_null(strstr(text(1), "\"action\""));
@@ -571,6 +571,7 @@ static void test_rule_by_tag(void **state)
 	wait_for(strstr(text(1), "\"action\":\"drop\"") != NULL);
 	wait_for(is_settled());
 	assert_null(strstr(text(0), "\"action\"")); /* none of its cards */
+	assert_non_null(strstr(text(1), "\"action\":\"drop\",\"log\":true}"));
 	assert_non_null(strstr(text(1), "{\"name\":\"blue\",\"ports\":[\"" VM_2 ".4000\"]}"));
 	assert_non_null(strstr(text(1), "{\"name\":\"red\",\"addresses\":[]}"));
 	assert_non_null(strstr(text(1), "\"name\":\"1001:sources\""));

@@ -21,6 +21,7 @@
 #include "cli/command.h"
 #include "cli/switch_capture.h"
 #include "cli/switch_frame.h"
+#include "cli/switch_log.h"
 #include "cli/switch_table.h"
 
 #define STATE_DEFAULT "/var/lib/remora-switchd"
@@ -29,7 +30,7 @@ enum {
 	TIMEOUT_MS = 60000, /* compiling a large document takes a while */
 	DOCUMENT_MAX = 256 << 20,
 	HAND_OVER_US = 20000000,
-	FIRST_OF_FRAME = 11, /* among the options: those that describe a frame */
+	FIRST_OF_FRAME = 12, /* among the options: those that describe a frame */
 };
 
 struct request {
@@ -37,6 +38,7 @@ struct request {
 	size_t n_words;
 	const char *state, *hex, *binary, *file, *number;
 	struct switch_capture_options capture;
+	struct switch_log_options log; /* its port is the capture's */
 	struct switch_frame frame;
 	bool is_json, is_described; /* an option of the frame is there */
 };
@@ -63,6 +65,9 @@ static int usage(FILE *to, int status)
 	      "          [--stages LIST] [--write FILE]\n"
 	      "                       packets as they pass, as pcapng; the expression is as of\n"
 	      "                       tcpdump, stages are received,guarded,sent,dropped\n"
+	      "  log [--follow] [--rule ID] [--port NAME]\n"
+	      "                       what firewall rules that log let begin or stopped; the port\n"
+	      "                       by name or label\n"
 	      "  apply FILE           run a plane document (JSON)\n"
 	      "  upgrade [--binary PATH]\n"
 	      "                       hand over to a new process; connections go on\n"
@@ -341,6 +346,15 @@ static int run_capture(struct request *r)
 	return ok ? 0 : complain(&e);
 }
 
+static int run_log(struct request *r)
+{
+	struct error e;
+
+	r->log.port = r->capture.port;
+	r->log.is_json = r->is_json;
+	return switch_log_run(state_of(r), &r->log, &e) ? 0 : complain(&e);
+}
+
 /* ---- the command line ---- */
 
 static bool read_option(struct request *r, const char *name, const char *value)
@@ -359,6 +373,7 @@ static bool read_option(struct request *r, const char *name, const char *value)
 			{ "--count", &r->capture.count },
 			{ "--stages", &r->capture.stages },
 			{ "--write", &r->capture.write },
+			{ "--rule", &r->log.rule },
 			{ "--src-mac", &r->frame.src_mac },
 			{ "--dst-mac", &r->frame.dst_mac },
 			{ "--src", &r->frame.src },
@@ -388,6 +403,8 @@ static bool read_words(struct request *r, int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0) {
 			r->is_json = true;
+		} else if (strcmp(argv[i], "--follow") == 0) {
+			r->log.follows = true;
 		} else if (strncmp(argv[i], "--", 2) == 0) {
 			if (!read_option(r, argv[i], i + 1 < argc ? argv[i + 1] : NULL)) {
 				return false;
@@ -411,8 +428,8 @@ int command_switch(int argc, char **argv)
 		int (*run)(struct request *r);
 	} verbs[] = { { "status", 1, run_status },   { "show", 2, run_show },
 		      { "explain", 1, run_explain }, { "explain", 2, run_explain },
-		      { "capture", 1, run_capture }, { "apply", 2, run_apply },
-		      { "upgrade", 1, run_upgrade } };
+		      { "capture", 1, run_capture }, { "log", 1, run_log },
+		      { "apply", 2, run_apply },     { "upgrade", 1, run_upgrade } };
 	struct request r = { .n_words = 0 };
 
 	if (argc > 1 && command_wants_help(argv[1])) {

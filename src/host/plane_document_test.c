@@ -155,7 +155,7 @@ static void test_overlay(void **state)
 		"\"bindings\":[{\"port\":\"" CARD_A "\",\"addresses\":[\"10.1.0.5\"]}],"
 		"\"groups\":[{\"name\":\"g\",\"ports\":[\"" CARD_A "\",\"" CARD_C "\"]}],"
 		"\"firewall\":{\"default\":\"drop\",\"sections\":[{\"name\":\"s\",\"rules\":"
-		"[{\"id\":1,\"action\":\"allow\",\"applied_to\":[\"g\"]}]}]}}";
+		"[{\"id\":1,\"action\":\"allow\",\"applied_to\":[\"g\"],\"log\":true}]}]}}";
 	struct node n = node_with(2, true);
 	struct plane_card cards[] = { card(CARD_A, PLANE_OPAQUE, "web"),
 				      card(CARD_B, PLANE_OPAQUE, "web") };
@@ -176,6 +176,8 @@ static void test_overlay(void **state)
 	assert_string_equal(item(o, "groups", "g"), "{\"name\":\"g\",\"ports\":[\"" CARD_A "\"]}");
 	assert_has(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN),
 		   "\"firewall\":{\"default\":\"drop\",\"sections\":[{\"name\":\"s\"");
+	assert_has(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN),
+		   "\"applied_to\":[\"g\"],\"log\":true}");
 	json_object_put(o);
 	/* Without an endpoint the segment is this node's alone. */
 	n = node_with(0, false);

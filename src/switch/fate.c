@@ -542,7 +542,7 @@ static bool ask_rules(struct way *w, const char *stage, bool is_in, int32_t *rul
 	}
 	const struct classifier_match *m = &w->verdicts[is_in];
 	*rule = m->position;
-	w->fate->log |= m->log;
+	w->fate->log |= m->log ? (uint8_t)(is_in ? RULE_IN : RULE_OUT) : 0;
 	tell(w, stage, "%s %llu \"%s\": %s", m->position < 0 ? "default, rule" : "rule",
 	     (unsigned long long)m->id,
 	     m->position < 0 ? "" : tables_config(w->tables)->rule_names[m->position],
@@ -585,6 +585,19 @@ static bool stage_firewall_in(struct way *w)
 	return ask_rules(w, "firewall in", true, &w->fate->rule_in);
 }
 
+static void note_verdict(struct way *w, uint16_t port, const struct classifier_match *m)
+{
+	struct fate *f = w->fate;
+
+	if (!m->log || !f->is_flooded || f->verdicts == NULL) {
+		return;
+	}
+	if (f->n_verdicts < FATE_VERDICTS_MAX) {
+		f->verdicts[f->n_verdicts] = (struct fate_verdict){ m->position, port };
+	}
+	f->n_verdicts++;
+}
+
 /* Of a flooded packet: only the guests whose rules let it in. */
 static void firewall_copies(struct way *w)
 {
@@ -600,6 +613,7 @@ static void firewall_copies(struct way *w)
 		if (to->kind == IFACE_PORT) {
 			m = classifier_find(tables_classifier(w->tables), &w->packet->key, to->port,
 					    RULE_IN);
+			note_verdict(w, to->port, &m);
 		}
 		if (m.action == RULE_ALLOW) {
 			f->copies[n++] = f->copies[i];
@@ -682,8 +696,10 @@ void fate_decide(const struct fate_input *in, struct fate *out)
 {
 	struct way w = { .in = in, .fate = out, .tables = in->tables, .packet = in->packet };
 	struct fate_out *copies = out->copies;
+	struct fate_verdict *verdicts = out->verdicts;
 
 	*out = (struct fate){ .copies = copies,
+			      .verdicts = verdicts,
 			      .rule_out = FATE_RULE_NOT_ASKED,
 			      .rule_in = FATE_RULE_NOT_ASKED };
 	decide(&w);

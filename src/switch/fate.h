@@ -27,6 +27,7 @@
 
 enum {
 	FATE_COPIES_MAX = CONFIG_PORTS_MAX + CONFIG_ENDPOINTS_MAX, /* of a flooded frame */
+	FATE_VERDICTS_MAX = 64,
 	FATE_RULE_NOT_ASKED = -2,
 };
 
@@ -58,6 +59,12 @@ struct fate_sighting {
 	uint16_t owner;	 /* this interface's, or a router's: 0 */
 };
 
+/* What a rule that logs said of a flooded packet's copy. */
+struct fate_verdict {
+	int32_t rule; /* position */
+	uint16_t port;
+};
+
 /* A packet either has a reason to be dropped, or leaves by `out` (one way, MAC addresses as they
  * leave) or by all of the copies (flooded, or copied: `out` is one of them; MAC addresses as they
  * came). */
@@ -66,13 +73,15 @@ struct fate {
 	bool is_flooded, is_routed;
 	bool is_copied;	 /* flooded for those who want to see all: it has one way out besides */
 	bool makes_flow; /* IP, one way out: the rest of its connection may follow it */
-	bool log;
-	bool learns; /* the source's MAC address is to be learned where it came in */
+	uint8_t log;	 /* bits of enum rule_direction: rules asked there that want it told */
+	bool learns;	 /* the source's MAC address is to be learned where it came in */
 	uint8_t destination[6], source[6];
 	struct fate_out out;
 	struct fate_out *copies; /* FATE_COPIES_MAX, the caller's; may be NULL: not wanted */
 	uint32_t n_copies;
-	int32_t rule_out, rule_in; /* positions; CLASSIFIER_ANY: the fallback */
+	struct fate_verdict *verdicts; /* FATE_VERDICTS_MAX, the caller's; may be NULL */
+	uint32_t n_verdicts;	       /* also those that found no room */
+	int32_t rule_out, rule_in;     /* positions; CLASSIFIER_ANY: the fallback */
 	enum fate_answer answer;
 	uint8_t answer_mac[6];
 	uint16_t answer_mtu;
@@ -106,7 +115,7 @@ struct fate_input {
 bool fate_is_echo(const struct tables *t, uint16_t port, uint16_t way, uint16_t segment,
 		  const uint8_t *frame);
 
-/* out->copies is the caller's to set before. */
+/* out->copies and out->verdicts are the caller's to set before. */
 void fate_decide(const struct fate_input *in, struct fate *out);
 
 #endif

@@ -19,9 +19,11 @@
 #include "switch/plane_schema.h"
 #include "switch/plane_store.h"
 #include "switch/port.h"
+#include "switch/rule_log.h"
 #include "switch/sleep.h"
 #include "switch/switch_capture.h"
 #include "switch/switch_impl.h"
+#include "switch/switch_log.h"
 #include "switch/vhost.h"
 
 LOG_MODULE("switch");
@@ -104,6 +106,7 @@ static bool begin_workers(struct softswitch *s, struct error *e)
 					    .flows = t,
 					    .learned = s->learned,
 					    .seen = s->seen,
+					    .log = s->rule_log,
 					    .tick = worker_tick() };
 		s->workers[s->n_workers] = worker_new(&w);
 		log_info("worker %u on core %u: records of %u flows, room for %u", s->n_workers,
@@ -153,6 +156,7 @@ static bool begin(struct softswitch *s, const struct switch_options *o, struct e
 	s->learned = learned_new();
 	s->store = plane_store_new(o->state);
 	s->seen = seen_new();
+	s->rule_log = rule_log_new();
 	s->flows_folder = mem_strdup(o->flows_folder);
 	s->n_flows = o->flows;
 	return guest_memory_begin(e) && map_flows(s, e);
@@ -196,6 +200,7 @@ void switch_free(struct softswitch *s)
 	tables_free(s->prepared);
 	learned_free(s->learned);
 	seen_free(s->seen);
+	rule_log_free(s->rule_log);
 	rte_mempool_free(s->pool);
 	document_schema_free(s->schema);
 	plane_store_free(s->store);
@@ -346,6 +351,7 @@ static void publish(struct applying *a, struct wiring *w)
 	struct wiring *before = worker_publish(s->workers[0], w);
 	switch_metrics_follow(s, w, before);
 	switch_capture_follow(s->capture, before, w);
+	switch_log_follow(s->log, before, w);
 	wiring_free(before);
 	vec_each (&s->ports, p) {
 		bool stays = false;

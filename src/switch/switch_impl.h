@@ -15,7 +15,9 @@ enum {
 };
 
 struct port;
+struct rule_log;
 struct switch_capture;
+struct switch_log;
 struct document_schema;
 struct plane_store;
 
@@ -40,6 +42,8 @@ struct softswitch {
 	struct plane_store *store;
 	struct switch_metrics *metrics;
 	struct switch_capture *capture; /* NULL: nobody can; switchd's */
+	struct rule_log *rule_log;
+	struct switch_log *log; /* NULL: nobody writes it; switchd's */
 };
 
 /* ---- switch_watch.c ---- */

@@ -31,6 +31,7 @@
 #include "switch/standby.h"
 #include "switch/switch.h"
 #include "switch/switch_capture.h"
+#include "switch/switch_log.h"
 #include "switch/switch_watch.h"
 #include "switch/upgrade.h"
 
@@ -56,6 +57,7 @@ struct switchd {
 	struct timer *settle; /* after a document: memory that reading it took is given back */
 	struct switch_watch *watch;
 	struct switch_capture *capture;
+	struct switch_log *log;
 	struct standby *standby;
 	struct upgrade *upgrade;
 	struct timer *home; /* is the state folder still there? */
@@ -321,6 +323,7 @@ static void let_go(void *arg)
 	log_info("another process takes over");
 	daemon_fall_silent(&d->daemon);
 	switch_halt(d->sw);
+	switch_log_flush(d->log);
 	/* As if killed: sockets of guests are closed before the lock is, so that the other one
 	 * connects when QEMU is ready for it. */
 	_exit(0);
@@ -432,6 +435,7 @@ static bool begin(void *arg, struct error *e)
 
 	d->watch = switch_watch_new(d->sw, loop);
 	d->capture = switch_capture_new(d->sw, loop);
+	d->log = switch_log_new(d->sw, loop, d->daemon.options.state);
 	if (!switch_load(d->sw, e)) {
 		return false;
 	}
@@ -469,6 +473,7 @@ static void end(void *arg)
 	timer_free(d->settle);
 	switch_watch_free(d->watch);
 	switch_capture_free(d->capture);
+	switch_log_free(d->log);
 	timer_free(d->home);
 	upgrade_free(d->upgrade);
 	switch_free(d->sw);

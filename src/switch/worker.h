@@ -22,6 +22,7 @@
 struct rte_mempool;
 struct capture;
 struct fragments;
+struct rule_log;
 struct worker;
 
 struct worker_options {
@@ -30,7 +31,8 @@ struct worker_options {
 	struct flow_table *flows;
 	struct learned *learned;
 	struct seen *seen;
-	uint32_t tick; /* that flows were adopted at */
+	struct rule_log *log; /* NULL: nobody reads it */
+	uint32_t tick;	      /* that flows were adopted at */
 };
 
 /* By port index of the wiring. */

@@ -227,7 +227,8 @@ static enum drop_reason decide(struct worker *w, struct item *it, const struct p
 	struct flow *f = packet_has_connection(p) ? find_flow(w, it, p, &d, &r) : NULL;
 	struct flow *related = find_related(w, p, &d), *known = f != NULL ? f : related;
 	struct flow_key first;
-	struct fate fate = { .copies = w->copies };
+	struct fate_verdict verdicts[FATE_VERDICTS_MAX];
+	struct fate fate = { .copies = w->copies, .verdicts = verdicts };
 	struct fate_input in = { .tables = w->wiring->tables,
 				 .learned = w->o.learned,
 				 .seen = w->o.seen,
@@ -282,6 +283,7 @@ static enum drop_reason decide(struct worker *w, struct item *it, const struct p
 	} else if (r == DROP_NONE && fate.makes_flow) {
 		r = begin_flow(w, it, p, &fate);
 	}
+	worker_log(w, &(struct judged){ it, p, &fate, r, known != NULL });
 	if (r != DROP_NONE) {
 		worker_drop(w, it, r);
 	} else if (fate.is_flooded || fate.n_copies > 0) {
@@ -379,6 +381,7 @@ static void decide_firsts(struct worker *w, struct first *firsts, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct first *f = &firsts[i];
 		f->fate.copies = NULL;
+		f->fate.verdicts = NULL;
 		in.packet = &f->packet;
 		in.hash = (uint32_t)f->item->hash;
 		fate_decide(&in, &f->fate);
@@ -414,6 +417,7 @@ static void take_first(struct worker *w, struct first *f)
 	if (r == DROP_NONE && f->fate.makes_flow) {
 		r = begin_flow(w, f->item, &f->packet, &f->fate);
 	}
+	worker_log(w, &(struct judged){ f->item, &f->packet, &f->fate, r, false });
 	if (r != DROP_NONE) {
 		worker_drop(w, f->item, r);
 	} else {

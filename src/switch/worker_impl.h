@@ -2,9 +2,9 @@
 /*
  * The inside of a worker, for the files that make it up: worker_limit.c (what ports may), worker.c
  * (the loop, bursts, packets that go by a flow's word), worker_first.c (packets that take the whole
- * way), worker_seen.c (addresses that guests have), worker_uplink.c (what comes in at uplinks) and
- * worker_out.c (what goes out). All on the
- * worker's own thread.
+ * way), worker_log.c (what rules want told), worker_seen.c (addresses that guests have),
+ * worker_uplink.c (what comes in at uplinks) and worker_out.c (what goes out). All on the worker's
+ * own thread.
  */
 #ifndef SWITCH_WORKER_IMPL_H
 #define SWITCH_WORKER_IMPL_H
@@ -120,6 +120,27 @@ static inline void worker_drop(struct worker *w, const struct item *it, enum dro
 	worker_capture(w, CAPTURE_DROPPED, r, it->port, it->mbuf);
 	worker_count(w, it->port)->drops[r]++;
 	rte_pktmbuf_free(it->mbuf);
+}
+
+/* ---- worker_log.c ---- */
+
+/* A packet of which the tables were asked, and what became of it; nothing of it is sent or freed
+ * yet. */
+struct judged {
+	const struct item *item;
+	const struct packet *packet;
+	const struct fate *fate;
+	enum drop_reason reason;
+	bool is_known; /* it belongs to a connection that has begun */
+};
+
+void worker_log_packet(struct worker *w, const struct judged *j);
+
+static inline void worker_log(struct worker *w, const struct judged *j)
+{
+	if (UNLIKELY((j->fate->log | j->fate->n_verdicts) != 0)) {
+		worker_log_packet(w, j);
+	}
 }
 
 /* A stage ends that n packets went through, and the next begins. */

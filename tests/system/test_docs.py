@@ -140,7 +140,7 @@ def test_options_of_switch():
     assert commands == set(re.findall(r"^  ([a-z]+) ", usage, re.M))
     for name in commands:
         assert re.search(rf"\.It Cm {name}\b", described)
-    for option in options - {"--json"}:
+    for option in options - {"--json", "--follow"}:
         answer = run(program("remora"), "switch", "status", option)
         assert answer.returncode == 2 and "needs a value" in answer.stderr, option
     answer = run(program("remora"), "switch", "--state", "/nowhere", "status")
