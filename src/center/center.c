@@ -19,6 +19,7 @@
 #include "center/follow.h"
 #include "center/hosts.h"
 #include "center/intent.h"
+#include "center/lend.h"
 #include "center/load.h"
 #include "center/node_policy.h"
 #include "center/place.h"
@@ -217,6 +218,7 @@ struct center *center_new(const struct center_config *config, struct error *e)
 		center_free(c);
 		return NULL;
 	}
+	c->lend = lend_new(c);
 	c->policy = node_policy_new(c);
 	c->dvs_policy = dvs_policy_new(c);
 	c->root = folder_new(c, api_root_id(API_CENTER), "Datacenters", NULL);
@@ -255,6 +257,8 @@ void center_free(struct center *c)
 	hosts_free(c->hosts);
 	dvs_ports_free(c->ports);
 	c->hosts = NULL;
+	lend_free(c->lend);
+	c->lend = NULL;
 	node_policy_free(c->policy);
 	c->policy = NULL;
 	event_unlisten(c->api->events, c);

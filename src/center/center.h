@@ -70,13 +70,15 @@ struct center {
 	struct extension_manager *extensions;
 	struct license_manager *licenses;
 	struct option_manager *options;
-	struct intent *intent;	       /* of networks; NULL: not there yet, or any more */
-	struct rollup *rollup;	       /* of rollup.c */
-	struct list follows;	       /* of follow.c */
-	struct node_policy *policy;    /* what nodes are given; NULL: not there yet, or any more */
-	struct hosts *hosts;	       /* of the layer of hosts */
-	VEC(struct object *) switches; /* distributed ones; of dvs.c */
-	struct dvs_ports *ports;       /* of dvs_port.c */
+	struct intent *intent; /* of networks; NULL: not there yet, or any more */
+	struct rollup *rollup; /* of rollup.c */
+	struct list follows;   /* of follow.c */
+	struct node_policy *policy;
+	struct lend *lend; /* functions that cards lend */ /* what nodes are given; NULL: not there
+							      yet, or any more */
+	struct hosts *hosts;				   /* of the layer of hosts */
+	VEC(struct object *) switches;			   /* distributed ones; of dvs.c */
+	struct dvs_ports *ports;			   /* of dvs_port.c */
 	struct dvs_policy *dvs_policy; /* of dvs_policy.c; NULL: not there yet, or any more */
 };
 

@@ -10,6 +10,7 @@
 #include "center/intent_card_read.h"
 #include "center/intent_group.h"
 #include "center/intent_meaning.h"
+#include "center/lend.h"
 #include "center/member.h"
 #include "center/node_policy.h"
 #include "center/place.h"
@@ -83,8 +84,8 @@ static struct intent_part *part_get(struct intent_cards *cs, const char *network
 
 static void part_stale(struct intent_cards *cs, const struct intent_card *card)
 {
-	if (card->network != NULL && card->vm->member != NULL) {
-		part_get(cs, card->network, card->vm->member)->is_fresh = false;
+	if (card->network != NULL && card->at != NULL) {
+		part_get(cs, card->network, card->at)->is_fresh = false;
 	}
 }
 
@@ -98,14 +99,48 @@ static void part_stale(struct intent_cards *cs, const struct intent_card *card)
 		}                                                                                  \
 	} while (0)
 
+/* A function of the card in its VM's host; -1: all are taken. */
+static int function_take(struct intent_cards *cs, const struct intent_card *card,
+			 struct member *dpu)
+{
+	struct intent_host *h = host_get(cs, dpu);
+	bool is_used[LEND_MAX] = { false };
+
+	vec_each (&h->cards, it) {
+		if ((*it)->function >= 0 && (*it)->function < LEND_MAX) {
+			is_used[(*it)->function] = true;
+		}
+	}
+	return lend_take(cs->in->c, dpu, card->name, is_used, !cs->is_starting);
+}
+
+static struct member *place_for(struct intent_cards *cs, struct intent_card *card)
+{
+	struct member *host = card->vm->member;
+	struct member *dpu =
+		host == NULL || card->network == NULL ? NULL : lend_card_in(cs->in->c, host);
+
+	card->function = -1;
+	if (dpu == NULL) {
+		return host;
+	}
+	if (!card->is_virtio) {
+		return NULL;
+	}
+	card->function = function_take(cs, card, dpu);
+	cs->is_waiting |= card->function < 0;
+	return card->function < 0 ? NULL : dpu;
+}
+
 static void card_place(struct intent_cards *cs, struct intent_card *card)
 {
-	if (card->vm->member == NULL) {
+	card->at = place_for(cs, card);
+	if (card->at == NULL) {
 		return;
 	}
-	vec_push(&host_get(cs, card->vm->member)->cards, card);
+	vec_push(&host_get(cs, card->at)->cards, card);
 	if (card->network != NULL) {
-		struct intent_part *p = part_get(cs, card->network, card->vm->member);
+		struct intent_part *p = part_get(cs, card->network, card->at);
 		vec_push(&p->cards, card);
 		p->is_fresh = false;
 	}
@@ -113,16 +148,18 @@ static void card_place(struct intent_cards *cs, struct intent_card *card)
 
 static void card_unplace(struct intent_cards *cs, struct intent_card *card)
 {
-	if (card->vm->member == NULL) {
+	if (card->at == NULL) {
 		return;
 	}
-	struct intent_host *h = host_get(cs, card->vm->member);
+	struct intent_host *h = host_get(cs, card->at);
 	forget_card(&h->cards, card);
 	if (card->network != NULL) {
-		struct intent_part *p = part_get(cs, card->network, card->vm->member);
+		struct intent_part *p = part_get(cs, card->network, card->at);
 		forget_card(&p->cards, card);
 		p->is_fresh = false;
 	}
+	card->at = NULL;
+	card->function = -1;
 }
 
 /* ---- addresses ---- */
@@ -169,9 +206,47 @@ static void card_addresses(struct intent_cards *cs, struct intent_card *card)
 			add_once(card, a.text);
 		}
 	}
-	vec_each (&card->seen, it) {
-		add_once(card, it->text);
+	for (size_t i = 0; card->function < 0 && i < card->seen.n; i++) {
+		add_once(card, card->seen.items[i].text);
 	}
+}
+
+/* ---- functions ---- */
+
+/* The card's port is perhaps elsewhere now. */
+static void card_move(struct intent_cards *cs, struct intent_card *card)
+{
+	card_unplace(cs, card);
+	card_place(cs, card);
+	card_addresses(cs, card);
+	intent_groups_card(cs->in, card);
+	node_policy_intent_changed(cs->in->c);
+}
+
+/* Functions that have become free go to those that wait for one. */
+static void functions_look(struct intent_cards *cs)
+{
+	if (!cs->is_waiting || cs->is_starting) {
+		return;
+	}
+	cs->is_waiting = false;
+	for (size_t i = 0; i < cs->slots.n; i++) {
+		struct intent_card *card = cs->slots.items[i];
+		if (card != NULL && card->at == NULL) {
+			card_move(cs, card);
+		}
+	}
+}
+
+void intent_cards_moved(struct intent *in, const struct member *m)
+{
+	for (size_t i = 0; i < in->cards->slots.n; i++) {
+		struct intent_card *card = in->cards->slots.items[i];
+		if (card != NULL && card->vm->member == m) {
+			card_move(in->cards, card);
+		}
+	}
+	functions_look(in->cards);
 }
 
 /* ---- cards ---- */
@@ -199,6 +274,8 @@ static struct intent_card *card_new(struct intent_cards *cs, struct intent_vm *v
 	snprintf(card->mac, sizeof(card->mac), "%s", f->mac);
 	card->network = f->network[0] == '\0' ? NULL : mem_strdup(f->network);
 	card->external_id = f->external_id[0] == '\0' ? NULL : mem_strdup(f->external_id);
+	card->is_virtio = f->is_virtio;
+	card->is_cut = f->is_cut;
 	for (size_t i = 0; i < f->addresses.n; i++) {
 		vec_push(&card->seen, f->addresses.items[i]);
 	}
@@ -226,7 +303,8 @@ static void card_free(struct intent_cards *cs, struct intent_card *card)
 /* The same card but for the addresses seen? */
 static bool card_is(const struct intent_card *card, const struct card_facts *f)
 {
-	return card->key == f->key && strcmp(card->mac, f->mac) == 0 &&
+	return card->key == f->key && card->is_virtio == f->is_virtio &&
+	       strcmp(card->mac, f->mac) == 0 &&
 	       strcmp(card->network == NULL ? "" : card->network, f->network) == 0 &&
 	       strcmp(card->external_id == NULL ? "" : card->external_id, f->external_id) == 0;
 }
@@ -278,6 +356,7 @@ static void vm_drop(struct intent_cards *cs, struct intent_vm *vm)
 	free(vm->uuid);
 	free(vm->facts);
 	free(vm);
+	functions_look(cs);
 	node_policy_intent_changed(cs->in->c);
 }
 
@@ -343,6 +422,7 @@ static void vm_set(struct intent_cards *cs, struct intent_vm *vm, const struct v
 		if (card == NULL) {
 			card = card_new(cs, vm, it);
 		} else {
+			card->is_cut = it->is_cut;
 			vec_clear(&card->seen);
 			for (size_t i = 0; i < it->addresses.n; i++) {
 				vec_push(&card->seen, it->addresses.items[i]);
@@ -352,6 +432,7 @@ static void vm_set(struct intent_cards *cs, struct intent_vm *vm, const struct v
 		}
 		intent_groups_card(cs->in, card);
 	}
+	functions_look(cs);
 	node_policy_intent_changed(cs->in->c);
 }
 
@@ -572,6 +653,11 @@ void intent_cards_member_gone(struct intent *in, const struct member *m)
 			vm_drop(cs, vm);
 		}
 	}
+	for (size_t i = 0; i < cs->slots.n; i++) {
+		if (cs->slots.items[i] != NULL && cs->slots.items[i]->at == m) {
+			card_unplace(cs, cs->slots.items[i]);
+		}
+	}
 	map_each (&cs->networks, it) {
 		struct intent_network *n = it->value;
 		for (size_t i = n->parts.n; i-- > 0;) {
@@ -609,11 +695,14 @@ void intent_cards_start(struct intent_cards *cs)
 	struct object *o;
 
 	inventory_reader_add(inv, &cs->reader);
+	cs->is_starting = true;
 	for (uint32_t i = 0; (o = inventory_each(inv, &i)) != NULL;) {
 		if (!o->removed && schema_is_a(o->type, T_VirtualMachine)) {
 			vm_look(cs, o);
 		}
 	}
+	cs->is_starting = false;
+	functions_look(cs);
 	cs->listener = inventory_subscribe(inv, on_change, cs);
 }
 
@@ -622,6 +711,7 @@ void intent_cards_free(struct intent_cards *cs)
 	if (cs == NULL) {
 		return;
 	}
+	cs->is_starting = true; /* nobody gets what becomes free */
 	inventory_unsubscribe(cs->listener);
 	inventory_reader_remove(cs->in->c->inventory, &cs->reader);
 	map_each (&cs->vms, it) {

@@ -35,7 +35,13 @@ struct intent_card {
 	char mac[18];	   /* lower case; "": none yet */
 	char *network;	   /* opaqueNetworkId of what it is attached to; NULL: no segment */
 	char *external_id; /* or NULL */
-	VEC(struct intent_address_text) seen;  /* in the guest */
+	/* Where its port is: the VM's host or, by a function that it lends, that host's card; NULL:
+	 * nowhere, as no function is left. */
+	struct member *at;
+	int function; /* number of the function; -1: none */
+	bool is_virtio, is_cut;
+	/* In the guest, as the VM's host says; of no weight where that is not where its port is. */
+	VEC(struct intent_address_text) seen;
 	VEC(struct intent_address_text) bound; /* by its port */
 	VEC(struct intent_address_text) all;   /* both, each once */
 	struct intent_object *port;	       /* of the segment; NULL: none has it attached */
@@ -52,7 +58,7 @@ struct intent_vm {
 	const struct intent_object *tags; /* NULL: none */
 };
 
-/* The cards of one host on one network, and what other hosts are told of them. */
+/* The cards at one host on one network, and what other hosts are told of them. */
 struct intent_part {
 	struct member *member;
 	VEC(struct intent_card *) cards;
@@ -81,7 +87,8 @@ struct intent_cards {
 	struct inventory_listener *listener;
 	struct inventory_reader reader;
 	struct timer *linger;
-	uint64_t n_read; /* VMs that were read, for tests */
+	bool is_starting, is_waiting; /* some card for a function */
+	uint64_t n_read;	      /* VMs that were read, for tests */
 };
 
 struct intent_cards *intent_cards_new(struct intent *in);
@@ -99,6 +106,8 @@ struct intent_network *intent_network_of(const struct intent *in, const char *id
 void intent_cards_object(struct intent *in, struct intent_object *o);
 void intent_cards_gone(struct intent *in, const struct intent_object *o);
 
+/* The member's card is another, or lends more or less. */
+void intent_cards_moved(struct intent *in, const struct member *m);
 /* The member has another tunnel endpoint; it is being freed. */
 void intent_cards_endpoint(struct intent *in, const struct member *m);
 void intent_cards_member_gone(struct intent *in, const struct member *m);

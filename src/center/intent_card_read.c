@@ -33,7 +33,7 @@ static const char *short_text(struct arena *a, const char *s)
 	return s == NULL || strlen(s) > TEXT_MAX ? "" : arena_strdup(a, s);
 }
 
-/* "00:50:56:ab:cd:ef" in lower case; "": it is none. */
+/* "00:50:56:ab:cd:ef" in lower case; "": it is none that a card can have. */
 static const char *mac_text(struct arena *a, const char *s)
 {
 	if (s == NULL || strlen(s) != MAC_LENGTH) {
@@ -47,7 +47,9 @@ static const char *mac_text(struct arena *a, const char *s)
 			return "";
 		}
 	}
-	return copy;
+	bool is_station =
+		strchr("02468ace", copy[1]) != NULL && strcmp(copy, "00:00:00:00:00:00") != 0;
+	return is_station ? copy : "";
 }
 
 /* Lower case; NULL: it is no UUID. */
@@ -84,12 +86,20 @@ static void add_address(struct card_facts *card, const char *text)
 static void read_card(struct vm_facts *f, const struct value *device)
 {
 	const struct value *backing = value_get_value(device, F_VirtualDevice_backing);
+	const struct value *connect = value_get_value(device, F_VirtualDevice_connectable);
 	struct card_facts card = {
 		.key = (int32_t)value_get_num(device, F_VirtualDevice_key, 0),
 		.mac = mac_text(f->a, value_get_str(device, F_VirtualEthernetCard_macAddress)),
 		.external_id =
 			short_text(f->a, value_get_str(device, F_VirtualEthernetCard_externalId)),
 		.network = "",
+		.is_virtio = value_is_a(device, T_VirtualVmxnet3) &&
+			     value_get_bool(device, F_VirtualVmxnet3_uptv2Enabled, false),
+		.is_cut = connect != NULL &&
+			  !value_get_bool(connect,
+					  f->is_on ? F_VirtualDeviceConnectInfo_connected
+						   : F_VirtualDeviceConnectInfo_startConnected,
+					  true),
 	};
 
 	if (value_is_a(backing, T_VirtualEthernetCardOpaqueNetworkBackingInfo)) {
@@ -158,6 +168,8 @@ void vm_facts_write(const struct vm_facts *f, struct buf *out)
 		json_put_str(card, "mac", it->mac);
 		json_put_str(card, "network", it->network);
 		json_put_str(card, "external_id", it->external_id);
+		json_put_bool(card, "virtio", it->is_virtio);
+		json_put_bool(card, "cut", it->is_cut);
 		vec_each (&it->addresses, address) {
 			json_object_array_add(addresses, json_new_str(address->text));
 		}
@@ -181,6 +193,12 @@ static bool parse_card(struct vm_facts *f, const struct json_at *at)
 	    !json_get_str(at, "external_id", &external_id, NULL) ||
 	    !json_get_array(at, "addresses", &list, NULL)) {
 		return false;
+	}
+	if (json_has(at, "virtio")) {
+		json_get_bool(at, "virtio", &card.is_virtio, NULL);
+	}
+	if (json_has(at, "cut")) {
+		json_get_bool(at, "cut", &card.is_cut, NULL);
 	}
 	card.key = (int32_t)key;
 	card.mac = arena_strdup(f->a, mac);

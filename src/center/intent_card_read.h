@@ -11,6 +11,8 @@
 struct card_facts {
 	int32_t key;
 	const char *mac, *network, *external_id; /* in the arena; "": none */
+	bool is_virtio;				 /* uptv2Enabled */
+	bool is_cut;				 /* not connected */
 	VEC(struct intent_address_text) addresses;
 };
 

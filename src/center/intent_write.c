@@ -17,6 +17,7 @@
 enum {
 	USED_ADDRESSES = 1,
 	USED_PORTS = 2,
+	LABEL_MAX = 127,	     /* of plane-switch.json */
 	GROUP_ADDRESSES_MAX = 100000 /* of plane-switch.json */
 };
 
@@ -287,6 +288,55 @@ static void add_bindings(struct writing *w)
 	}
 	if (b.len > 0) {
 		node_document_add(w->d, ",\"bindings\":[");
+		node_document_add_copy(w->d, &b);
+		node_document_add(w->d, "]");
+	}
+	buf_free(&b);
+}
+
+/* ---- functions ---- */
+
+/* At most LABEL_MAX bytes, no character in half, no controls. */
+static void write_label(struct buf *b, const char *text)
+{
+	char label[LABEL_MAX + 1];
+	size_t n = 0;
+
+	while (text[n] != '\0' && n < LABEL_MAX) {
+		label[n] = (unsigned char)text[n] < ' ' || text[n] == 0x7f ? ' ' : text[n];
+		n++;
+	}
+	while (n > 0 && text[n] != '\0' && (text[n] & 0xc0) == 0x80) {
+		n--;
+	}
+	label[n] = '\0';
+	add_string(b, label);
+}
+
+/* Those that the node, a card, lends to VMs of its server, on segments that there are. */
+static void add_functions(struct writing *w)
+{
+	struct buf b = BUF_INIT;
+
+	vec_each (&w->host->cards, it) {
+		const struct intent_card *card = *it;
+		char path[128];
+		snprintf(path, sizeof(path), "/infra/segments/%.80s",
+			 card->network == NULL ? "" : card->network);
+		const struct intent_object *segment = intent_find(w->in, path);
+		if (card->function < 0 || card->mac[0] == '\0' || segment == NULL ||
+		    segment->kind != INTENT_SEGMENT || strcmp(segment->id, card->network) != 0) {
+			continue;
+		}
+		buf_addf(&b, "%s{\"name\":\"net-%d\",\"card\":\"%s\",\"mac\":\"%s\",\"segment\":",
+			 b.len == 0 ? "" : ",", card->function, card->name, card->mac);
+		add_string(&b, segment->id);
+		buf_adds(&b, ",\"label\":");
+		write_label(&b, card->vm->name);
+		buf_adds(&b, card->is_cut ? ",\"connected\":false}" : "}");
+	}
+	if (b.len > 0) {
+		node_document_add(w->d, ",\"functions\":[");
 		node_document_add_copy(w->d, &b);
 		node_document_add(w->d, "]");
 	}
@@ -569,6 +619,7 @@ void intent_write(struct intent *in, struct member *m, struct node_document *d)
 	add_segments(&w);
 	add_routers(&w);
 	if (w.host != NULL) {
+		add_functions(&w);
 		add_bindings(&w);
 	}
 	if (w.host != NULL && w.host->cards.n > 0 && !list_is_empty(&in->kinds[INTENT_RULE])) {

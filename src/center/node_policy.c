@@ -14,6 +14,7 @@
 #include "center/hosts.h"
 #include "center/intent_card.h"
 #include "center/intent_write.h"
+#include "center/lend.h"
 #include "center/member.h"
 #include "center/node_document.h"
 #include "vim/client.h"
@@ -221,6 +222,7 @@ static void endpoint_keep(struct member *m, const char *endpoint)
 void node_policy_drop(struct member *m)
 {
 	endpoint_keep(m, NULL);
+	lend_drop(m);
 }
 
 static void endpoint_set(struct node *n, const char *endpoint)
@@ -246,7 +248,7 @@ static bool answer_read(struct node *n, const struct peer_answer *answer)
 	struct json_object *o = json_parse(answer->body, answer->len, ANSWER_MAX, 16, NULL);
 	struct json_at at = json_root(o);
 	const char *manager = NULL, *endpoint = NULL;
-	uint64_t generation = 0;
+	uint64_t generation = 0, functions = 0;
 
 	if (o == NULL || !json_get_u64(&at, "generation", &generation, NULL)) {
 		json_object_put(o);
@@ -259,6 +261,10 @@ static bool answer_read(struct node *n, const struct peer_answer *answer)
 		json_get_str(&at, "endpoint", &endpoint, NULL);
 	}
 	endpoint_set(n, endpoint);
+	if (json_has(&at, "functions")) {
+		json_get_u64(&at, "functions", &functions, NULL);
+	}
+	lend_said(n->p->c, n->m, (uint32_t)MIN(functions, (uint64_t)LEND_MAX));
 	bool is_ours = manager != NULL && strcmp(manager, n->p->manager) == 0;
 	if (!is_ours || generation != n->generation) {
 		n->has_running = false; /* not what this process gave it */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "center/database.h"
+#include "center/intent_card.h"
 #include "center/member.h"
 #include "center/place.h"
 
@@ -106,6 +107,9 @@ static void set_other(struct member *m, const char *id)
 	put(&m->pairing->other, id);
 	database_set_fact(m->center->db, name, id);
 	free(name);
+	if (m->center->intent != NULL && !m->is_gone) {
+		intent_cards_moved(m->center->intent, m);
+	}
 }
 
 static void recall_other(struct member *m)
@@ -256,6 +260,19 @@ static void join(struct member *dpu, struct member *server)
 	show(dpu, SERVER_FIELD, member_name(server));
 	show(server, DPU_FIELD, member_name(dpu));
 	say(dpu, "is the DPU in", member_name(dpu), member_name(server));
+}
+
+struct member *pairing_other(const struct member *m)
+{
+	struct member *other = other_of(m);
+
+	if (m->pairing == NULL) { /* not heard of since this process began */
+		struct arena *a = arena_new(0);
+		const char *id = database_fact(m->center->db, arena_printf(a, "pair/%s", m->id), a);
+		other = id == NULL ? NULL : member_by_id(m->hosts, id);
+		arena_free(a);
+	}
+	return other;
 }
 
 /* ---- matching ---- */

@@ -16,5 +16,7 @@ struct member;
 void pairing_look(struct member *m);
 /* The host is being removed from the manager: what it was linked with is alone again. */
 void pairing_leave(struct member *m);
+/* The host that it is linked with, as shown last, also before it was heard of; NULL: none. */
+struct member *pairing_other(const struct member *m);
 /* Frees what is known of the host. */
 void pairing_forget(struct member *m);

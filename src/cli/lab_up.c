@@ -34,10 +34,10 @@ enum {
 
 static const struct {
 	const char *vm, *node;
-	const char *address; /* on the overlay segment; NULL: on the host's own switch */
+	const char *address; /* on the overlay segment */
 } lab_vms[] = { { "edge-1", "dpu-1", "10.1.0.11" },
 		{ "edge-2", "dpu-2", "10.1.0.12" },
-		{ "web-1", "server-1", NULL } };
+		{ "web-1", "server-1", "10.1.0.21" } };
 
 /* ---- the manager's inventory ---- */
 
@@ -198,25 +198,17 @@ static void device_add(struct arena *a, struct value *changes, struct value *dev
 	value_push(a, changes, change);
 }
 
-/* On the overlay by the fast path, else emulated on the host's own switch. */
-static struct value *vm_network_card(struct arena *a, bool on_overlay)
+/* On the overlay, by the fast path; on a server this is a function of its card. */
+static struct value *vm_network_card(struct arena *a)
 {
-	struct value *nic = value_new(a, T_VirtualVmxnet3), *backing;
+	struct value *nic = value_new(a, T_VirtualVmxnet3);
+	struct value *backing = value_new(a, T_VirtualEthernetCardOpaqueNetworkBackingInfo);
 
-	if (on_overlay) {
-		backing = value_new(a, T_VirtualEthernetCardOpaqueNetworkBackingInfo);
-		value_set_str(a, backing,
-			      F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId,
-			      LAB_SEGMENT);
-		value_set_str(a, backing,
-			      F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkType,
-			      "nsx.LogicalSwitch");
-		value_set_bool(a, nic, F_VirtualVmxnet3_uptv2Enabled, true);
-	} else {
-		backing = value_new(a, T_VirtualEthernetCardNetworkBackingInfo);
-		value_set_str(a, backing, F_VirtualDeviceDeviceBackingInfo_deviceName,
-			      "VM Network");
-	}
+	value_set_str(a, backing, F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkId,
+		      LAB_SEGMENT);
+	value_set_str(a, backing, F_VirtualEthernetCardOpaqueNetworkBackingInfo_opaqueNetworkType,
+		      "nsx.LogicalSwitch");
+	value_set_bool(a, nic, F_VirtualVmxnet3_uptv2Enabled, true);
 	value_set(a, nic, F_VirtualDevice_backing, backing);
 	value_set_num(a, nic, F_VirtualDevice_key, -3);
 	return nic;
@@ -247,7 +239,7 @@ static struct value *vm_spec(struct arena *a, size_t i, const char *datastore)
 	value_set_num(a, serial, F_VirtualDevice_key, -2);
 	value_set_bool(a, serial, F_VirtualSerialPort_yieldOnPoll, true);
 	device_add(a, changes, serial);
-	device_add(a, changes, vm_network_card(a, lab_vms[i].address != NULL));
+	device_add(a, changes, vm_network_card(a));
 	value_set(a, spec, F_VirtualMachineConfigSpec_deviceChange, changes);
 	return spec;
 }
@@ -383,9 +375,6 @@ static bool vm_bind(struct remote *r, const struct value *vm, size_t i, struct e
 {
 	const struct value *devices = NULL, *uuid = NULL;
 
-	if (lab_vms[i].address == NULL) {
-		return true;
-	}
 	if (!remote_get(r, vm, "config.hardware.device", &devices, e) ||
 	    !remote_get(r, vm, "config.instanceUuid", &uuid, e)) {
 		return false;
@@ -513,8 +502,9 @@ static void tell(const struct lab *lab)
 {
 	const struct lab_node *c = &lab_nodes[LAB_CENTER];
 
-	printf("\nThe lab is up: edge-1 and edge-2 run on the DPUs (dpu-1, dpu-2) and share the\n"
-	       "segment " LAB_SEGMENT "; web-1 runs on the server (server-1).\n\n");
+	printf("\nThe lab is up: edge-1 and edge-2 run on the DPUs (dpu-1, dpu-2), web-1 on the\n"
+	       "server (server-1), by a function that dpu-1 lends; all are on " LAB_SEGMENT
+	       ".\n\n");
 	printf("  manager   https://%s:%d/sdk    %s\n", c->address, LAB_PORT, LAB_CENTER_USER);
 	for (size_t i = 0; i < lab_n_nodes; i++) {
 		if (!lab_node_is_host(&lab_nodes[i])) {

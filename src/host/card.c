@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* card.json of host/node.h: what a card says about itself in the link folder. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +59,56 @@ static bool is_station_mac(const char *s)
 	return s[17] == '\0' && !zero && strchr("02468ace", s[1]) != NULL;
 }
 
+/* "INSTANCEUUID.KEY" */
+static bool is_card_name(const char *s)
+{
+	struct uuid u;
+	char uuid[37];
+	uint32_t key;
+
+	snprintf(uuid, sizeof(uuid), "%s", s);
+	return strlen(s) > 37 && s[36] == '.' && uuid_parse(uuid, &u) && number_u32(s + 37, &key);
+}
+
+static bool check_addresses(const struct card_function *f)
+{
+	struct in6_addr a;
+	bool good = f->n_addresses <= CARD_ADDRESSES_MAX;
+
+	for (size_t i = 0; good && i < f->n_addresses; i++) {
+		good = inet_pton(AF_INET, f->addresses[i], &a) == 1 ||
+		       inet_pton(AF_INET6, f->addresses[i], &a) == 1;
+	}
+	return good;
+}
+
+static bool check_loan(const struct card *c, size_t i, struct error *e)
+{
+	const struct card_function *f = &c->functions[i];
+
+	if (f->kind == CARD_BLOCK) {
+		return true;
+	}
+	if (!is_station_mac(f->mac)) {
+		return error_set(e, ERROR_CORRUPT, "function \"%s\": \"%.17s\" is no MAC address",
+				 f->name, f->mac);
+	}
+	if (f->card[0] != '\0' && !is_card_name(f->card)) {
+		return error_set(e, ERROR_CORRUPT,
+				 "function \"%s\": \"%.47s\" names no VM's network card", f->name,
+				 f->card);
+	}
+	for (size_t k = 0; k < i && f->card[0] != '\0'; k++) {
+		if (strcmp(c->functions[k].card, f->card) == 0) {
+			return error_set(e, ERROR_CORRUPT,
+					 "function \"%s\": card \"%s\" has another one", f->name,
+					 f->card);
+		}
+	}
+	return check_addresses(f) ||
+	       error_set(e, ERROR_CORRUPT, "function \"%s\": not all are addresses", f->name);
+}
+
 static bool check_function(const struct card *c, size_t i, struct error *e)
 {
 	const struct card_function *f = &c->functions[i];
@@ -71,15 +122,11 @@ static bool check_function(const struct card *c, size_t i, struct error *e)
 					 f->name);
 		}
 	}
-	if (f->kind == CARD_NET && !is_station_mac(f->mac)) {
-		return error_set(e, ERROR_CORRUPT, "function \"%s\": \"%.17s\" is no MAC address",
-				 f->name, f->mac);
-	}
 	if (f->kind == CARD_BLOCK && !is_plain_text(f->volume)) {
 		return error_set(e, ERROR_CORRUPT, "function \"%s\": the volume's name is missing",
 				 f->name);
 	}
-	return true;
+	return check_loan(c, i, e);
 }
 
 static bool check_card(const struct card *c, struct error *e)
@@ -108,6 +155,22 @@ static bool check_card(const struct card *c, struct error *e)
 
 /* ---- writing ---- */
 
+static void put_loan(struct json_object *o, const struct card_function *f)
+{
+	if (f->card[0] == '\0') {
+		return;
+	}
+	json_put_str(o, "card", f->card);
+	json_put_bool(o, "up", f->is_up);
+	if (f->n_addresses > 0) {
+		struct json_object *list = json_object_new_array();
+		for (size_t i = 0; i < f->n_addresses; i++) {
+			json_object_array_add(list, json_object_new_string(f->addresses[i]));
+		}
+		json_put(o, "addresses", list);
+	}
+}
+
 static struct json_object *function_json(const struct card_function *f)
 {
 	struct json_object *o = json_object_new_object();
@@ -115,6 +178,7 @@ static struct json_object *function_json(const struct card_function *f)
 	json_put_str(o, "kind", kind_names[f->kind]);
 	if (f->kind == CARD_NET) {
 		json_put_str(o, "mac", f->mac);
+		put_loan(o, f);
 	} else {
 		json_put_str(o, "volume", f->volume);
 	}
@@ -162,9 +226,40 @@ static bool take_text(const struct json_at *at, const char *key, char *out, size
 	return true;
 }
 
+static bool take_addresses(const struct json_at *at, struct card_function *f, struct error *e)
+{
+	struct json_at list;
+
+	if (!json_get_array(at, "addresses", &list, e)) {
+		return false;
+	}
+	if (json_array_n(&list) > CARD_ADDRESSES_MAX) {
+		return json_error(&list, e, "has more than %d items", CARD_ADDRESSES_MAX);
+	}
+	for (size_t i = 0; i < json_array_n(&list); i++) {
+		struct json_at item = json_item(&list, i);
+		const char *text;
+		if (!json_as_str(&item, &text, e)) {
+			return false;
+		}
+		if (strlen(text) >= sizeof(f->addresses[0])) {
+			return json_error(&item, e, "is no address");
+		}
+		snprintf(f->addresses[f->n_addresses++], sizeof(f->addresses[0]), "%s", text);
+	}
+	return true;
+}
+
+static bool take_loan(const struct json_at *at, struct card_function *f, struct error *e)
+{
+	return (!json_has(at, "card") || take_text(at, "card", f->card, sizeof(f->card), e)) &&
+	       (!json_has(at, "up") || json_get_bool(at, "up", &f->is_up, e)) &&
+	       (!json_has(at, "addresses") || take_addresses(at, f, e));
+}
+
 static bool take_function(const struct json_at *at, struct card_function *f, struct error *e)
 {
-	static const char *const net[] = { "name", "kind", "mac" };
+	static const char *const net[] = { "name", "kind", "mac", "card", "up", "addresses" };
 	static const char *const blk[] = { "name", "kind", "volume" };
 	char kind[8];
 	if (!json_as_object(at, e) || !take_text(at, "kind", kind, sizeof(kind), e) ||
@@ -174,7 +269,7 @@ static bool take_function(const struct json_at *at, struct card_function *f, str
 	if (strcmp(kind, kind_names[CARD_NET]) == 0) {
 		f->kind = CARD_NET;
 		return json_check_members(at, net, ARRAY_LEN(net), e) &&
-		       take_text(at, "mac", f->mac, sizeof(f->mac), e);
+		       take_text(at, "mac", f->mac, sizeof(f->mac), e) && take_loan(at, f, e);
 	}
 	if (strcmp(kind, kind_names[CARD_BLOCK]) == 0) {
 		f->kind = CARD_BLOCK;

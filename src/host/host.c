@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/host.h"
+#include "host/host_lend.h"
 #include "host/host_plane.h"
 
 #include <stdlib.h>
@@ -198,10 +199,11 @@ struct host *host_new(const struct host_config *c, struct error *e)
 	host_services_build(h);
 	if (!host_options_build(h, e) || !host_autostart_build(h, e) || !host_network_build(h, e) ||
 	    !resource_pools_build(h, e) || !host_datastores_build(h, c, e) ||
-	    !host_pairing_start(h, c->link, e) || !plane_start(h, c, e)) {
+	    !plane_start(h, c, e) || !host_lend_start(h, e)) {
 		host_free(h);
 		return NULL;
 	}
+	host_pairing_start(h, c->link);
 	datastore_browser_register(h);
 	file_manager_build(h);
 	disk_manager_build(h);
@@ -261,6 +263,7 @@ void host_free(struct host *h)
 		h->vm_ops->unload(h);
 	}
 	host_pairing_stop(h);
+	host_lend_stop(h);
 	host_datastores_free(h);
 	resource_pools_free(h);
 	host_network_free(h);

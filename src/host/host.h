@@ -37,6 +37,7 @@ struct host_network_system;
 struct host_plane;
 struct plane_cards;
 struct host_pairing;
+struct host_lending;
 struct host_services;
 struct host_stats;
 struct host_maintenance;
@@ -163,7 +164,8 @@ struct host {
 	struct host_network_system *network_system;
 	struct host_plane *plane; /* NULL: no switch */
 	struct host_services *services;
-	struct host_pairing *pairing;
+	struct host_pairing *pairing; /* NULL: no link to a card */
+	struct host_lending *lending; /* NULL: this host is no card */
 	struct host_stats *stats;
 	struct host_maintenance *maintenance;
 };

@@ -66,8 +66,8 @@ void host_services_free(struct host *h);
 /* host_option.c: advanced options. */
 bool host_options_build(struct host *h, struct error *e);
 
-/* host_pairing.c: the card in this server, or the server this card sits in. */
-bool host_pairing_start(struct host *h, const char *link, struct error *e);
+/* host_pairing.c: the card in this server. `link`: NULL: as node.json says. */
+void host_pairing_start(struct host *h, const char *link);
 void host_pairing_stop(struct host *h);
 /* The card in this server, as last seen; NULL where there never was one. */
 const struct card *host_pairing_card(const struct host *h);

@@ -86,44 +86,31 @@ static size_t n_own_nics(const struct host *h)
 
 /* ---- adapters of a card that stands behind a link without PCI ---- */
 
-/* The i-th network function of the card whose MAC no adapter of the server has; where the card
- * lends none, the card as one adapter that has no link. False: no such. */
-static bool card_adapter(const struct host *h, size_t i, char mac[18], bool *is_lent)
+/* The card as one adapter, which carries nothing: its functions are for VMs. False: there is no
+ * card, or the hardware shows one of its functions. */
+static bool card_adapter(const struct host *h, size_t i, char mac[18])
 {
 	const struct card *card = host_pairing_card(h);
-	size_t n = 0, n_net = 0;
-
-	if (card == NULL) {
-		return false;
-	}
-	for (size_t f = 0; f < card->n_functions; f++) {
-		bool is_seen = card->functions[f].kind != CARD_NET;
-		n_net += !is_seen;
-		for (size_t k = 0; !is_seen && k < h->hardware->n_nics; k++) {
-			is_seen = strcmp(h->hardware->nics[k].mac, card->functions[f].mac) == 0;
-		}
-		if (!is_seen && n++ == i) {
-			memcpy(mac, card->functions[f].mac, 18);
-			*is_lent = true;
-			return true;
-		}
-	}
 	struct uuid u;
-	if (n_net != 0 || i != 0 || !uuid_parse(card->uuid, &u)) {
+
+	if (card == NULL || i != 0 || !uuid_parse(card->uuid, &u)) {
 		return false;
+	}
+	for (size_t k = 0; k < h->hardware->n_nics; k++) {
+		if (host_pairing_dpu_id(h, h->hardware->nics[k].mac) != NULL) {
+			return false;
+		}
 	}
 	snprintf(mac, 18, "02:%02x:%02x:%02x:%02x:%02x", u.b[11], u.b[12], u.b[13], u.b[14],
 		 u.b[15]);
-	*is_lent = false;
 	return true;
 }
 
 static struct value *card_nic(const struct host *h, size_t i, struct arena *a)
 {
 	struct hardware_nic nic = { 0 };
-	bool is_lent;
 
-	if (!card_adapter(h, i, nic.mac, &is_lent)) {
+	if (!card_adapter(h, i, nic.mac)) {
 		return NULL;
 	}
 	size_t at = n_own_nics(h) + i;
@@ -131,7 +118,7 @@ static struct value *card_nic(const struct host *h, size_t i, struct arena *a)
 	value_set_strf(a, v, F_PhysicalNic_key, "key-vim.host.PhysicalNic-vmnic%zu", at);
 	value_set_strf(a, v, F_PhysicalNic_device, "vmnic%zu", at);
 	value_set_str(a, v, F_PhysicalNic_pci, "");
-	value_set_str(a, v, F_PhysicalNic_driver, is_lent ? "vhost-user" : "remora-link");
+	value_set_str(a, v, F_PhysicalNic_driver, "remora-link");
 	value_set(a, v, F_PhysicalNic_spec, value_new(a, T_PhysicalNicSpec));
 	value_set_bool(a, v, F_PhysicalNic_wakeOnLanSupported, false);
 	value_set_str(a, v, F_PhysicalNic_mac, nic.mac);
@@ -142,10 +129,8 @@ static struct value *card_nic(const struct host *h, size_t i, struct arena *a)
 bool network_has_pnic(const struct host *h, const char *device)
 {
 	char name[32], mac[18];
-	bool is_lent;
 
-	for (size_t i = 0; i < n_own_nics(h) || card_adapter(h, i - n_own_nics(h), mac, &is_lent);
-	     i++) {
+	for (size_t i = 0; i < n_own_nics(h) || card_adapter(h, i - n_own_nics(h), mac); i++) {
 		snprintf(name, sizeof(name), "vmnic%zu", i);
 		if (strcmp(name, device) == 0) {
 			return true;

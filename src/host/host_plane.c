@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/timer.h"
 #include "host/host_impl.h"
+#include "host/host_lend.h"
 #include "host/host_network.h"
 #include "host/job.h"
 #include "host/switch_link.h"
@@ -176,6 +177,7 @@ static void policy_written(void *arg, const struct error *e)
 		struct json_object *before = p->policy;
 		p->policy = json_object_get(x->policy);
 		host_network_publish(p->host);
+		host_lend_changed(p->host);
 		put_end(x, 200, NULL);
 		json_object_put(before); /* which takes its time where it was large */
 	}
@@ -224,6 +226,7 @@ static struct json_object *document(struct host_plane *p)
 	if (h->vm_ops != NULL && h->vm_ops->cards != NULL) {
 		h->vm_ops->cards(h, a, &cards);
 	}
+	host_lend_cards(h, w.policy, a, &cards);
 	w.cards = cards.all.items;
 	w.n_cards = cards.all.n;
 	struct json_object *o = plane_document_make(&w);
@@ -276,6 +279,7 @@ static void applied(struct host_plane *p)
 {
 	p->running = p->generation;
 	p->refused = (struct error){ 0 };
+	host_lend_changed(p->host);
 	forget(&p->document);
 	p->document = p->next;
 	p->next = NULL;
@@ -438,6 +442,7 @@ static void tell_port(struct host_plane *p, const char *port)
 	if (h->vm_ops != NULL && h->vm_ops->wire_changed != NULL) {
 		h->vm_ops->wire_changed(h, port);
 	}
+	host_lend_changed(h);
 }
 
 static void on_event(void *arg, const struct json_at *params)

@@ -77,11 +77,13 @@ struct machine_nic {
 	enum machine_nic_model model;
 	const char *mac; /* "00:50:56:00:00:01" */
 	bool connected;	 /* the guest sees a link */
-	/* Where its wire leads: to whoever connects to this socket in the spec's `sockets`. virtio
+	/* Where its wire leads: to whoever connects to this socket in the spec's `sockets`, or in
+	 * `folder`, one of its own that is given to the machine's user likewise. virtio
 	 * talks vhost-user there, on a socket that QEMU makes; other models QEMU's stream of
 	 * frames, on one that the caller made and that listens. NULL: the wire leads nowhere. */
 	const char *wire;
-	int wire_fd; /* of other models: still the caller's; only to start and to add with */
+	int wire_fd;	    /* of other models: still the caller's; only to start and to add with */
+	const char *folder; /* NULL: `sockets` */
 };
 
 enum machine_serial_kind {

@@ -41,6 +41,23 @@ void node_uplink_mac(const struct node *n, size_t i, char out[18])
 	snprintf(out, 18, "02:52:%02x:%02x:%02x:%02x", u.b[0], u.b[1], u.b[2], u.b[3]);
 }
 
+size_t node_functions(const struct node *n)
+{
+	if (n->role != NODE_DPU || n->link[0] == '\0') {
+		return 0;
+	}
+	return n->has_functions ? n->functions : NODE_FUNCTIONS;
+}
+
+void node_function_mac(const struct node *n, size_t i, char out[18])
+{
+	char *name = mem_printf("function:%s:%zu", n->uuid, i);
+	struct uuid u = uuid_from_name(name);
+
+	free(name);
+	snprintf(out, 18, "02:52:%02x:%02x:%02x:%02x", u.b[0], u.b[1], u.b[2], u.b[3]);
+}
+
 /* ---- checks, the same for what is read and what is to be written ---- */
 
 static bool check_uuid(const char *member, const char *text, struct error *e)
@@ -121,6 +138,10 @@ static bool check_network(const struct node *n, struct error *e)
 	    (n->endpoint_gateway[0] != '\0' &&
 	     !check_endpoint("endpoint_gateway", n->endpoint_gateway, false, e))) {
 		return false;
+	}
+	if (n->functions > CARD_FUNCTIONS_MAX) {
+		return error_set(e, ERROR_CORRUPT, "\"functions\": %u is not from 0 to %d",
+				 n->functions, CARD_FUNCTIONS_MAX);
 	}
 	bool good = n->flows == 0 || (n->flows >= 1024 && (n->flows & (n->flows - 1)) == 0);
 	return (good || error_set(e, ERROR_CORRUPT, "\"flows\": %u is no power of two from 1024 on",
@@ -210,6 +231,7 @@ static bool read_network(const struct json_at *at, struct node *n, struct error 
 {
 	struct json_at list;
 
+	n->has_functions = json_has(at, "functions");
 	if (json_has(at, "uplinks")) {
 		if (!json_get_array(at, "uplinks", &list, e)) {
 			return false;
@@ -230,7 +252,8 @@ static bool read_network(const struct json_at *at, struct node *n, struct error 
 	       (!json_has(at, "endpoint_gateway") ||
 		take_text(at, "endpoint_gateway", n->endpoint_gateway, sizeof(n->endpoint_gateway),
 			  e)) &&
-	       (!json_has(at, "flows") || json_get_u32(at, "flows", &n->flows, e));
+	       (!json_has(at, "flows") || json_get_u32(at, "flows", &n->flows, e)) &&
+	       (!n->has_functions || json_get_u32(at, "functions", &n->functions, e));
 }
 
 static bool read_node(const struct json_at *at, struct node *n, struct error *e)
@@ -239,7 +262,7 @@ static bool read_node(const struct json_at *at, struct node *n, struct error *e)
 					       "address",    "port",	 "cpus",
 					       "memory_mib", "link",	 "server_uuid",
 					       "uplinks",    "endpoint", "endpoint_gateway",
-					       "flows" };
+					       "flows",	     "functions" };
 	return json_as_object(at, e) && json_check_members(at, members, ARRAY_LEN(members), e) &&
 	       take_text(at, "uuid", n->uuid, sizeof(n->uuid), e) &&
 	       take_text(at, "name", n->name, sizeof(n->name), e) && take_role(at, &n->role, e) &&
@@ -305,6 +328,9 @@ static void write_network(const struct node *n, struct json_object *doc)
 	}
 	if (n->flows != 0) {
 		json_put_u64(doc, "flows", n->flows);
+	}
+	if (n->has_functions) {
+		json_put_u64(doc, "functions", n->functions);
 	}
 }
 

@@ -27,6 +27,7 @@ enum node_role {
 
 #define NODE_UPLINKS_MAX 8
 #define NODE_FLOWS	 131072 /* unless node.json says otherwise */
+#define NODE_FUNCTIONS	 8	/* the same */
 
 /* A way out of this node that its switch uses: a port as schema/plane-switch.json has them. */
 struct node_uplink {
@@ -51,6 +52,8 @@ struct node {
 	char endpoint[64];	   /* tunnel endpoint "10.255.0.12/24"; empty: none */
 	char endpoint_gateway[64]; /* empty: none */
 	uint32_t flows;		   /* room in the switch's flow table; 0: NODE_FLOWS */
+	bool has_functions;	   /* node.json says how many: */
+	uint32_t functions;	   /* network functions that a DPU lends to its server's VMs */
 };
 
 /* "server", "dpu", "manager" */
@@ -58,6 +61,11 @@ const char *node_role_name(enum node_role role);
 
 /* The MAC address that the i-th uplink shows: made from the node's uuid, always the same. */
 void node_uplink_mac(const struct node *n, size_t i, char out[18]);
+
+/* How many network functions the node lends: 0 where it is no card, or has no link. */
+size_t node_functions(const struct node *n);
+/* The MAC address of the i-th of them: made from the node's uuid, always the same. */
+void node_function_mac(const struct node *n, size_t i, char out[18]);
 
 /* Reads STATE/node.json: ERROR_NOT_FOUND, ERROR_CORRUPT. */
 bool node_load(const char *state, struct node *out, struct error *e);
@@ -75,19 +83,28 @@ enum card_function_kind {
 	CARD_BLOCK, /* "blk" */
 };
 
-/* card.json: {dpu_id, uuid, model, functions: [{name, kind, mac}, {name, kind, volume}]}. The name
- * is its kind and a number below 10000, "net-0", "blk-1"; its socket is LINK/NAME.sock. */
+/* card.json: {dpu_id, uuid, model, functions: [{name, kind, mac, card?, up?, addresses?},
+ * {name, kind, volume}]}. The name is its kind and a number below 10000, "net-0", "blk-1". A
+ * network function has a folder LINK/NAME, in which whoever drives it makes CARD_SOCKET; it is for
+ * the VM's network card that `card` names, and for nobody where that is missing. */
+#define CARD_SOCKET	   "wire.sock"
+#define CARD_ADDRESSES_MAX 4
+
 struct card_function {
 	enum card_function_kind kind;
 	char name[16];
 	char mac[18];	  /* net: "02:1a:…", lower case, unicast */
 	char volume[128]; /* block */
+	char card[48];	  /* net: "INSTANCEUUID.KEY"; "": free */
+	bool is_up;	  /* net: its other side is connected */
+	size_t n_addresses;
+	char addresses[CARD_ADDRESSES_MAX][46]; /* net: seen there, as text */
 };
 
 #define CARD_FUNCTIONS_MAX 256
 #define CARD_FILE_MAX	   262144
 
-struct card { /* 40 KiB: rather on the heap */
+struct card { /* 110 KiB: rather on the heap */
 	char dpu_id[128];
 	char uuid[37];
 	char model[128];

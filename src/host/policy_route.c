@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/host_lend.h"
 #include "host/host_plane.h"
 #include "plane/document_schema.h"
 #include "plane/node_policy_schema.h"
@@ -113,7 +114,7 @@ static void put(struct exchange *x)
 	struct json_object *policy = json_parse(x->body.data == NULL ? "" : x->body.data,
 						x->body.len, BODY_MAX, DEPTH, &e);
 
-	if (policy == NULL || !check(policy, &e)) {
+	if (policy == NULL || !check(policy, &e) || !host_lend_check(x->host, policy, &e)) {
 		buf_free(&x->body);
 		x->body = (struct buf)BUF_INIT;
 		json_object_put(policy);
@@ -267,6 +268,7 @@ static void get(struct exchange *x)
 	snprintf(endpoint, sizeof(endpoint), "%.*s", (int)strcspn(node->endpoint, "/"),
 		 node->endpoint);
 	put_text(o, "endpoint", endpoint[0] == '\0' ? NULL : endpoint);
+	json_put_u64(o, "functions", host_lend_count(x->host));
 	x->answer = o;
 	x->is_waiting = true;
 	host_plane_ask(x->host, "ports", got_ports, x);

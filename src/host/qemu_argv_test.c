@@ -89,10 +89,10 @@ static void test_every_device(void **state)
 		{ 32001, MACHINE_NVME, 3, 63, "/vmfs/d/last-flat.vmdk", false, false, true },
 	};
 	const struct machine_nic nics[] = {
-		{ 4000, MACHINE_VMXNET3, "00:50:56:00:00:01", true, "/run/net/a", -1 },
-		{ 4003, MACHINE_E1000, "00:50:56:00:00:02", true, NULL, -1 },
-		{ 4001, MACHINE_E1000E, "00:50:56:00:00:03", false, NULL, -1 },
-		{ -101, MACHINE_VIRTIO_NET, "00:50:56:00:00:04", true, "/run/net/b", -1 },
+		{ 4000, MACHINE_VMXNET3, "00:50:56:00:00:01", true, "/run/net/a", -1, NULL },
+		{ 4003, MACHINE_E1000, "00:50:56:00:00:02", true, NULL, -1, NULL },
+		{ 4001, MACHINE_E1000E, "00:50:56:00:00:03", false, NULL, -1, NULL },
+		{ -101, MACHINE_VIRTIO_NET, "00:50:56:00:00:04", true, "/run/net/b", -1, NULL },
 	};
 	const struct machine_serial serials[] = {
 		{ MACHINE_SERIAL_SOCKET, "/vmfs/d/serial0.sock", "/vmfs/d/serial0.log" },

@@ -247,11 +247,20 @@ static bool watch(struct qemu_machine *m, pid_t pid,
 	return m->process != NULL;
 }
 
-static bool give_sockets(const struct qemu_machine *m, const struct qemu_start *s, struct error *e)
+static bool give_folder(const struct qemu_machine *m, const char *folder, struct error *e)
 {
-	const char *folder = s->spec->sockets;
 	return !folder || lchown(folder, m->uid, m->uid) == 0 ||
 	       error_set_sys(e, errno, "\"%s\"", folder);
+}
+
+static bool give_sockets(const struct qemu_machine *m, const struct qemu_start *s, struct error *e)
+{
+	const struct machine_spec *spec = s->spec;
+	bool ok = give_folder(m, spec->sockets, e);
+	for (size_t i = 0; ok && i < spec->n_nics; i++) {
+		ok = give_folder(m, spec->nics[i].folder, e);
+	}
+	return ok;
 }
 
 /* The number is its own as long as it holds the lock that is among its descriptors. */
@@ -283,6 +292,11 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 	make_view(&view, s->argv[0], s->spec->accel);
 	if (s->spec->sockets) {
 		sandbox_view_add_sockets(&view, "", s->spec->sockets);
+	}
+	for (size_t i = 0; i < s->spec->n_nics; i++) {
+		if (s->spec->nics[i].folder) {
+			sandbox_view_add_sockets(&view, "", s->spec->nics[i].folder);
+		}
 	}
 	const struct sandbox_plan plan = {
 		.layers = m->layers,

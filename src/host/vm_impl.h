@@ -294,6 +294,14 @@ const struct plane_port_state *vm_network_seen(const struct vm *vm, const struct
 const char *vm_network_name(const struct vm *vm, const struct value *nic);
 /* The VM's devices are about to be these; NULL: they are what its configuration says. */
 void vm_network_coming(struct vm *vm, const struct value *devices);
+/* Functions of the server's card (host_lend.h): whether any of the VM's network cards needs one;
+ * whether those can have one; whether they have (struct borrow_wait, arg: the VM). */
+bool vm_network_borrows(const struct vm *vm);
+bool vm_network_may_borrow(const struct vm *vm, struct error *e);
+bool vm_network_has_borrowed(void *vm, struct error *why);
+/* Whether a VM that runs may have these devices instead. */
+bool vm_network_may_change(const struct vm *vm, const struct value *devices, struct error *e);
+
 /* Makes the sockets that cards' wires lead to, in place of what was there; all or none. */
 bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, size_t n,
 		   struct error *e);

@@ -4,6 +4,9 @@
  * in a folder of the VM's own. Those of streams are made here; vhost-user's QEMU makes itself, for
  * it takes none that it gets open.
  *
+ * On a server with a card of its own, network cards on overlay segments are not this host's plane's
+ * but the card's: their wires lead to functions that it lends (host_lend.h).
+ *
  * A card has a port from the moment that a machine is about to have it until it has it no more.
  * While an operation is under way `vm->coming` has the devices as they will be; cards that go stand
  * until it is over.
@@ -16,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/macro.h"
+#include "host/host_lend.h"
 #include "host/host_plane.h"
 #include "host/qemu_run.h"
 #include "host/vm_device.h"
@@ -96,6 +100,23 @@ static void add_card(struct vm *vm, const struct value *nic, struct arena *a,
 	vec_push(&out->all, card);
 }
 
+/* Does it get a function of the server's card? */
+static bool is_borrowing(const struct vm *vm, const struct value *nic)
+{
+	const struct value *b = value_get_value(nic, F_VirtualDevice_backing);
+
+	return vm->layer->host->plane != NULL &&
+	       value_is_a(b, T_VirtualEthernetCardOpaqueNetworkBackingInfo) &&
+	       host_borrows(vm->layer->host);
+}
+
+static void port_name(const struct vm *vm, int32_t key, char out[64])
+{
+	const char *uuid = value_get_str(vm_config(vm), CONFIG(instanceUuid));
+
+	snprintf(out, 64, "%.40s.%d", uuid == NULL ? "" : uuid, (int)key);
+}
+
 /* Those of `devices` that are not among `but`. */
 static void add_cards(struct vm *vm, const struct value *devices, const struct value *but,
 		      struct arena *a, struct plane_cards *out)
@@ -103,7 +124,7 @@ static void add_cards(struct vm *vm, const struct value *devices, const struct v
 	for (size_t i = 0; i < value_count(devices); i++) {
 		const struct value *d = value_item(devices, i);
 		int32_t key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0);
-		if (vm_device_role(value_type(d)) == VM_ROLE_NIC &&
+		if (vm_device_role(value_type(d)) == VM_ROLE_NIC && !is_borrowing(vm, d) &&
 		    (but == NULL || vm_device_find(but, key) == NULL)) {
 			add_card(vm, d, a, out);
 		}
@@ -174,15 +195,14 @@ void vm_network_networks_changed(struct host *h)
 
 const struct plane_port_state *vm_network_seen(const struct vm *vm, const struct value *nic)
 {
-	const char *uuid = value_get_str(vm_config(vm), CONFIG(instanceUuid));
 	char port[64];
 
-	if (vm->layer->host->plane == NULL || uuid == NULL) {
+	if (vm->layer->host->plane == NULL) {
 		return NULL;
 	}
-	snprintf(port, sizeof(port), "%s.%d", uuid,
-		 (int)value_get_num(nic, F_VirtualDevice_key, 0));
-	return host_plane_seen(vm->layer->host, port);
+	port_name(vm, (int32_t)value_get_num(nic, F_VirtualDevice_key, 0), port);
+	return is_borrowing(vm, nic) ? host_borrowed_seen(vm->layer->host, port)
+				     : host_plane_seen(vm->layer->host, port);
 }
 
 static const char *policy_name(struct json_object *o)
@@ -230,20 +250,116 @@ void vm_network_coming(struct vm *vm, const struct value *devices)
 	host_plane_changed(vm->layer->host);
 }
 
+/* ---- functions of the server's card ---- */
+
+bool vm_network_borrows(const struct vm *vm)
+{
+	const struct value *devices = vm_devices(vm_config(vm));
+	bool found = false;
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		found |= is_borrowing(vm, value_item(devices, i));
+	}
+	return found;
+}
+
+bool vm_network_may_borrow(const struct vm *vm, struct error *e)
+{
+	const struct value *devices = vm_devices(vm_config(vm));
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		if (is_borrowing(vm, d) && !vm_nic_is_virtio(d)) {
+			return error_set(e, ERROR_UNSUPPORTED,
+					 "\"%s\": network card %d is on an overlay segment, where "
+					 "this server's card serves only VirtualVmxnet3 with "
+					 "uptv2Enabled",
+					 vm_name(vm),
+					 (int)value_get_num(d, F_VirtualDevice_key, 0));
+		}
+	}
+	return true;
+}
+
+bool vm_network_has_borrowed(void *arg, struct error *why)
+{
+	const struct vm *vm = arg;
+	const struct host *h = vm->layer->host;
+	const struct value *devices = vm_devices(vm_config(vm));
+	char port[64];
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		port_name(vm, (int32_t)value_get_num(d, F_VirtualDevice_key, 0), port);
+		if (is_borrowing(vm, d) && host_borrowed(h, port) == NULL) {
+			return host_borrow_refuse(h, port, why);
+		}
+	}
+	return true;
+}
+
+bool vm_network_may_change(const struct vm *vm, const struct value *devices, struct error *e)
+{
+	const struct value *was = vm_devices(vm_config(vm));
+
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		int32_t key = (int32_t)value_get_num(d, F_VirtualDevice_key, 0);
+		const struct value *old = vm_device_find(was, key);
+		if (vm_device_role(value_type(d)) != VM_ROLE_NIC ||
+		    (!is_borrowing(vm, d) && (old == NULL || !is_borrowing(vm, old)))) {
+			continue;
+		}
+		if (old == NULL || !value_equal(value_get_value(old, F_VirtualDevice_backing),
+						value_get_value(d, F_VirtualDevice_backing))) {
+			return error_set(
+				e, ERROR_UNSUPPORTED,
+				"\"%s\": network card %d gets, or loses, a function of this "
+				"server's card, which needs the VM powered off",
+				vm_name(vm), (int)key);
+		}
+	}
+	return true;
+}
+
 /* ---- wires ---- */
+
+/* Where a card's wire is. *folder, where given: one that is not the VM's own, else "". */
+static void wire_path(const struct vm *vm, int32_t key, char *path, char *folder)
+{
+	struct host *h = vm->layer->host;
+	const struct value *nic = vm_device_find(vm_devices(vm_config(vm)), key);
+	const struct card_function *f = NULL;
+	char port[64], place[SOCKET_SIZE] = "";
+
+	if (nic != NULL && is_borrowing(vm, nic)) {
+		port_name(vm, key, port);
+		f = host_borrowed(h, port);
+	}
+	if (f != NULL) {
+		host_borrow_folder(h, f, place, sizeof(place) - sizeof("/" CARD_SOCKET));
+		snprintf(path, SOCKET_SIZE, "%s/" CARD_SOCKET, place);
+	} else {
+		host_plane_socket(h, value_get_str(vm_config(vm), CONFIG(instanceUuid)), key, path,
+				  SOCKET_SIZE);
+	}
+	if (folder != NULL) {
+		memcpy(folder, place, sizeof(place));
+	}
+}
 
 bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, size_t n,
 		   struct error *e)
 {
 	const char *uuid = value_get_str(vm_config(vm), CONFIG(instanceUuid));
-	char path[SOCKET_SIZE];
+	char path[SOCKET_SIZE], folder[SOCKET_SIZE];
 
 	host_plane_socket_folder(vm->layer->host, uuid, path, sizeof(path));
 	if (!file_make_dirs(path, 0700, e)) {
 		return false;
 	}
 	for (size_t i = 0; i < n; i++) {
-		host_plane_socket(vm->layer->host, uuid, nics[i].key, path, sizeof(path));
+		wire_path(vm, nics[i].key, path, folder);
 		unlink(path);
 		if (nics[i].model != MACHINE_VIRTIO_NET) {
 			nics[i].wire_fd = qemu_run_listen(path, e);
@@ -253,6 +369,7 @@ bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, siz
 			}
 		}
 		nics[i].wire = arena_strdup(a, path);
+		nics[i].folder = folder[0] == '\0' ? NULL : arena_strdup(a, folder);
 	}
 	return true;
 }
@@ -273,9 +390,7 @@ void vm_wire_remove(struct vm *vm, int32_t key)
 	char path[SOCKET_SIZE];
 
 	if (vm->layer->host->plane != NULL) {
-		host_plane_socket(vm->layer->host,
-				  value_get_str(vm_config(vm), CONFIG(instanceUuid)), key, path,
-				  sizeof(path));
+		wire_path(vm, key, path, NULL);
 		unlink(path);
 	}
 }
@@ -283,7 +398,14 @@ void vm_wire_remove(struct vm *vm, int32_t key)
 void vm_wires_remove(struct vm *vm)
 {
 	char folder[SOCKET_SIZE];
+	const struct value *devices = vm_devices(vm_config(vm));
 
+	for (size_t i = 0; vm->layer->host->plane != NULL && i < value_count(devices); i++) {
+		if (is_borrowing(vm, value_item(devices, i))) {
+			vm_wire_remove(vm, (int32_t)value_get_num(value_item(devices, i),
+								  F_VirtualDevice_key, 0));
+		}
+	}
 	if (vm->layer->host->plane != NULL && vm_config(vm) != NULL) {
 		host_plane_socket_folder(vm->layer->host,
 					 value_get_str(vm_config(vm), CONFIG(instanceUuid)), folder,

@@ -21,6 +21,7 @@
 #include "base/macro.h"
 #include "base/mem.h"
 #include "host/driver_sim.h"
+#include "host/host_lend.h"
 #include "host/host_plane.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
@@ -482,6 +483,34 @@ static void on_wire(struct vm_op *op)
 	host_plane_wait(vm->layer->host, on_wired, op);
 }
 
+static void on_borrowed(void *arg, const struct error *e)
+{
+	struct vm *vm = arg;
+
+	if (e != NULL) {
+		on_failed_error(vm->op, e, NULL);
+		return;
+	}
+	on_wire(vm->op);
+}
+
+/* Functions of the server's card are given by the manager, to the card. */
+static void on_borrow(struct vm_op *op)
+{
+	struct borrow_wait wait = { .is_ready = vm_network_has_borrowed,
+				    .done = on_borrowed,
+				    .arg = op->vm };
+	struct error e = { 0 };
+
+	if (!vm_network_borrows(op->vm)) {
+		on_wire(op);
+	} else if (!vm_network_may_borrow(op->vm, &e)) {
+		on_failed_error(op, &e, NULL);
+	} else {
+		host_borrow_wait(op->layer->host, &wait);
+	}
+}
+
 static void on_start(struct vm_op *op)
 {
 	struct vm *vm = op->vm;
@@ -505,7 +534,7 @@ static void on_start(struct vm_op *op)
 	if (vm->machine == NULL) {
 		vm->machine = machine_new(op->layer->host->driver, &vm_machine_listener, vm);
 	}
-	on_wire(op);
+	on_borrow(op);
 }
 
 static void power_on(struct call *c)

@@ -574,6 +574,10 @@ static void reconfigure_begin(struct reconfigure *x)
 	x->config = x->planned;
 	if (vm->power == E_VirtualMachinePowerState_poweredOn && vm->machine != NULL) {
 		find_steps(x);
+		if (!vm_network_may_change(vm, vm_devices(x->config), &x->e)) {
+			reconfigure_failed(x, &x->e, NULL);
+			return;
+		}
 	}
 	if (vm->layer->host->simulated && !vm->has_files) {
 		steps_next(x);
