@@ -21,6 +21,7 @@ static void answer_get(struct fake_policy *p, struct http_request *r)
 	buf_addf(&out, "{\"generation\":%llu,\"manager\":\"%s\",\"realized\":true,\"endpoint\":",
 		 (unsigned long long)p->generation, p->manager);
 	buf_addf(&out, p->endpoint == NULL ? "null" : "\"%s\"", p->endpoint);
+	buf_addf(&out, ",\"functions\":%u", p->functions);
 	buf_addf(&out, ",\"ports\":[],\"rules\":%s}", p->rules == NULL ? "[]" : p->rules);
 	http_respond(r, 200, "application/json", &out);
 	buf_free(&out);
@@ -144,6 +145,7 @@ struct object *fake_policy_add_vm(struct fake_host *h, const char *name, const c
 	struct value *nic = value_new(a, T_VirtualVmxnet3);
 
 	value_set_num(a, nic, F_VirtualDevice_key, 4000);
+	value_set_bool(a, nic, F_VirtualVmxnet3_uptv2Enabled, true);
 	value_set_str(a, nic, F_VirtualEthernetCard_macAddress, mac);
 	if (network != NULL) {
 		struct value *b = value_new(a, T_VirtualEthernetCardOpaqueNetworkBackingInfo);

@@ -12,6 +12,7 @@
 struct fake_policy {
 	struct fake_host *host;
 	const char *endpoint;	  /* of its tunnels; NULL: none */
+	unsigned functions;	  /* that it lends */
 	int status;		  /* what PUT is answered; 0: 200 */
 	bool is_holding;	  /* answers come with fake_policy_release() */
 	struct json_object *last; /* what it took; NULL: nothing */

@@ -83,9 +83,19 @@ static void test_keeps_the_network(void **state)
 	snprintf(n.endpoint, sizeof(n.endpoint), "10.255.0.12/24");
 	snprintf(n.endpoint_gateway, sizeof(n.endpoint_gateway), "10.255.0.1");
 	n.flows = 65536;
+	assert_int_equal(node_functions(&n), NODE_FUNCTIONS);
+	n.has_functions = true; /* and none of them */
 	assert_true(node_save(f->folder, &n, &e));
 	assert_true(node_load(f->folder, &again, &e));
 	assert_memory_equal(&n, &again, sizeof(n));
+	assert_int_equal(node_functions(&again), 0);
+	n.functions = 16;
+	assert_int_equal(node_functions(&n), 16);
+	n.role = NODE_SERVER;
+	assert_int_equal(node_functions(&n), 0);
+	node_function_mac(&n, 0, mac);
+	node_function_mac(&n, 1, other);
+	assert_string_not_equal(mac, other);
 	node_uplink_mac(&n, 0, mac);
 	node_uplink_mac(&n, 1, other);
 	assert_string_not_equal(mac, other);
@@ -103,6 +113,7 @@ static void test_refuses_bad_nodes(void **state)
 		{ "\"port\":8443", "\"port\":8443,\"extra\":1" },
 		{ "\"cpus\":1", "\"cpus\":1,\"endpoint\":\"10.0.0.1/24\"" },
 		{ "\"cpus\":1", "\"cpus\":1,\"flows\":1000" },
+		{ "\"cpus\":1", "\"cpus\":1,\"functions\":257" },
 		{ "\"cpus\":1", "\"cpus\":1,\"uplinks\":[{\"kind\":\"pipe\",\"path\":\"x\"}]" },
 		{ "\"cpus\":1", "\"cpus\":1,\"uplinks\":[{\"kind\":\"tap\"}]" },
 		{ "\"cpus\":1", "\"cpus\":0" },
@@ -144,7 +155,14 @@ static struct card *make_card(void)
 	snprintf(c->uuid, sizeof(c->uuid), "4c4c4544-0058-4b10-8051-b7c04f315a33");
 	snprintf(c->model, sizeof(c->model), "BlueField-2");
 	c->n_functions = 2;
-	c->functions[0] = (struct card_function){ .name = "net-0", .mac = "02:00:00:00:00:01" };
+	c->functions[0] = (struct card_function){
+		.name = "net-0",
+		.mac = "02:00:00:00:00:01",
+		.card = "52000000-0000-4000-8000-000000000001.4000",
+		.is_up = true,
+		.n_addresses = 2,
+		.addresses = { "10.1.0.21", "fe80::1" },
+	};
 	c->functions[1] = (struct card_function){ .kind = CARD_BLOCK,
 						  .name = "blk-17",
 						  .volume = "boot of server-1" };
@@ -200,6 +218,20 @@ static void test_refuses_hostile_cards(void **state)
 	assert_card_refused(
 		f, "[{\"name\":\"net-0\",\"kind\":\"net\",\"mac\":\"00:00:00:00:00:00\"}]");
 	assert_card_refused(f, "[{\"name\":\"net-0\",\"kind\":\"net\",\"volume\":\"v\"}]");
+#define NET(n, more)                                                                               \
+	"{\"name\":\"net-" n "\",\"kind\":\"net\",\"mac\":\"02:00:00:00:00:0" n "\"," more "}"
+#define USER "\"card\":\"52000000-0000-4000-8000-000000000001.4000\""
+	assert_card_refused(f, "[" NET("1", "\"card\":\"52000000\"") "]");
+	assert_card_refused(
+		f, "[" NET("1", "\"card\":\"52000000-0000-4000-8000-000000000001.x\"") "]");
+	assert_card_refused(f, "[" NET("1", USER) "," NET("2", USER) "]");
+	assert_card_refused(f, "[" NET("1", USER ",\"addresses\":[\"10.1\"]") "]");
+	assert_card_refused(f, "[" NET("1", USER ",\"addresses\":[1]") "]");
+	assert_card_refused(f, "[" NET("1", USER ",\"addresses\":[\"::1\",\"::2\",\"::3\",\"::4\","
+						 "\"::5\"]") "]");
+	assert_card_refused(f, "[" NET("1", USER ",\"up\":1") "]");
+#undef NET
+#undef USER
 	assert_card_refused(f, "[{\"name\":\"blk-0\",\"kind\":\"blk\",\"volume\":\"\"}]");
 	assert_card_refused(f, "[{\"name\":\"blk-0\",\"kind\":\"blk\",\"volume\":\"a\"},"
 			       "{\"name\":\"blk-0\",\"kind\":\"blk\",\"volume\":\"b\"}]");

@@ -166,10 +166,10 @@ def rest(lab, method, path, body=None):
     return json.loads(text) if text else None
 
 
-def exit_status(lab, vm, command):
+def exit_status(lab, vm, command, console=None):
     """Of a command in the guest."""
     mark = f"status-{time.monotonic_ns()}"
-    said = ask_once(lab.console(vm), f"{command}; echo {mark}-$?-", rf"{mark}-(\d+)-")
+    said = ask_once(console or lab.console(vm), f"{command}; echo {mark}-$?-", rf"{mark}-(\d+)-")
     return int(said)
 
 
@@ -180,9 +180,34 @@ def test_guests_of_two_cards_share_a_segment(lab):
         assert exit_status(lab, vm, "for i in $(seq 60); do ip addr | grep -q "
                                     f"'inet {address}/24' && break; sleep 0.5; done; "
                                     f"ping -c 2 -W 2 {other}") == 0
-    wanted = {"edge-1": "10.1.0.11", "edge-2": "10.1.0.12", "web-1": None}
+    wanted = {"edge-1": "10.1.0.11", "edge-2": "10.1.0.12", "web-1": "10.1.0.21"}
     wait_until(lambda: {vm["name"]: vm["ip"] for vm in lab.status()["vms"]} == wanted, 60,
                "the hosts know their guests' addresses", 0.5)
+
+
+def reaches(lab, vm, address, count=1, console=None):
+    return exit_status(lab, vm, f"ping -c {count} -W 2 {address}", console) == 0
+
+
+def test_the_servers_guest_is_on_its_cards_segment(lab):
+    """By a function that the card lends; its port is on the card's switch, not on the server's."""
+    wait_until(lambda: reaches(lab, "web-1", "10.1.0.12"), 60, "web-1 has its address", 0.5)
+    assert reaches(lab, "web-1", "10.1.0.11")
+    assert reaches(lab, "edge-1", "10.1.0.21") and reaches(lab, "edge-2", "10.1.0.21")
+    shown = {node: subprocess.run(
+        [program("remora"), "switch", "--state", f"{lab.folder}/nodes/{node}/switchd", "show",
+         "ports"], capture_output=True, text=True, check=True, timeout=30).stdout
+             for node in ("dpu-1", "server-1")}
+    assert " web-1 " in shown["dpu-1"] and "web-1" not in shown["server-1"]
+    # The server's agent is killed and comes back: nobody notices.
+    console = lab.console("web-1")
+    with open(f"{lab.folder}/nodes/server-1/process", encoding="utf-8") as file:
+        os.kill(int(file.read().split(":")[0]), signal.SIGKILL)
+    assert reaches(lab, "web-1", "10.1.0.12", 3, console) and reaches(lab, "edge-2", "10.1.0.21")
+    lab.remora("start", "server-1")
+    assert reaches(lab, "web-1", "10.1.0.12", 3, console) and reaches(lab, "edge-2", "10.1.0.21")
+    wait_until(lambda: {vm["name"]: vm["power"] for vm in lab.status()["vms"]}.get("web-1") ==
+               "poweredOn", 60, "the manager sees web-1 again", 0.5)
 
 
 def test_a_rule_by_tag_stops_them(lab):
@@ -197,8 +222,9 @@ def test_a_rule_by_tag_stops_them(lab):
     wait_until(lambda: has("one"), 30, "the connection is open", 0.5)
     machines = rest(lab, "GET", "/policy/api/v1/fabric/virtual-machines")["results"]
     numbers = {vm["display_name"]: vm["external_id"] for vm in machines}
-    rest(lab, "POST", "/policy/api/v1/fabric/virtual-machines?action=update_tags",
-         {"external_id": numbers["edge-1"], "tags": [{"scope": "zone", "tag": "quarantine"}]})
+    for vm in ("edge-1", "web-1"):
+        rest(lab, "POST", "/policy/api/v1/fabric/virtual-machines?action=update_tags",
+             {"external_id": numbers[vm], "tags": [{"scope": "zone", "tag": "quarantine"}]})
     group, policy = f"{INFRA}/domains/default/groups/bad", \
         f"{INFRA}/domains/default/security-policies/stop"
     rest(lab, "PATCH", group, {"expression": [{
@@ -217,6 +243,7 @@ def test_a_rule_by_tag_stops_them(lab):
         wait_until(lambda: realized_everywhere(
             "/infra/domains/default/security-policies/stop"), 30, "the policy is in force", 0.05)
         assert exit_status(lab, "edge-1", "ping -c 1 -W 1 10.1.0.12") != 0
+        assert not reaches(lab, "web-1", "10.1.0.12") and not reaches(lab, "web-1", "10.1.0.11")
         ask(lab.console("edge-1"), "echo two >&3; echo sent-$((6*8))", "sent-48")
         time.sleep(2)
         assert not has("two")
@@ -225,6 +252,7 @@ def test_a_rule_by_tag_stops_them(lab):
         rest(lab, "DELETE", group)
     wait_until(lambda: exit_status(lab, "edge-1", "ping -c 1 -W 1 10.1.0.12") == 0, 30,
                "they reach each other again", 0.5)
+    assert reaches(lab, "web-1", "10.1.0.12")
 
 
 CARDS = ("dpu-1", "dpu-2")
