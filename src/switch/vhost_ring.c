@@ -7,6 +7,7 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
+#include <rte_atomic.h>
 #include <rte_branch_prediction.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
@@ -21,6 +22,7 @@ LOG_MODULE("ring");
 enum {
 	PARTS = 256,   /* pieces of memory that one packet may lie in */
 	BUFFERS = 256, /* buffers that one packet may take */
+	PLACES = 1024, /* descriptors of a packed ring's chain */
 	PACKED_DONE = 1 << VRING_PACKED_DESC_F_AVAIL | 1 << VRING_PACKED_DESC_F_USED,
 };
 
@@ -52,6 +54,16 @@ static struct desc read_desc(const void *p)
 
 	return (struct desc){ first, (uint32_t)second, (uint16_t)(second >> 32),
 			      (uint16_t)(second >> 48) };
+}
+
+/* The same where nothing says that it is aligned: in a table that another descriptor names. */
+static struct desc read_desc_of_table(const void *p)
+{
+	uint64_t words[2];
+
+	memcpy(words, p, sizeof(words));
+	rte_compiler_barrier(); /* from now on, this copy */
+	return read_desc(words);
 }
 
 static void break_ring(struct vhost_ring *r, const char *why)
@@ -150,10 +162,11 @@ bool vhost_ring_begin(struct vhost_ring *r, bool wants_kicks, struct error *e)
 
 /* ---- chains ---- */
 
-/* Adds a buffer, in as many pieces as it has here. */
+/* Adds a buffer, in as many pieces as it has here. An empty one is none, so that PARTS is a bound
+ * to the length of chains too. */
 static bool add_part(struct vhost_ring *r, struct parts *p, uint64_t at, uint32_t n)
 {
-	if (n > UINT32_MAX - p->bytes) {
+	if (n == 0 || n > UINT32_MAX - p->bytes) {
 		return false;
 	}
 	for (uint32_t done = 0; done < n;) {
@@ -177,11 +190,11 @@ static bool gather_indirect(struct vhost_ring *r, struct parts *p, const struct 
 	uint32_t n = table->n / 16, i = 0;
 	const uint8_t *at = find(r, table->at, table->n);
 
-	if (at == NULL || n == 0 || n > 32768 || table->n % 16 != 0 || ((uintptr_t)at & 15) != 0) {
+	if (at == NULL || n == 0 || n > 32768 || table->n % 16 != 0) {
 		return false;
 	}
 	for (uint32_t steps = 0; steps < n; steps++) {
-		struct desc d = read_desc(at + (size_t)16 * i);
+		struct desc d = read_desc_of_table(at + (size_t)16 * i);
 		uint16_t flags = r->is_packed ? d.fourth : d.third;
 		if ((flags & VRING_DESC_F_INDIRECT) != 0 || (flags & VRING_DESC_F_WRITE) != way ||
 		    !add_part(r, p, d.at, d.n)) {
@@ -247,7 +260,7 @@ static struct buffer gather_packed(struct vhost_ring *r, struct parts *p, uint16
 	struct buffer b = { 0 };
 
 	*ok = true;
-	for (b.places = 1; b.places <= r->size; b.places++) {
+	for (b.places = 1; b.places <= r->size && b.places <= PLACES; b.places++) {
 		struct desc d = read_desc(&r->packed[place]);
 		*ok = *ok && gather_one(r, p, &d, d.fourth, way);
 		if ((d.fourth & VRING_DESC_F_NEXT) == 0) {
@@ -293,9 +306,6 @@ static uint16_t write_used_packed(struct vhost_ring *r, const struct buffer *b)
 	d->id = b->id;
 	d->len = b->n;
 	flags |= b->n != 0 ? VRING_DESC_F_WRITE : 0;
-	if (UNLIKELY(r->dirty.write != NULL)) {
-		note_write(r, d, sizeof(*d));
-	}
 	uint32_t next = (uint32_t)r->next + b->places;
 	if (next >= r->size) {
 		next -= r->size;
@@ -303,6 +313,16 @@ static uint16_t write_used_packed(struct vhost_ring *r, const struct buffer *b)
 	}
 	r->next = (uint16_t)next;
 	return flags;
+}
+
+/* Only then it is noted: who copies a page for its note may do so at once. */
+static void show_used_packed(const struct vhost_ring *r, struct vring_packed_desc *d,
+			     uint16_t flags)
+{
+	__atomic_store_n(&d->flags, flags, __ATOMIC_RELEASE);
+	if (UNLIKELY(r->dirty.write != NULL)) {
+		note_write(r, d, sizeof(*d));
+	}
 }
 
 /* The first of several is shown last: the guest looks for the others when it sees that. */
@@ -314,9 +334,9 @@ static void put_used_packed(struct vhost_ring *r, const struct buffer *b, uint16
 	for (uint16_t i = 1; i < n; i++) {
 		struct vring_packed_desc *d = &r->packed[r->next];
 		uint16_t flags = write_used_packed(r, &b[i]);
-		__atomic_store_n(&d->flags, flags, __ATOMIC_RELEASE);
+		show_used_packed(r, d, flags);
 	}
-	__atomic_store_n(&first->flags, flags_of_first, __ATOMIC_RELEASE);
+	show_used_packed(r, first, flags_of_first);
 }
 
 /* Tells the guest, where it wants to know. `old`: where a split ring stood before. */
