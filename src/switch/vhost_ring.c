@@ -610,6 +610,12 @@ static inline void write_header(const struct vhost_ring *r, uint8_t *at, uint16_
 	}
 }
 
+enum outcome {
+	SENT,
+	NO_BUFFERS, /* or the ring is broken */
+	TOO_LARGE,  /* for the buffers that there are, however many come */
+};
+
 static void copy_to_parts(const struct vhost_ring *r, const struct parts *p, uint16_t n_buffers,
 			  const struct rte_mbuf *m)
 {
@@ -641,7 +647,8 @@ static void copy_to_parts(const struct vhost_ring *r, const struct parts *p, uin
 	}
 }
 
-/* Takes buffers until a packet has room; how many, 0: there are not enough, or not right ones. */
+/* Takes buffers until a packet has room, or there are as many as one may take; how many, 0: there
+ * are not enough, or not right ones. */
 static uint16_t gather_room(struct vhost_ring *r, struct parts *p, struct buffer *b, uint32_t need,
 			    uint16_t available)
 {
@@ -673,11 +680,11 @@ static uint16_t gather_room(struct vhost_ring *r, struct parts *p, struct buffer
 		b[n].n = MIN(p->bytes, need) - before;
 		n++;
 	}
-	return p->bytes < need ? 0 : n;
+	return n;
 }
 
 /* One packet, into whatever there is. */
-static bool send_one(struct vhost_ring *r, const struct rte_mbuf *m)
+static enum outcome send_one(struct vhost_ring *r, const struct rte_mbuf *m)
 {
 	struct buffer b[BUFFERS];
 	struct parts p;
@@ -686,18 +693,21 @@ static bool send_one(struct vhost_ring *r, const struct rte_mbuf *m)
 	p.n = p.bytes = 0;
 	uint16_t n = gather_room(r, &p, b, r->header + m->pkt_len, available);
 	if (n == 0) {
-		return false;
+		return NO_BUFFERS;
+	}
+	if (p.bytes < r->header + m->pkt_len) {
+		return TOO_LARGE;
 	}
 	copy_to_parts(r, &p, n, m);
 	if (r->is_packed) {
 		put_used_packed(r, b, n);
-		return true;
+		return SENT;
 	}
 	for (uint16_t i = 0; i < n; i++) {
 		put_used_split(r, (uint16_t)(r->next + i), b[i].id, b[i].n);
 	}
 	publish_split(r, (uint16_t)(r->next + n));
-	return true;
+	return SENT;
 }
 
 /* Packets that fit one plain buffer each, until one does not. */
@@ -754,7 +764,7 @@ static bool send_plain_packed(struct vhost_ring *r, const struct rte_mbuf *m)
 	return true;
 }
 
-uint16_t vhost_ring_send(struct vhost_ring *r, struct rte_mbuf *const *m, uint16_t n)
+uint16_t vhost_ring_send(struct vhost_ring *r, struct rte_mbuf **m, uint16_t n)
 {
 	uint16_t sent = 0, old = r->next;
 	bool is_logged = r->dirty.write != NULL;
@@ -763,13 +773,20 @@ uint16_t vhost_ring_send(struct vhost_ring *r, struct rte_mbuf *const *m, uint16
 		uint16_t k = is_logged	    ? 0
 			     : r->is_packed ? send_plain_packed(r, m[sent])
 					    : send_plain(r, m + sent, (uint16_t)(n - sent));
-		if (k == 0 && !r->is_broken && send_one(r, m[sent])) {
-			k = 1;
-		}
-		if (k == 0) {
+		enum outcome outcome = k != 0	      ? SENT
+				       : r->is_broken ? NO_BUFFERS
+						      : send_one(r, m[sent]);
+		if (outcome == NO_BUFFERS) {
 			break;
 		}
-		sent = (uint16_t)(sent + k);
+		if (outcome == TOO_LARGE) { /* behind the others, which need not wait for it */
+			struct rte_mbuf *large = m[sent];
+			n--;
+			memmove(m + sent, m + sent + 1, (size_t)(n - sent) * sizeof(*m));
+			m[n] = large;
+			continue;
+		}
+		sent = (uint16_t)(sent + (k != 0 ? k : 1));
 	}
 	if (sent != 0) {
 		tell(r, old);

@@ -90,7 +90,8 @@ bool vhost_ring_begin(struct vhost_ring *r, bool wants_kicks, struct error *e);
  * packet of no bytes. */
 uint16_t vhost_ring_receive(struct vhost_ring *r, struct rte_mempool *pool, struct rte_mbuf **m,
 			    uint16_t n);
-/* How many of n were copied to the guest, from the first; all stay the caller's. */
-uint16_t vhost_ring_send(struct vhost_ring *r, struct rte_mbuf *const *m, uint16_t n);
+/* How many of n were copied to the guest, from the first; all stay the caller's. One that is too
+ * large for the guest's buffers goes behind the others, last of all. */
+uint16_t vhost_ring_send(struct vhost_ring *r, struct rte_mbuf **m, uint16_t n);
 
 #endif
