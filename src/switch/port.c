@@ -30,6 +30,7 @@ enum {
 struct port {
 	char *name;
 	char *arguments; /* of the device: what it was opened with */
+	char *reason;	 /* that it cannot be opened for; NULL: it is open */
 	int number;	 /* in its name; -1: the administrator named it */
 	char device_name[RTE_ETH_NAME_MAX_LEN];
 	uint16_t device;
@@ -174,7 +175,7 @@ static bool attach_stream(struct port *p, const struct config_port *c, struct rt
 							  .number = p->number,
 							  .pool = pool },
 				e);
-	return p->stream != NULL;
+	return p->stream != NULL || error_prefix(e, "port \"%s\": ", c->name);
 }
 
 static bool attach_vhost(struct port *p, const struct config_port *c, bool wakes,
@@ -214,6 +215,30 @@ struct port *port_open(const struct config_port *c, bool wakes, struct rte_mempo
 	return p;
 }
 
+struct port *port_new_closed(const struct config_port *c, const char *reason)
+{
+	struct port *p = mem_zalloc(sizeof(*p));
+
+	p->name = mem_strdup(c->name);
+	p->n_queues = c->n_queues;
+	p->mtu = c->mtu;
+	p->number = -1;
+	p->arguments = arguments_of(c, 0);
+	p->reason = mem_strdup(reason);
+	return p;
+}
+
+void port_set_reason(struct port *p, const char *reason)
+{
+	free(p->reason);
+	p->reason = mem_strdup(reason);
+}
+
+const char *port_reason(const struct port *p)
+{
+	return p->reason;
+}
+
 void port_close(struct port *p)
 {
 	if (p == NULL) {
@@ -238,6 +263,7 @@ void port_close(struct port *p)
 	}
 	number_give(p->number);
 	free(p->arguments);
+	free(p->reason);
 	free(p->name);
 	free(p);
 }
@@ -250,7 +276,9 @@ const char *port_name(const struct port *p)
 bool port_is_same(const struct port *p, const struct config_port *c)
 {
 	char *other = arguments_of(c, 0);
-	const char *a = strchr(p->arguments, ','), *b = strchr(other, ',');
+	bool is_named = c->kind == PORT_DEVICE; /* else the first word is ours */
+	const char *a = is_named ? p->arguments : strchr(p->arguments, ',');
+	const char *b = is_named ? other : strchr(other, ',');
 	bool same = a != NULL && b != NULL && strcmp(a, b) == 0 && strcmp(p->name, c->name) == 0 &&
 		    p->n_queues == c->n_queues && p->mtu == c->mtu;
 
@@ -296,6 +324,6 @@ bool port_is_up(const struct port *p)
 	if (io != NULL) {
 		return io->is_up(io->arg);
 	}
-	return rte_eth_link_get_nowait(p->device, &link) == 0 &&
+	return p->is_attached && rte_eth_link_get_nowait(p->device, &link) == 0 &&
 	       link.link_status == RTE_ETH_LINK_UP;
 }

@@ -22,6 +22,12 @@ struct port *port_open(const struct config_port *config, bool wakes, struct rte_
 		       struct error *e);
 void port_close(struct port *p);
 
+/* A port that stands closed, since it cannot be opened for a reason; it has no device and is down.
+ */
+struct port *port_new_closed(const struct config_port *config, const char *reason);
+void port_set_reason(struct port *p, const char *reason); /* another one */
+const char *port_reason(const struct port *p);		  /* NULL: it is open */
+
 const char *port_name(const struct port *p);
 /* Would this configuration open the same device? */
 bool port_is_same(const struct port *p, const struct config_port *config);

@@ -410,7 +410,7 @@ static bool make_rings(struct stream *s, int number, struct error *e)
 	snprintf(name, sizeof(name), "stream%d_out", number);
 	s->out = rte_ring_create(name, FRAMES, (int)SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	return (s->in != NULL && s->out != NULL) ||
-	       error_set(e, ERROR_NO_SPACE, "port \"%s\": no memory for its rings", s->name);
+	       error_set(e, ERROR_NO_SPACE, "no memory for its rings");
 }
 
 static void empty(struct rte_ring *ring)

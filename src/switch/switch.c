@@ -9,8 +9,10 @@
 
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "plane/document_schema.h"
@@ -32,6 +34,7 @@ enum {
 	PACKETS = 32767, /* buffers; 2 KiB each, and their headers */
 	PACKET_CACHE = 256,
 	TAKE_MS = 2000, /* that a process takes to end */
+	RETRY_US = 1000000,
 };
 
 /* ---- beginning and ending ---- */
@@ -212,6 +215,8 @@ void switch_free(struct softswitch *s)
 
 struct applying {
 	struct softswitch *s;
+	bool may_close; /* what cannot be opened stands closed; else nothing is applied */
+	bool may_stand; /* what stands closed may do so */
 	struct switch_config *config; /* NULL: the tables' */
 	struct tables *tables;	      /* NULL: to be compiled */
 	VEC(struct port *) ports;     /* in the configuration's order */
@@ -239,15 +244,29 @@ static bool was_open(const struct softswitch *s, const struct port *port)
 	return false;
 }
 
+/* The port that is open already, or a new one. */
+static struct port *open_port(const struct applying *a, const struct switch_config *c, size_t i,
+			      struct error *e)
+{
+	struct port *p = find_port(a->s, &c->ports[i]);
+
+	if (p != NULL && (port_reason(p) == NULL || a->may_stand)) {
+		return p;
+	}
+	p = port_open(&c->ports[i], !c->is_performance, a->s->pool, e);
+	if (p == NULL && a->may_close) {
+		log_warn("%s; it is tried again", e->msg);
+		p = port_new_closed(&c->ports[i], e->msg);
+	}
+	return p;
+}
+
 static bool open_ports(struct applying *a, struct error *e)
 {
 	const struct switch_config *c = a->tables != NULL ? tables_config(a->tables) : a->config;
 
 	for (size_t i = 0; i < c->n_ports; i++) {
-		struct port *p = find_port(a->s, &c->ports[i]);
-		if (p == NULL) {
-			p = port_open(&c->ports[i], !c->is_performance, a->s->pool, e);
-		}
+		struct port *p = open_port(a, c, i, e);
 		if (p == NULL) {
 			return false;
 		}
@@ -367,6 +386,7 @@ static void publish(struct applying *a, struct wiring *w)
 	vec_each (&a->ports, p) {
 		vec_push(&s->ports, *p);
 	}
+	s->retry_at = s->ports.n;
 	s->wiring = w;
 }
 
@@ -393,7 +413,11 @@ static bool keep(struct softswitch *s, const struct next *n, const struct switch
  * workers. On an error nothing has changed. */
 static bool run(struct softswitch *s, struct next *n, struct error *e)
 {
-	struct applying a = { .s = s, .config = n->config, .tables = n->tables };
+	struct applying a = { .s = s,
+			      .may_close = n->is_kept,
+			      .may_stand = n->changes != NULL,
+			      .config = n->config,
+			      .tables = n->tables };
 	struct wiring *w = NULL;
 
 	if (open_ports(&a, e)) {
@@ -537,8 +561,66 @@ bool switch_load(struct softswitch *s, struct error *e)
 	return true;
 }
 
+/* ---- what is done now and then ---- */
+
+/* A port that stands closed opens. Workers know what it is by before they use it. */
+static void take_port(struct softswitch *s, size_t i, struct port *p)
+{
+	struct wiring *w = s->wiring;
+
+	w->io[i] = port_io(p);
+	w->n_queues[i] = port_n_queues(p);
+	worker_pass(s->workers[0]);
+	__atomic_store_n(&w->device[i], port_device(p), __ATOMIC_RELEASE);
+	sleep_wake();
+	port_close(s->ports.items[i]);
+	s->ports.items[i] = p;
+}
+
+/* Its driver has said already what it thinks of that. */
+static struct port *open_silently(const struct softswitch *s, size_t i, struct error *e)
+{
+	const struct switch_config *c = s->wiring->config;
+	uint32_t level = rte_log_get_global_level();
+
+	rte_log_set_global_level(RTE_LOG_EMERG);
+	struct port *p = port_open(&c->ports[i], !c->is_performance, s->pool, e);
+	rte_log_set_global_level(level);
+	return p;
+}
+
+/* Tries one of the ports that stand closed; each about once a second. */
+static void try_closed(struct softswitch *s)
+{
+	int64_t now = clock_mono_us(clock_real());
+	struct error e;
+
+	if (s->retry_at >= s->ports.n) {
+		if (now - s->retry_us < RETRY_US) {
+			return;
+		}
+		s->retry_us = now;
+		s->retry_at = 0;
+	}
+	while (s->retry_at < s->ports.n && port_reason(s->ports.items[s->retry_at]) == NULL) {
+		s->retry_at++;
+	}
+	if (s->retry_at == s->ports.n) {
+		return;
+	}
+	size_t i = s->retry_at++;
+	struct port *p = open_silently(s, i, &e);
+	if (p != NULL) {
+		take_port(s, i, p);
+	} else if (strcmp(port_reason(s->ports.items[i]), e.msg) != 0) {
+		log_warn("%s", e.msg);
+		port_set_reason(s->ports.items[i], e.msg);
+	}
+}
+
 void switch_tend(struct softswitch *s)
 {
+	try_closed(s);
 	for (size_t i = 0; i < s->ports.n; i++) {
 		struct port *p = s->ports.items[i];
 		if (!port_has_lost_peer(p)) {

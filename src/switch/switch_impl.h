@@ -35,6 +35,8 @@ struct softswitch {
 	unsigned n_workers;
 	bool is_running;
 	VEC(struct port *) ports;	  /* in the order of the running configuration */
+	size_t retry_at;		  /* which of them is tried next, if closed */
+	int64_t retry_us;		  /* when the first of them was tried last */
 	struct wiring *wiring;		  /* that runs; the workers' */
 	bool is_claimed[FLOW_IFACES_MAX]; /* by the document that is being made to run */
 	uint64_t generation;

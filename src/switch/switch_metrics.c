@@ -9,10 +9,11 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "switch/guest_memory.h"
+#include "switch/port.h"
 #include "switch/switch_impl.h"
 
 static struct {
-	struct metric_family *packets, *bytes, *drops, *info;
+	struct metric_family *packets, *bytes, *drops, *info, *closed;
 	struct metric_family *rule_hits, *rule_packets, *rule_bytes;
 	struct metric *flows, *made, *ended, *judged_again, *hits, *misses, *missing;
 } m;
@@ -36,6 +37,8 @@ static void make_families(void)
 				 "port,reason");
 	m.info = metric_gauge("remora_switch_port_info",
 			      "Always 1: what people call a port, beside its name.", "port,label");
+	m.closed = metric_gauge("remora_switch_port_closed",
+				"1: the port cannot be opened, and is tried again.", "port");
 	m.rule_hits =
 		metric_counter("remora_switch_rule_hits_total",
 			       "First packets and dropped ones that a rule matched.", "rule,name");
@@ -109,6 +112,17 @@ static void tell_label(const struct config_port *p)
 	}
 }
 
+static void tell_closed(const struct port *p)
+{
+	const char *const values[] = { port_name(p) };
+
+	if (port_reason(p) != NULL) {
+		metric_set(metric_with(m.closed, values), 1);
+	} else {
+		metric_remove(m.closed, values);
+	}
+}
+
 static void rule_label(const struct switch_config *c, size_t i, char out[24])
 {
 	if (i < c->n_rules) {
@@ -150,6 +164,7 @@ static void collect(void *arg)
 	for (size_t i = 0; i < config->n_ports; i++) {
 		tell_port(config->ports[i].name, &c->ports[i], &told->ports[i]);
 		tell_label(&config->ports[i]);
+		tell_closed(s->ports.items[i]);
 	}
 	for (size_t i = 0; i <= config->n_rules; i++) {
 		tell_rule(config, i, &s->wiring->rules[i], &s->metrics->rules[i]);
@@ -167,6 +182,7 @@ static void forget_port(const char *name)
 		metric_remove(m.packets, values);
 		metric_remove(m.bytes, values);
 	}
+	metric_remove(m.closed, values);
 	for (int r = 0; r < DROP_N; r++) {
 		values[1] = drop_reason_name((enum drop_reason)r);
 		metric_remove(m.drops, values);

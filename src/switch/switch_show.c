@@ -100,6 +100,9 @@ static struct json_object *show_port(const struct softswitch *s, size_t i,
 	json_put_str(o, "name", port_name(s->ports.items[i]));
 	json_put_str(o, "label", s->wiring->config->ports[i].label);
 	json_put_bool(o, "up", port_is_up(s->ports.items[i]));
+	if (port_reason(s->ports.items[i]) != NULL) {
+		json_put_str(o, "reason", port_reason(s->ports.items[i]));
+	}
 	if (s->wiring->config->ports[i].has_mac) {
 		put_mac(o, s->wiring->config->ports[i].mac);
 	}

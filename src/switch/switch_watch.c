@@ -37,6 +37,7 @@ struct watcher {
 struct told {
 	char *name;
 	bool is_up, is_known;
+	char *reason;		       /* it cannot be opened; NULL: it is open */
 	struct json_object *addresses; /* NULL: not told yet */
 	uint64_t drops[ARRAY_LEN(limits)];
 	int64_t limit_us[ARRAY_LEN(limits) + 1]; /* the last: addresses */
@@ -126,11 +127,14 @@ static void tell(struct switch_watch *sw, struct json_object *o)
 	json_object_put(o);
 }
 
-static struct json_object *port_event(const struct told *t, bool is_up)
+static struct json_object *port_event(const struct told *t)
 {
 	struct json_object *o = event("port", t->name);
 
-	json_put_bool(o, "up", is_up);
+	json_put_bool(o, "up", t->is_up);
+	if (t->reason != NULL) {
+		json_put_str(o, "reason", t->reason);
+	}
 	return o;
 }
 
@@ -145,7 +149,7 @@ static struct json_object *addresses_event(const struct told *t)
 static void tell_state(struct switch_watch *sw, struct watcher *w)
 {
 	vec_each (&sw->told, it) {
-		rpc_peer_notify(w->peer, "plane.event", port_event(*it, (*it)->is_up));
+		rpc_peer_notify(w->peer, "plane.event", port_event(*it));
 		rpc_peer_notify(w->peer, "plane.event", addresses_event(*it));
 	}
 }
@@ -169,6 +173,7 @@ static void told_free(void *arg)
 	struct told *t = arg;
 
 	json_object_put(t->addresses);
+	free(t->reason);
 	free(t->name);
 	free(t);
 }
@@ -197,7 +202,10 @@ static void follow(struct switch_watch *sw)
 	}
 	map_each (&before, e) {
 		struct told *t = e->value;
-		tell(sw, port_event(t, false));
+		t->is_up = false;
+		free(t->reason);
+		t->reason = NULL;
+		tell(sw, port_event(t));
 		told_free(t);
 	}
 	map_free(&before);
@@ -205,15 +213,23 @@ static void follow(struct switch_watch *sw)
 	sw->has_followed = true;
 }
 
+static bool is_equal(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 static void look_at_port(struct switch_watch *sw, size_t i)
 {
 	struct told *t = sw->told.items[i];
 	const struct port_counters *c = &worker_counters(sw->s->workers[0])->ports[i];
 	bool is_up = port_is_up(sw->s->ports.items[i]);
+	const char *reason = port_reason(sw->s->ports.items[i]);
 
-	if (!t->is_known || is_up != t->is_up) {
+	if (!t->is_known || is_up != t->is_up || !is_equal(reason, t->reason)) {
 		t->is_up = is_up;
-		tell(sw, port_event(t, is_up));
+		free(t->reason);
+		t->reason = reason == NULL ? NULL : mem_strdup(reason);
+		tell(sw, port_event(t));
 	}
 	for (size_t k = 0; k < ARRAY_LEN(limits); k++) {
 		uint64_t drops = c->drops[limits[k]];
