@@ -313,7 +313,7 @@ static void copy_to_guests(struct way *w, enum guests guests)
 		const struct config_port *p =
 			&c->ports[tables_iface(w->tables, s->guests[i])->port];
 		if (is_among(p, guests) && !p->is_blocked &&
-		    w->packet->size - w->packet->l3 <= p->mtu &&
+		    w->packet->wire_size - w->packet->l3 <= p->mtu &&
 		    s->guests[i] != w->packet->key.iface && s->guests[i] != w->fate->out.iface) {
 			copy_to(w, s->guests[i], 0);
 		}
@@ -326,7 +326,7 @@ static void flood(struct way *w, enum guests guests)
 	const struct segment_ifaces *s = tables_segment(w->tables, w->from->segment);
 
 	w->fate->is_flooded = true;
-	if (w->packet->size - w->packet->l3 > w->segment->mtu) {
+	if (w->packet->wire_size - w->packet->l3 > w->segment->mtu) {
 		drop(w, "bridge", DROP_TOO_BIG);
 		return;
 	}
@@ -641,7 +641,7 @@ static void stage_egress(struct way *w)
 		drop(w, "egress", DROP_PORT_CLOSED);
 		return;
 	}
-	if (p->size - p->l3 > mtu) {
+	if (p->wire_size - p->l3 > mtu) {
 		w->fate->answer = w->fate->is_routed ? ANSWER_TOO_BIG : ANSWER_NONE;
 		w->fate->answer_mtu = mtu;
 		drop(w, "egress", DROP_TOO_BIG);

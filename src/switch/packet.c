@@ -508,7 +508,9 @@ static enum drop_reason parse_l3(struct packet *p, bool trusted)
 enum drop_reason packet_parse(struct packet *p, const uint8_t *data, uint16_t head, uint32_t size,
 			      bool trusted)
 {
-	*p = (struct packet){ .data = data, .head = head, .size = size, .vlan = PACKET_NO_VLAN };
+	*p = (struct packet){
+		.data = data, .head = head, .size = size, .wire_size = size, .vlan = PACKET_NO_VLAN
+	};
 	p->l3 = ETHER_SIZE;
 	if (head > size || !has(p, 0, ETHER_SIZE)) {
 		return DROP_SHORT;

@@ -51,6 +51,7 @@ enum packet_flag {
 struct packet {
 	const uint8_t *data; /* the frame's first bytes, contiguous; borrowed */
 	uint32_t size;	     /* of the whole frame */
+	uint32_t wire_size;  /* of the largest frame that it is cut into; else the same */
 	uint16_t head;	     /* contiguous bytes at data */
 	uint16_t vlan;	     /* identifier of the outermost tag, or PACKET_NO_VLAN */
 	uint16_t ether_type; /* behind the tag */

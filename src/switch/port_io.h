@@ -18,7 +18,9 @@ struct port_io {
 	/* Sends; how many it took, from the first, which are not the caller's any more. */
 	uint16_t (*tx)(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t n);
 	bool (*is_up)(const void *arg); /* the other side is there; any thread */
-	bool wakes;			/* what comes in wakes the worker (sleep.h) */
+	/* Does it take packets that are to be cut (segment.h)? NULL: no. */
+	bool (*takes_marked)(const void *arg, bool is_ipv6);
+	bool wakes; /* what comes in wakes the worker (sleep.h) */
 	void *arg;
 };
 

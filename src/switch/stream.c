@@ -448,7 +448,7 @@ struct stream *stream_open(const struct stream_options *o, struct error *e)
 			      .path = mem_strdup(o->path),
 			      .is_server = o->is_server,
 			      .pool = o->pool,
-			      .io = { receive, transmit, is_up, true, s },
+			      .io = { receive, transmit, is_up, NULL, true, s },
 			      .listener = -1,
 			      .fd = -1,
 			      .read = mem_alloc(BUFFER),

@@ -26,11 +26,13 @@ enum {
 	VIDS = 1024, /* RTE_MAX_VHOST_DEVICE */
 };
 
-/* Of the virtio specification, 5.1.3. */
+/* Of the virtio specification, 5.1.3. Segments that are to be cut are TCP's, without congestion
+ * marks in them, which cutting would have to spread. */
 #define FEATURES_REFUSED                                                                           \
-	(1ULL << 7 | 1ULL << 8 | 1ULL << 9 | 1ULL << 10 |    /* the guest takes segments */        \
-	 1ULL << 11 | 1ULL << 12 | 1ULL << 13 | 1ULL << 14 | /* it leaves segmentation to us */    \
-	 1ULL << 33)					     /* rings behind an IOMMU */
+	(1ULL << 6 |		   /* any segments, those below among them */                      \
+	 1ULL << 9 | 1ULL << 10 |  /* the guest takes such ones */                                 \
+	 1ULL << 13 | 1ULL << 14 | /* it leaves such ones to us */                                 \
+	 1ULL << 33)		   /* rings behind an IOMMU */
 
 /* Of QEMU's docs/interop/vhost-user.rst: several queues, the log of writes as a file, RARP,
  * acknowledged requests, MTU, status. */
@@ -39,6 +41,9 @@ enum {
 /* Ring indexes that say when to kick: set under a lock that the library holds when it waits for
  * us, so a guest that shall wake us kicks each time. */
 #define FEATURE_EVENT_INDEX (1ULL << 29)
+#define FEATURE_TAKES_SUMS  (1ULL << 1)
+#define FEATURE_TAKES_IPV4  (1ULL << 7)
+#define FEATURE_TAKES_IPV6  (1ULL << 8)
 #define FEATURE_MERGEABLE   (1ULL << 15)
 #define FEATURE_LOG	    (1ULL << 26)
 #define FEATURE_VERSION_1   (1ULL << 32)
@@ -164,6 +169,9 @@ static bool read_ring(int vid, uint16_t number, struct vhost_ring *r)
 	r->call = ring.callfd;
 	r->is_packed = (features & FEATURE_PACKED) != 0;
 	r->is_mergeable = (features & FEATURE_MERGEABLE) != 0;
+	bool takes_sums = (features & FEATURE_TAKES_SUMS) != 0;
+	r->takes_ipv4 = takes_sums && (features & FEATURE_TAKES_IPV4) != 0;
+	r->takes_ipv6 = takes_sums && (features & FEATURE_TAKES_IPV6) != 0;
 	r->has_event_index = (features & FEATURE_EVENT_INDEX) != 0;
 	r->header = (features & (FEATURE_VERSION_1 | FEATURE_MERGEABLE)) != 0 ? 12 : 10;
 	r->next = r->is_packed ? used & 0x7fff : used;
@@ -365,6 +373,14 @@ static bool is_up(const void *arg)
 	return __atomic_load_n(&v->vid, __ATOMIC_ACQUIRE) >= 0;
 }
 
+static bool takes_marked(const void *arg, bool is_ipv6)
+{
+	const struct vhost *v = arg;
+
+	return __atomic_load_n(&v->is_serving, __ATOMIC_ACQUIRE) &&
+	       (is_ipv6 ? v->to[0].takes_ipv6 : v->to[0].takes_ipv4);
+}
+
 /* ---- opening and closing ---- */
 
 static bool begin(struct vhost *v, const struct vhost_options *o, struct error *e)
@@ -393,7 +409,7 @@ struct vhost *vhost_open(const struct vhost_options *o, struct error *e)
 			     .path = mem_strdup(o->path),
 			     .n_queues = o->n_queues < QUEUES_MAX ? o->n_queues : QUEUES_MAX,
 			     .pool = o->pool,
-			     .io = { receive, transmit, is_up, o->wakes, v },
+			     .io = { receive, transmit, is_up, takes_marked, o->wakes, v },
 			     .vid = -1 };
 	memset(v->kick, 0xff, sizeof(v->kick));
 	pthread_mutex_lock(&all.lock);

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/macro.h"
+#include "switch/segment.h"
 
 LOG_MODULE("ring");
 
@@ -378,10 +379,36 @@ static void finish_checksum(struct rte_mbuf *m, uint16_t start, uint16_t offset)
 	memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, field), &sum, sizeof(sum));
 }
 
+/* A packet of no bytes: what it was cannot be right. */
+static void empty(struct rte_mbuf *m)
+{
+	rte_pktmbuf_free(m->next);
+	m->next = NULL;
+	m->nb_segs = 1;
+	m->data_len = 0;
+	m->pkt_len = 0;
+}
+
+/* What a guest left to us of a packet. */
+static void take_rest(struct rte_mbuf *m, const struct virtio_net_hdr *h)
+{
+	uint8_t kind = h->gso_type;
+	struct segment_hint hint = { kind == VIRTIO_NET_HDR_GSO_TCPV6, h->csum_start, h->gso_size };
+
+	if (kind == VIRTIO_NET_HDR_GSO_NONE) {
+		if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0) {
+			finish_checksum(m, h->csum_start, h->csum_offset);
+		}
+	} else if ((kind != VIRTIO_NET_HDR_GSO_TCPV4 && kind != VIRTIO_NET_HDR_GSO_TCPV6) ||
+		   (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 || !segment_mark(m, &hint)) {
+		empty(m);
+	}
+}
+
 static inline void take_header(struct rte_mbuf *m, const struct virtio_net_hdr *h)
 {
-	if (UNLIKELY((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)) {
-		finish_checksum(m, h->csum_start, h->csum_offset);
+	if (UNLIKELY((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 || h->gso_type != 0)) {
+		take_rest(m, h);
 	}
 }
 
@@ -440,11 +467,7 @@ static void take_parts(const struct vhost_ring *r, struct rte_mbuf *m, struct rt
 		take_header(m, &h);
 		return;
 	}
-	rte_pktmbuf_free(m->next);
-	m->next = NULL;
-	m->nb_segs = 1;
-	m->data_len = 0;
-	m->pkt_len = 0;
+	empty(m);
 }
 
 /* What lies in one piece, and in one buffer. */
@@ -616,6 +639,19 @@ enum outcome {
 	TOO_LARGE,  /* for the buffers that there are, however many come */
 };
 
+/* And of one that the guest cuts, or takes whole. */
+static void write_marked(uint8_t *at, const struct rte_mbuf *m)
+{
+	struct segment_hint hint;
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_offset = 16 };
+
+	segment_describe(m, &hint, &h.hdr_len);
+	h.gso_type = hint.is_ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+	h.gso_size = hint.bytes;
+	h.csum_start = hint.tcp_at;
+	memcpy(at, &h, sizeof(h));
+}
+
 static void copy_to_parts(const struct vhost_ring *r, const struct parts *p, uint16_t n_buffers,
 			  const struct rte_mbuf *m)
 {
@@ -624,6 +660,9 @@ static void copy_to_parts(const struct vhost_ring *r, const struct parts *p, uin
 	uint32_t left = r->header, total = r->header + m->pkt_len;
 
 	write_header(r, header, n_buffers);
+	if (segment_is_marked(m)) {
+		write_marked(header, m);
+	}
 	for (unsigned i = 0; i < p->n && total != 0; i++) {
 		const struct part *part = &p->items[i];
 		uint32_t done = 0;
@@ -690,6 +729,10 @@ static enum outcome send_one(struct vhost_ring *r, const struct rte_mbuf *m)
 	struct parts p;
 	uint16_t available = r->is_packed ? 0 : available_split(r);
 
+	if (UNLIKELY(segment_is_marked(m)) &&
+	    !(segment_is_ipv6(m) ? r->takes_ipv6 : r->takes_ipv4)) {
+		return false; /* it came on its way here when the guest did */
+	}
 	p.n = p.bytes = 0;
 	uint16_t n = gather_room(r, &p, b, r->header + m->pkt_len, available);
 	if (n == 0) {
@@ -723,7 +766,7 @@ static uint16_t send_plain(struct vhost_ring *r, struct rte_mbuf *const *m, uint
 	for (k = 0; k < n; k++) {
 		struct desc d = read_desc(&r->desc[heads[k]]);
 		at[k] = d.third == VRING_DESC_F_WRITE && m[k]->nb_segs == 1 &&
-					d.n >= r->header + m[k]->pkt_len
+					!segment_is_marked(m[k]) && d.n >= r->header + m[k]->pkt_len
 				? find(r, d.at, r->header + m[k]->pkt_len)
 				: NULL;
 		if (UNLIKELY(at[k] == NULL)) {
@@ -749,7 +792,7 @@ static bool send_plain_packed(struct vhost_ring *r, const struct rte_mbuf *m)
 {
 	uint32_t n = r->header + m->pkt_len;
 
-	if (m->nb_segs != 1 || !is_available(r, r->next, r->wrap)) {
+	if (m->nb_segs != 1 || segment_is_marked(m) || !is_available(r, r->next, r->wrap)) {
 		return false;
 	}
 	struct desc d = read_desc(&r->packed[r->next]);

@@ -58,10 +58,11 @@ struct vhost_ring {
 	bool is_on; /* else nothing moves */
 	bool is_broken;
 	bool is_packed;
-	bool is_mergeable;    /* a packet may take several buffers */
-	bool has_event_index; /* the guest says by an index when it wants to be called */
-	bool wrap;	      /* of a packed ring: flips each time round */
-	uint8_t header;	      /* bytes: 10 or 12 */
+	bool is_mergeable;	     /* a packet may take several buffers */
+	bool takes_ipv4, takes_ipv6; /* segments that are to be cut (segment.h) */
+	bool has_event_index;	     /* the guest says by an index when it wants to be called */
+	bool wrap;		     /* of a packed ring: flips each time round */
+	uint8_t header;		     /* bytes: 10 or 12 */
 	uint16_t size;
 	uint16_t next;	 /* split: buffers ever, modulo 2^16; packed: a place, below size */
 	uint16_t region; /* where the last address was */

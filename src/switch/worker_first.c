@@ -300,6 +300,7 @@ void worker_take_whole_way(struct worker *w, struct item *it)
 	enum drop_reason r = packet_parse(&p, rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
 					  it->mbuf->data_len, it->mbuf->pkt_len, false);
 
+	p.wire_size = segment_frame(it->mbuf);
 	if (r == DROP_NONE && p.vlan == 0) {
 		/* Only a priority. Nothing bears an identifier any more here: IEEE 802.1Q §6.9 */
 		if (worker_untag(it->mbuf)) {
@@ -363,6 +364,7 @@ static unsigned read_firsts(struct worker *w, struct item **items, unsigned n, s
 			worker_drop(w, it, r);
 			continue;
 		}
+		f->packet.wire_size = segment_frame(it->mbuf);
 		f->packet.key.iface = it->key.iface;
 		f->item = it;
 		n_good++;

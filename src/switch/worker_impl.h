@@ -20,6 +20,7 @@
 #include "switch/fate.h"
 #include "switch/flow_hot.h"
 #include "switch/fragment.h"
+#include "switch/segment.h"
 #include "switch/tcp_track.h"
 #include "switch/worker.h"
 
@@ -172,6 +173,9 @@ void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *
 /* Where a team's ways have changed: tells those beyond it who is here, so that they send by the
  * ways that are left. */
 void worker_announce(struct worker *w);
+/* worker_leave() for a packet that is cut before. */
+enum drop_reason worker_leave_cut(struct worker *w, struct rte_mbuf *m, uint16_t iface,
+				  uint16_t endpoint, uint32_t hash);
 /* Puts a VLAN tag on a frame; false: no room. And takes it off. */
 bool worker_tag(struct rte_mbuf *m, uint16_t vlan);
 bool worker_untag(struct rte_mbuf *m);
@@ -264,12 +268,25 @@ static inline bool worker_encapsulate(struct worker *w, struct rte_mbuf *m, cons
 	return true;
 }
 
+/* Does a packet that is to be cut leave there as it is? */
+static inline bool worker_takes_marked(const struct worker *w, const struct wire *wire,
+				       const struct rte_mbuf *m)
+{
+	const struct port_io *io = wire->kind == IFACE_PORT ? w->wiring->io[wire->port] : NULL;
+
+	return io != NULL && io->takes_marked != NULL &&
+	       io->takes_marked(io->arg, segment_is_ipv6(m));
+}
+
 /* A packet leaves by an interface; frees it where it cannot. */
 static inline enum drop_reason worker_leave(struct worker *w, struct rte_mbuf *m, uint16_t iface,
 					    uint16_t endpoint, uint32_t hash)
 {
 	const struct wire *wire = &w->wiring->wires[iface];
 
+	if (UNLIKELY(segment_is_marked(m)) && !worker_takes_marked(w, wire, m)) {
+		return worker_leave_cut(w, m, iface, endpoint, hash);
+	}
 	if (wire->kind == IFACE_TUNNEL) {
 		if (UNLIKELY(!worker_encapsulate(w, m, wire, iface, endpoint, hash))) {
 			worker_capture(w, CAPTURE_DROPPED, DROP_NO_NEIGHBOR, wire->port, m);
@@ -404,8 +421,11 @@ static inline bool worker_may_follow(const struct worker *w, const struct flow *
 {
 	const uint8_t *data = rte_pktmbuf_mtod(it->mbuf, const uint8_t *);
 
-	if (f->epoch != w->wiring->epoch || !worker_mac_is(data, f->mac[d]) ||
-	    it->mbuf->pkt_len > w->wiring->wires[f->iface[1 - d]].frame_max) {
+	if (f->epoch != w->wiring->epoch || !worker_mac_is(data, f->mac[d])) {
+		return false;
+	}
+	uint32_t frame_max = w->wiring->wires[f->iface[1 - d]].frame_max;
+	if (UNLIKELY(it->mbuf->pkt_len > frame_max) && segment_frame(it->mbuf) > frame_max) {
 		return false;
 	}
 	return (f->flags & (FLOW_ROUTED | FLOW_ASKS)) == 0 ||

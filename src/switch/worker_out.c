@@ -119,6 +119,21 @@ void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *
 	}
 }
 
+enum drop_reason worker_leave_cut(struct worker *w, struct rte_mbuf *m, uint16_t iface,
+				  uint16_t endpoint, uint32_t hash)
+{
+	struct rte_mbuf *parts[SEGMENTS_MAX];
+	unsigned n = segment_cut(m, w->o.pool, parts);
+	enum drop_reason r = n == 0 ? DROP_NO_BUFFER : DROP_NONE;
+
+	rte_pktmbuf_free(m);
+	for (unsigned i = 0; i < n; i++) {
+		enum drop_reason one = worker_leave(w, parts[i], iface, endpoint, hash);
+		r = one == DROP_NONE ? r : one;
+	}
+	return r;
+}
+
 bool worker_tag(struct rte_mbuf *m, uint16_t vlan)
 {
 	uint8_t *at = (uint8_t *)rte_pktmbuf_prepend(m, 4);

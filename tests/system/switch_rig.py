@@ -185,6 +185,14 @@ class Guest:
     def reaches(self, address, count=2):
         return self.run(f"ping -c {count} -i 0.2 -W 2 {address}")[0] == 0
 
+    def send_file(self, other, port, kib=4000):
+        """Random bytes to another guest over TCP; returns when they have come there unchanged."""
+        self.run(f"dd if=/dev/urandom of=/tmp/sent bs=1k count={kib}")
+        other.run(f"(sleep 600 | nc -l -p {port} > /tmp/got) &")
+        self.run(f"(sleep 1; nc {ADDRESS[other.name]} {port} < /tmp/sent) &")
+        wanted = re.search(r"[0-9a-f]{32}", self.run("md5sum < /tmp/sent")[1]).group()
+        wait_until(lambda: wanted in other.run("md5sum < /tmp/got")[1], 60, "all has come", 0.5)
+
     def wreck(self):
         self.process.kill()
         self.process.wait()
@@ -201,6 +209,16 @@ def document(guests, rules=(), default="allow"):
                    for name in guests],
         "firewall": {"default": default, "sections": [{"name": "test", "rules": list(rules)}]},
     }
+
+
+def frame_sizes(switch, port, work):
+    """Bytes of a frame while something is done, on average: (from the guest, to it)."""
+    before = switch.port(port)
+    work()
+    after = switch.port(port)
+    return tuple((after[f"{way}_bytes"] - before[f"{way}_bytes"])
+                 / max(after[f"{way}_packets"] - before[f"{way}_packets"], 1)
+                 for way in ("rx", "tx"))
 
 
 class Peer:
@@ -220,9 +238,17 @@ class Peer:
     def send(self, frame):
         self.peer.sendall(struct.pack(">I", len(frame)) + frame)
 
+    def read(self, n):
+        """So many bytes; a socket with a time limit does not wait for all of them."""
+        data = b""
+        while len(data) < n:
+            more = self.peer.recv(n - len(data))
+            assert more, "the switch hung up"
+            data += more
+        return data
+
     def receive(self):
-        size, = struct.unpack(">I", self.peer.recv(4, socket.MSG_WAITALL))
-        return self.peer.recv(size, socket.MSG_WAITALL)
+        return self.read(struct.unpack(">I", self.read(4))[0])
 
 
 def frame(source, target, n):

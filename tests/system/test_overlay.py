@@ -8,7 +8,7 @@ import pytest
 
 from conftest import need
 from daemon import build_folder, wait_until
-from switch_rig import ADDRESS, MAC, QEMU, Guest, Switch
+from switch_rig import ADDRESS, MAC, QEMU, Guest, Switch, frame_sizes
 
 NODES = ("a", "b")
 ENDPOINT = {"a": "10.255.0.1", "b": "10.255.0.2"}
@@ -71,6 +71,16 @@ def test_guests_of_two_nodes_reach_each_other(fabric):
     assert {entry["mac"]: entry["interface"] for entry in
             fabric.rack.call("plane.show", what="macs")} == {
                 TEAM_MAC["a"]: "port a", TEAM_MAC["b"]: "port b"}
+
+
+def test_large_segments_are_cut_before_a_tunnel(fabric):
+    a, b = fabric.guest["a"], fabric.guest["b"]
+    sizes = {}
+
+    def send():
+        sizes["b"] = frame_sizes(fabric.node["b"], "b", lambda: a.send_file(b, 7000))[1]
+    assert frame_sizes(fabric.node["a"], "a", send)[0] > 3000
+    assert 1000 < sizes["b"] < 1515
 
 
 def test_tcp_crosses_and_outlives_every_switch(fabric):

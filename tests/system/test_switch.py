@@ -11,7 +11,7 @@ import pytest
 
 from conftest import need
 from daemon import build_folder, program, wait_until
-from switch_rig import ADDRESS, MAC, QEMU, Guest, Switch, document
+from switch_rig import ADDRESS, MAC, QEMU, Guest, Switch, document, frame_sizes
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,13 @@ def test_guests_of_a_segment_reach_each_other(fresh):
     assert switch.port("a")["rx_packets"] > 0 and switch.port("a")["tx_packets"] > 0
     assert any(flow["from"] == ADDRESS["a"] and flow["protocol"] == 1
                for flow in switch.call("plane.show", what="flows"))
+
+
+def test_guests_exchange_large_segments_whole(fresh):
+    """Each may leave the cutting to others, and takes what is not cut: nobody cuts."""
+    switch, a, b, _ = fresh
+    assert frame_sizes(switch, "a", lambda: a.send_file(b, 7000))[0] > 3000
+    assert frame_sizes(switch, "a", lambda: b.send_file(a, 7001))[1] > 3000
 
 
 def test_a_guest_is_told_its_address(world):
