@@ -7,7 +7,6 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
-#include <rte_atomic.h>
 #include <rte_branch_prediction.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
@@ -17,55 +16,14 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "switch/segment.h"
+#include "switch/vhost_chain.h"
 
 LOG_MODULE("ring");
 
 enum {
-	PARTS = 256,   /* pieces of memory that one packet may lie in */
 	BUFFERS = 256, /* buffers that one packet may take */
-	PLACES = 1024, /* descriptors of a packed ring's chain */
 	PACKED_DONE = 1 << VRING_PACKED_DESC_F_AVAIL | 1 << VRING_PACKED_DESC_F_USED,
 };
-
-/* A piece of the guest's memory. */
-struct part {
-	uint8_t *at;
-	uint64_t from; /* as the guest counts */
-	uint32_t n;
-};
-
-struct parts {
-	unsigned n;
-	uint32_t bytes;
-	struct part items[PARTS];
-};
-
-/* A descriptor, read once. Both kinds have 16 bytes; the last four differ. */
-struct desc {
-	uint64_t at;
-	uint32_t n;
-	uint16_t third, fourth; /* split: flags, next; packed: id, flags */
-};
-
-static struct desc read_desc(const void *p)
-{
-	const uint64_t *words = p;
-	uint64_t first = __atomic_load_n(words, __ATOMIC_RELAXED);
-	uint64_t second = __atomic_load_n(words + 1, __ATOMIC_RELAXED);
-
-	return (struct desc){ first, (uint32_t)second, (uint16_t)(second >> 32),
-			      (uint16_t)(second >> 48) };
-}
-
-/* The same where nothing says that it is aligned: in a table that another descriptor names. */
-static struct desc read_desc_of_table(const void *p)
-{
-	uint64_t words[2];
-
-	memcpy(words, p, sizeof(words));
-	rte_compiler_barrier(); /* from now on, this copy */
-	return read_desc(words);
-}
 
 static void break_ring(struct vhost_ring *r, const char *why)
 {
@@ -74,34 +32,6 @@ static void break_ring(struct vhost_ring *r, const char *why)
 }
 
 /* ---- the guest's memory ---- */
-
-/* Where an address is, and how many bytes of *n lie there in one piece; NULL: nowhere. */
-static uint8_t *find_elsewhere(struct vhost_ring *r, uint64_t at, uint64_t *n)
-{
-	for (unsigned i = 0; i < r->memory.n; i++) {
-		const struct ring_region *g = &r->memory.regions[i];
-		uint64_t offset = at - g->from;
-		if (offset < g->size) {
-			*n = MIN(*n, g->size - offset);
-			r->region = (uint16_t)i;
-			return g->at + offset;
-		}
-	}
-	return NULL;
-}
-
-/* The same, for what lies where the last one did, and whole. */
-static inline uint8_t *find(struct vhost_ring *r, uint64_t at, uint32_t n)
-{
-	const struct ring_region *g = &r->memory.regions[r->region];
-	uint64_t offset = at - g->from, left = n;
-
-	if (LIKELY(offset < g->size && n <= g->size - offset)) {
-		return g->at + offset;
-	}
-	uint8_t *p = find_elsewhere(r, at, &left);
-	return left == n ? p : NULL;
-}
 
 /* What somebody wrote at a place of ours. */
 static void note_write(const struct vhost_ring *r, const void *at, uint64_t n)
@@ -114,17 +44,6 @@ static void note_write(const struct vhost_ring *r, const void *at, uint64_t n)
 			return;
 		}
 	}
-}
-
-static bool holds(const struct ring_memory *m, const void *at, uint64_t n)
-{
-	for (unsigned i = 0; i < m->n; i++) {
-		uint64_t offset = (uint64_t)((uintptr_t)at - (uintptr_t)m->regions[i].at);
-		if (offset < m->regions[i].size && n <= m->regions[i].size - offset) {
-			return true;
-		}
-	}
-	return false;
 }
 
 bool vhost_ring_begin(struct vhost_ring *r, bool wants_kicks, struct error *e)
@@ -140,8 +59,8 @@ bool vhost_ring_begin(struct vhost_ring *r, bool wants_kicks, struct error *e)
 	if (r->size == 0 || r->size > 32768 || (!r->is_packed && !is_power)) {
 		return error_set(e, ERROR_INVALID, "a ring of %u descriptors", r->size);
 	}
-	if (!holds(&r->memory, r->desc, 16 * n) || !holds(&r->memory, r->avail, avail) ||
-	    !holds(&r->memory, r->used, used) ||
+	if (!chain_holds(&r->memory, r->desc, 16 * n) ||
+	    !chain_holds(&r->memory, r->avail, avail) || !chain_holds(&r->memory, r->used, used) ||
 	    (((uintptr_t)r->desc & 15) | ((uintptr_t)r->avail & 1) | ((uintptr_t)r->used & 3)) !=
 		    0) {
 		return error_set(e, ERROR_INVALID, "a ring that does not lie in memory");
@@ -161,118 +80,12 @@ bool vhost_ring_begin(struct vhost_ring *r, bool wants_kicks, struct error *e)
 	return true;
 }
 
-/* ---- chains ---- */
-
-/* Adds a buffer, in as many pieces as it has here. An empty one is none, so that PARTS is a bound
- * to the length of chains too. */
-static bool add_part(struct vhost_ring *r, struct parts *p, uint64_t at, uint32_t n)
-{
-	if (n == 0 || n > UINT32_MAX - p->bytes) {
-		return false;
-	}
-	for (uint32_t done = 0; done < n;) {
-		uint64_t k = n - done;
-		uint8_t *here = find_elsewhere(r, at + done, &k);
-		if (here == NULL || p->n == PARTS) {
-			return false;
-		}
-		p->items[p->n++] = (struct part){ here, at + done, (uint32_t)k };
-		done += (uint32_t)k;
-	}
-	p->bytes += n;
-	return true;
-}
-
-/* A table of descriptors that another one names; split ones are linked, packed ones stand in order.
- */
-static bool gather_indirect(struct vhost_ring *r, struct parts *p, const struct desc *table,
-			    uint16_t way)
-{
-	uint32_t n = table->n / 16, i = 0;
-	const uint8_t *at = find(r, table->at, table->n);
-
-	if (at == NULL || n == 0 || n > 32768 || table->n % 16 != 0) {
-		return false;
-	}
-	for (uint32_t steps = 0; steps < n; steps++) {
-		struct desc d = read_desc_of_table(at + (size_t)16 * i);
-		uint16_t flags = r->is_packed ? d.fourth : d.third;
-		if ((flags & VRING_DESC_F_INDIRECT) != 0 || (flags & VRING_DESC_F_WRITE) != way ||
-		    !add_part(r, p, d.at, d.n)) {
-			return false;
-		}
-		if (!r->is_packed && (flags & VRING_DESC_F_NEXT) == 0) {
-			return true;
-		}
-		i = r->is_packed ? i + 1 : d.fourth;
-		if (i >= n) {
-			return r->is_packed && i == n;
-		}
-	}
-	return false; /* a loop */
-}
-
-static bool gather_one(struct vhost_ring *r, struct parts *p, const struct desc *d, uint16_t flags,
-		       uint16_t way)
-{
-	if ((flags & VRING_DESC_F_INDIRECT) != 0) {
-		return (flags & VRING_DESC_F_NEXT) == 0 && gather_indirect(r, p, d, way);
-	}
-	return (flags & VRING_DESC_F_WRITE) == way && add_part(r, p, d->at, d->n);
-}
-
-/* Adds the pieces of the chain that begins with a descriptor; `way`: VRING_DESC_F_WRITE, or 0. */
-static bool gather_split(struct vhost_ring *r, struct parts *p, uint16_t head, uint16_t way)
-{
-	uint16_t i = head;
-
-	for (uint16_t steps = 0; steps < r->size && i < r->size; steps++) {
-		struct desc d = read_desc(&r->desc[i]);
-		if (!gather_one(r, p, &d, d.third, way)) {
-			return false;
-		}
-		if ((d.third & VRING_DESC_F_NEXT) == 0) {
-			return true;
-		}
-		i = d.fourth;
-	}
-	return false;
-}
-
-/* A buffer that is available, or was. */
-struct buffer {
-	uint16_t id;
-	uint16_t places; /* in a packed ring; what the next one is away by */
-	uint32_t n;	 /* bytes written to it */
-};
-
 static bool is_available(const struct vhost_ring *r, uint16_t place, bool wrap)
 {
 	uint16_t flags = __atomic_load_n(&r->packed[place].flags, __ATOMIC_ACQUIRE);
 
 	return ((flags >> VRING_PACKED_DESC_F_AVAIL & 1) != 0) == wrap &&
 	       ((flags >> VRING_PACKED_DESC_F_USED & 1) != 0) != wrap;
-}
-
-/* From a place on; what is not right in it is told by `ok`. */
-static struct buffer gather_packed(struct vhost_ring *r, struct parts *p, uint16_t place,
-				   uint16_t way, bool *ok)
-{
-	struct buffer b = { 0 };
-
-	*ok = true;
-	for (b.places = 1; b.places <= r->size && b.places <= PLACES; b.places++) {
-		struct desc d = read_desc(&r->packed[place]);
-		*ok = *ok && gather_one(r, p, &d, d.fourth, way);
-		if ((d.fourth & VRING_DESC_F_NEXT) == 0) {
-			b.id = d.third;
-			return b;
-		}
-		place = place + 1 == r->size ? 0 : (uint16_t)(place + 1);
-	}
-	*ok = false; /* without an end */
-	b.places = 0;
-	return b;
 }
 
 /* ---- giving back ---- */
@@ -299,7 +112,7 @@ static void publish_split(struct vhost_ring *r, uint16_t next)
 
 /* Writes what was done with the buffer at the ring's next place, and goes on behind it; the flags
  * that say so to the guest are the caller's to store. */
-static uint16_t write_used_packed(struct vhost_ring *r, const struct buffer *b)
+static uint16_t write_used_packed(struct vhost_ring *r, const struct chain_buffer *b)
 {
 	struct vring_packed_desc *d = &r->packed[r->next];
 	uint16_t flags = r->wrap ? PACKED_DONE : 0;
@@ -327,7 +140,7 @@ static void show_used_packed(const struct vhost_ring *r, struct vring_packed_des
 }
 
 /* The first of several is shown last: the guest looks for the others when it sees that. */
-static void put_used_packed(struct vhost_ring *r, const struct buffer *b, uint16_t n)
+static void put_used_packed(struct vhost_ring *r, const struct chain_buffer *b, uint16_t n)
 {
 	struct vring_packed_desc *first = &r->packed[r->next];
 	uint16_t flags_of_first = write_used_packed(r, &b[0]);
@@ -413,10 +226,10 @@ static inline void take_header(struct rte_mbuf *m, const struct virtio_net_hdr *
 }
 
 /* Copies from pieces of memory, from a number of bytes on. */
-static void copy_out(const struct parts *p, uint32_t from, uint8_t *to, uint32_t n)
+static void copy_out(const struct chain *p, uint32_t from, uint8_t *to, uint32_t n)
 {
 	for (unsigned i = 0; i < p->n && n != 0; i++) {
-		const struct part *part = &p->items[i];
+		const struct chain_part *part = &p->items[i];
 		if (from >= part->n) {
 			from -= part->n;
 			continue;
@@ -430,7 +243,7 @@ static void copy_out(const struct parts *p, uint32_t from, uint8_t *to, uint32_t
 }
 
 /* A packet of so many bytes, of as many buffers as it needs; false: there are none. */
-static bool fill(struct rte_mbuf *m, struct rte_mempool *pool, const struct parts *p, uint32_t from)
+static bool fill(struct rte_mbuf *m, struct rte_mempool *pool, const struct chain *p, uint32_t from)
 {
 	struct rte_mbuf *last = m;
 	uint32_t n = p->bytes - from;
@@ -455,7 +268,7 @@ static bool fill(struct rte_mbuf *m, struct rte_mempool *pool, const struct part
 }
 
 static void take_parts(const struct vhost_ring *r, struct rte_mbuf *m, struct rte_mempool *pool,
-		       const struct parts *p)
+		       const struct chain *p)
 {
 	struct virtio_net_hdr h;
 
@@ -484,7 +297,7 @@ static inline void take_plain(const struct vhost_ring *r, struct rte_mbuf *m, co
 	take_header(m, &h);
 }
 
-static inline bool is_plain(const struct vhost_ring *r, const struct desc *d, uint16_t flags,
+static inline bool is_plain(const struct vhost_ring *r, const struct chain_desc *d, uint16_t flags,
 			    const struct rte_mbuf *m)
 {
 	return (flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) == 0 &&
@@ -534,8 +347,8 @@ static uint16_t receive_split(struct vhost_ring *r, struct rte_mempool *pool, st
 	}
 	there = read_heads(r, heads, n);
 	for (uint16_t i = 0; i < there; i++) {
-		struct desc d = read_desc(&r->desc[heads[i]]);
-		at[i] = LIKELY(is_plain(r, &d, d.third, m[i])) ? find(r, d.at, d.n) : NULL;
+		struct chain_desc d = chain_read(&r->desc[heads[i]]);
+		at[i] = LIKELY(is_plain(r, &d, d.third, m[i])) ? chain_find(r, d.at, d.n) : NULL;
 		bytes[i] = d.n;
 		if (LIKELY(at[i] != NULL)) {
 			rte_prefetch0(at[i]);
@@ -546,9 +359,9 @@ static uint16_t receive_split(struct vhost_ring *r, struct rte_mempool *pool, st
 		if (LIKELY(at[i] != NULL)) {
 			take_plain(r, m[i], at[i], bytes[i]);
 		} else {
-			struct parts p;
+			struct chain p;
 			p.n = p.bytes = 0;
-			if (gather_split(r, &p, heads[i], 0)) {
+			if (chain_gather_split(r, &p, heads[i], 0)) {
 				take_parts(r, m[i], pool, &p);
 			}
 		}
@@ -567,17 +380,17 @@ static uint16_t receive_split(struct vhost_ring *r, struct rte_mempool *pool, st
 /* The packet at the ring's next place; false: the ring is broken. */
 static bool take_packed(struct vhost_ring *r, struct rte_mempool *pool, struct rte_mbuf *m)
 {
-	struct desc d = read_desc(&r->packed[r->next]);
-	struct buffer b = { .id = d.third, .places = 1 };
-	const uint8_t *at = LIKELY(is_plain(r, &d, d.fourth, m)) ? find(r, d.at, d.n) : NULL;
+	struct chain_desc d = chain_read(&r->packed[r->next]);
+	struct chain_buffer b = { .id = d.third, .places = 1 };
+	const uint8_t *at = LIKELY(is_plain(r, &d, d.fourth, m)) ? chain_find(r, d.at, d.n) : NULL;
 
 	if (LIKELY(at != NULL)) {
 		take_plain(r, m, at, d.n);
 	} else {
-		struct parts p;
+		struct chain p;
 		bool ok;
 		p.n = p.bytes = 0;
-		b = gather_packed(r, &p, r->next, 0, &ok);
+		b = chain_gather_packed(r, &p, r->next, 0, &ok);
 		if (b.places == 0) {
 			break_ring(r, "a chain without an end");
 			return false;
@@ -652,7 +465,7 @@ static void write_marked(uint8_t *at, const struct rte_mbuf *m)
 	memcpy(at, &h, sizeof(h));
 }
 
-static void copy_to_parts(const struct vhost_ring *r, const struct parts *p, uint16_t n_buffers,
+static void copy_to_parts(const struct vhost_ring *r, const struct chain *p, uint16_t n_buffers,
 			  const struct rte_mbuf *m)
 {
 	uint8_t header[12];
@@ -664,7 +477,7 @@ static void copy_to_parts(const struct vhost_ring *r, const struct parts *p, uin
 		write_marked(header, m);
 	}
 	for (unsigned i = 0; i < p->n && total != 0; i++) {
-		const struct part *part = &p->items[i];
+		const struct chain_part *part = &p->items[i];
 		uint32_t done = 0;
 		while (done < part->n && total != 0) {
 			if (left == 0) {
@@ -688,8 +501,8 @@ static void copy_to_parts(const struct vhost_ring *r, const struct parts *p, uin
 
 /* Takes buffers until a packet has room, or there are as many as one may take; how many, 0: there
  * are not enough, or not right ones. */
-static uint16_t gather_room(struct vhost_ring *r, struct parts *p, struct buffer *b, uint32_t need,
-			    uint16_t available)
+static uint16_t gather_room(struct vhost_ring *r, struct chain *p, struct chain_buffer *b,
+			    uint32_t need, uint16_t available)
 {
 	uint16_t place = r->next, n = 0, most = r->is_mergeable ? BUFFERS : 1;
 	bool wrap = r->wrap;
@@ -701,7 +514,7 @@ static uint16_t gather_room(struct vhost_ring *r, struct parts *p, struct buffer
 			if (!is_available(r, place, wrap)) {
 				return 0;
 			}
-			b[n] = gather_packed(r, p, place, VRING_DESC_F_WRITE, &ok);
+			b[n] = chain_gather_packed(r, p, place, VRING_DESC_F_WRITE, &ok);
 			wrap = (uint32_t)place + b[n].places >= r->size ? !wrap : wrap;
 			place = (uint16_t)(((uint32_t)place + b[n].places) % r->size);
 		} else {
@@ -710,7 +523,7 @@ static uint16_t gather_room(struct vhost_ring *r, struct parts *p, struct buffer
 			}
 			b[n].id = __atomic_load_n(&r->avail->ring[(r->next + n) & (r->size - 1)],
 						  __ATOMIC_RELAXED);
-			ok = gather_split(r, p, b[n].id, VRING_DESC_F_WRITE);
+			ok = chain_gather_split(r, p, b[n].id, VRING_DESC_F_WRITE);
 		}
 		if (!ok || p->bytes == before) {
 			break_ring(r, "a chain to be written that is none");
@@ -725,13 +538,13 @@ static uint16_t gather_room(struct vhost_ring *r, struct parts *p, struct buffer
 /* One packet, into whatever there is. */
 static enum outcome send_one(struct vhost_ring *r, const struct rte_mbuf *m)
 {
-	struct buffer b[BUFFERS];
-	struct parts p;
+	struct chain_buffer b[BUFFERS];
+	struct chain p;
 	uint16_t available = r->is_packed ? 0 : available_split(r);
 
 	if (UNLIKELY(segment_is_marked(m)) &&
 	    !(segment_is_ipv6(m) ? r->takes_ipv6 : r->takes_ipv4)) {
-		return false; /* it came on its way here when the guest did */
+		return TOO_LARGE; /* it was on its way when the guest began anew */
 	}
 	p.n = p.bytes = 0;
 	uint16_t n = gather_room(r, &p, b, r->header + m->pkt_len, available);
@@ -764,10 +577,10 @@ static uint16_t send_plain(struct vhost_ring *r, struct rte_mbuf *const *m, uint
 	n = n < RING_BURST ? n : RING_BURST;
 	n = read_heads(r, heads, n < there ? n : there);
 	for (k = 0; k < n; k++) {
-		struct desc d = read_desc(&r->desc[heads[k]]);
+		struct chain_desc d = chain_read(&r->desc[heads[k]]);
 		at[k] = d.third == VRING_DESC_F_WRITE && m[k]->nb_segs == 1 &&
 					!segment_is_marked(m[k]) && d.n >= r->header + m[k]->pkt_len
-				? find(r, d.at, r->header + m[k]->pkt_len)
+				? chain_find(r, d.at, r->header + m[k]->pkt_len)
 				: NULL;
 		if (UNLIKELY(at[k] == NULL)) {
 			break;
@@ -795,15 +608,15 @@ static bool send_plain_packed(struct vhost_ring *r, const struct rte_mbuf *m)
 	if (m->nb_segs != 1 || segment_is_marked(m) || !is_available(r, r->next, r->wrap)) {
 		return false;
 	}
-	struct desc d = read_desc(&r->packed[r->next]);
+	struct chain_desc d = chain_read(&r->packed[r->next]);
 	uint16_t kind = d.fourth & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT);
-	uint8_t *at = kind == VRING_DESC_F_WRITE && d.n >= n ? find(r, d.at, n) : NULL;
+	uint8_t *at = kind == VRING_DESC_F_WRITE && d.n >= n ? chain_find(r, d.at, n) : NULL;
 	if (at == NULL) {
 		return false;
 	}
 	write_header(r, at, 1);
 	rte_memcpy(at + r->header, rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len);
-	put_used_packed(r, &(struct buffer){ .id = d.third, .places = 1, .n = n }, 1);
+	put_used_packed(r, &(struct chain_buffer){ .id = d.third, .places = 1, .n = n }, 1);
 	return true;
 }
 
