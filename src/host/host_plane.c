@@ -73,6 +73,7 @@ struct host_plane {
 	struct plane_put *trying;
 	struct list waiting, flying; /* struct plane_wait */
 	bool is_begun, is_due, is_applying;
+	bool must_be_whole;   /* the switch has refused `next` as changes */
 	struct error refused; /* why the last document was; kind NONE: it was not */
 };
 
@@ -256,6 +257,7 @@ static void applied_not(struct host_plane *p, const struct error *e)
 
 	p->trying = NULL;
 	p->is_applying = false;
+	p->must_be_whole = false;
 	forget(&p->next);
 	if (is_lost(e)) {
 		forget(&p->document); /* either of the two may run */
@@ -312,14 +314,13 @@ static void give_whole(struct host_plane *p)
 {
 	struct json_object *params = json_object_new_object();
 
-	forget(&p->document);
 	json_put_u64(params, "generation", p->generation);
 	json_put(params, "document", json_object_get(p->next));
 	switch_link_call(p->link, "plane.apply", params, on_applied, p);
 }
 
-/* The answer to what it runs: nothing differs from that, or (`document` is gone) it did not take
- * what does. Somebody else may have given it another document. */
+/* The answer to what it runs: nothing differs from that, or it did not take what does. Somebody
+ * else may have given it another document. */
 static void on_status(void *arg, const struct rpc_reply *reply)
 {
 	struct host_plane *p = arg;
@@ -330,7 +331,11 @@ static void on_status(void *arg, const struct rpc_reply *reply)
 		return;
 	}
 	(void)json_get_u64(&reply->result, "generation", &generation, NULL);
-	if (p->document == NULL || generation != p->running) {
+	if (generation != p->running) {
+		forget(&p->document);
+	}
+	if (generation != p->running || p->must_be_whole) {
+		p->must_be_whole = false;
 		p->generation = MAX(p->generation, generation) + 1;
 		give_whole(p);
 	} else {
@@ -349,7 +354,7 @@ static void on_changed(void *arg, const struct rpc_reply *reply)
 	}
 	log_info("the switch takes no changes to generation %llu: %s",
 		 (unsigned long long)p->running, reply->error->msg);
-	forget(&p->document);
+	p->must_be_whole = true;
 	switch_link_call(p->link, "plane.status", NULL, on_status, p);
 }
 
