@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/timer.h"
 #include "center/database.h"
+#include "center/intent_address.h"
 #include "center/intent_card_read.h"
 #include "center/intent_group.h"
 #include "center/intent_meaning.h"
@@ -191,6 +192,22 @@ static struct intent_object *port_of(const struct intent_cards *cs, const struct
 		       : NULL;
 }
 
+/* Of a function: by the word of who lends it. */
+static void add_seen_there(const struct intent_cards *cs, struct intent_card *card)
+{
+	const char *all = lend_seen(cs->in->c, card->at, card->name);
+
+	while (*all != '\0') {
+		char text[64], address[46];
+		size_t n = strcspn(all, ",");
+		snprintf(text, sizeof(text), "%.*s", (int)MIN(n, sizeof(text) - 1), all);
+		if (intent_address(text, address)) {
+			add_once(card, address);
+		}
+		all += n + (all[n] == ',');
+	}
+}
+
 /* What its port and its guest say together. */
 static void card_addresses(struct intent_cards *cs, struct intent_card *card)
 {
@@ -206,8 +223,12 @@ static void card_addresses(struct intent_cards *cs, struct intent_card *card)
 			add_once(card, a.text);
 		}
 	}
-	for (size_t i = 0; card->function < 0 && i < card->seen.n; i++) {
-		add_once(card, card->seen.items[i].text);
+	if (card->function >= 0) {
+		add_seen_there(cs, card);
+		return;
+	}
+	vec_each (&card->seen, it) {
+		add_once(card, it->text);
 	}
 }
 
@@ -221,6 +242,21 @@ static void card_move(struct intent_cards *cs, struct intent_card *card)
 	card_addresses(cs, card);
 	intent_groups_card(cs->in, card);
 	node_policy_intent_changed(cs->in->c);
+}
+
+void intent_cards_seen(struct intent *in, const struct member *m)
+{
+	const struct intent_host *h = intent_host_of(in, m);
+
+	for (size_t i = 0; h != NULL && i < h->cards.n; i++) {
+		struct intent_card *card = h->cards.items[i];
+		if (card->function >= 0) {
+			card_addresses(in->cards, card);
+			part_stale(in->cards, card);
+			intent_groups_card(in, card);
+		}
+	}
+	node_policy_intent_changed(in->c);
 }
 
 /* Functions that have become free go to those that wait for one. */

@@ -108,6 +108,8 @@ void intent_cards_gone(struct intent *in, const struct intent_object *o);
 
 /* The member's card is another, or lends more or less. */
 void intent_cards_moved(struct intent *in, const struct member *m);
+/* Other addresses were seen at functions that the member lends. */
+void intent_cards_seen(struct intent *in, const struct member *m);
 /* The member has another tunnel endpoint; it is being freed. */
 void intent_cards_endpoint(struct intent *in, const struct member *m);
 void intent_cards_member_gone(struct intent *in, const struct member *m);

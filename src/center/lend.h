@@ -3,7 +3,8 @@
  * Which of its network functions a card lends to which network card of a VM on its server
  * (host/host_lend.h). How many there are is said by the card, which server it sits in by
  * pairing.h; who gets which is decided here and kept in the database, so that a manager that was
- * started again gives the same. Event-loop thread only.
+ * started again gives the same. The addresses that guests use there are the card's word, not the
+ * server's. Event-loop thread only.
  */
 #pragma once
 
@@ -28,6 +29,10 @@ struct member *lend_card_in(struct center *c, const struct member *host);
 
 /* A card says how many functions it lends. */
 void lend_said(struct center *c, struct member *card, uint32_t n);
+/* What the card says of itself may have changed, among it the addresses seen at its functions. */
+void lend_look(struct member *card);
+/* Those at the function that a network card has, "10.1.0.21,fe80::1"; "": none. */
+const char *lend_seen(struct center *c, const struct member *card, const char *name);
 /* It is taken out of the database, in the transaction that is begun. */
 void lend_drop(struct member *card);
 

@@ -100,6 +100,27 @@ static void set_card(struct fake_host *h)
 	inventory_set(h->system, P_HostSystem_summary, summary);
 }
 
+/* What the card says was seen at the function of the first VM. */
+static void set_seen(struct fake_host *h, const char *addresses)
+{
+	struct value *config = value_new(t.a, T_HostConfigInfo);
+	struct value *network = value_new(t.a, T_HostNetworkInfo);
+	struct value *switches = value_new_array(t.a, T_HostOpaqueSwitch);
+	struct value *s = value_new(t.a, T_HostOpaqueSwitch);
+	struct value *options = value_new_array(t.a, T_OptionValue);
+	struct value *o = value_new(t.a, T_OptionValue);
+
+	value_set_str(t.a, o, F_OptionValue_key, "remora.lent." VM("1") ".4000");
+	value_set(t.a, o, F_OptionValue_value, value_new_str(t.a, addresses));
+	value_push(t.a, options, o);
+	value_set_str(t.a, s, F_HostOpaqueSwitch_key, "tunnel");
+	value_set(t.a, s, F_HostOpaqueSwitch_extraConfig, options);
+	value_push(t.a, switches, s);
+	value_set(t.a, network, F_HostNetworkInfo_opaqueSwitch, switches);
+	value_set(t.a, config, F_HostConfigInfo_network, network);
+	inventory_set(h->system, P_HostSystem_config, config);
+}
+
 static void add_hosts(unsigned functions)
 {
 	static const char *const uuids[] = { "4c4c4544-0000-4000-8000-000000000001",
@@ -222,6 +243,14 @@ static void test_policy_goes_to_the_card(void **state)
 	wait_for(says(CARD, "10.1.0.44"));
 	wait_for(is_settled());
 	assert_false(says(CARD, "10.1.0.99"));
+	/* what the card sees there does */
+	set_seen(t.host[CARD], "10.1.0.77,fe80::1");
+	wait_for(says(CARD, "10.1.0.77") && says(CARD, "10.1.0.21") && says(CARD, "fe80::1"));
+	restart();
+	wait_for(is_settled());
+	assert_true(says(CARD, "10.1.0.77"));
+	set_seen(t.host[CARD], "");
+	wait_for(!says(CARD, "10.1.0.77") && says(CARD, "10.1.0.21"));
 	assert_false(says(SERVER, "10.1.0.21") || says(SERVER, "\"odd\""));
 }
 

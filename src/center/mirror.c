@@ -112,6 +112,18 @@ static bool touch_since(struct mirror_source *s, const struct object *remote, ui
 	return is_renamed || is_news || is_connected;
 }
 
+/* Has its configuration changed? */
+static bool is_configured(const struct object *system, uint64_t since)
+{
+	for (uint32_t i = 0; i < system->n_journal; i++) {
+		const struct change *c = &system->journal[i];
+		if (c->version > since && c->prop == P_HostSystem_config) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void touch_all(struct object *o)
 {
 	for (unsigned prop = 0; prop < o->n_props && prop < 64; prop++) {
@@ -158,7 +170,8 @@ static void look_at(struct look *l, struct object *remote)
 	} else if (s != NULL) {
 		bool written = touch_since(s, remote, l->since);
 		l->written |= written;
-		l->system_changed |= written && schema_is_a(remote->type, T_HostSystem);
+		l->system_changed |= schema_is_a(remote->type, T_HostSystem) &&
+				     (written || is_configured(remote, l->since));
 	} else if (mirror_enter(m, remote)) {
 		l->written = true;
 	}

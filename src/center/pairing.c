@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "center/database.h"
 #include "center/intent_card.h"
+#include "center/lend.h"
 #include "center/member.h"
 #include "center/place.h"
 
@@ -317,6 +318,7 @@ void pairing_look(struct member *m)
 			match(at);
 		}
 	}
+	lend_look(m);
 }
 
 void pairing_leave(struct member *m)

@@ -148,6 +148,11 @@ size_t host_lend_count(const struct host *h)
 	return h->lending == NULL ? 0 : h->lending->n;
 }
 
+const struct card *host_lend_said(const struct host *h)
+{
+	return h->lending == NULL ? NULL : &h->lending->said;
+}
+
 /* ---- what a policy lends ---- */
 
 static struct json_object *loans_of(struct json_object *policy)
@@ -296,6 +301,7 @@ static void tell(void *arg)
 	if (memcmp(now, &l->said, sizeof(*now)) != 0) {
 		if (card_write(l->host->node.link, now, &e)) {
 			l->said = *now;
+			host_network_publish(l->host);
 		} else {
 			log_warn("the server is not told what it may use: %s", e.msg);
 		}

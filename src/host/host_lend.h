@@ -25,6 +25,9 @@ void host_lend_stop(struct host *h);
 /* How many network functions this host lends. */
 size_t host_lend_count(const struct host *h);
 
+/* What it tells its server; NULL: this host is no card. */
+const struct card *host_lend_said(const struct host *h);
+
 /* Whether this host has the functions that a policy speaks of; ERROR_LIMIT, ERROR_INVALID. */
 bool host_lend_check(const struct host *h, struct json_object *policy, struct error *e);
 /* Appends a card for each function that the policy (NULL: none) gives away, after the cards of this

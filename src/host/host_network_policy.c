@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "host/draft.h"
+#include "host/host_lend.h"
 #include "host/host_network.h"
 #include "host/host_plane.h"
 
@@ -132,6 +133,30 @@ static struct value *opaque_networks(struct json_object *policy, struct arena *a
 	return all;
 }
 
+/* For the manager, which does not ask the server: the addresses seen at functions that are lent,
+ * "remora.lent.UUID.KEY" = "10.1.0.21,fe80::1". NULL: none are. */
+static struct value *lent_addresses(const struct host *h, struct arena *a)
+{
+	const struct card *card = host_lend_said(h);
+	struct value *list = value_new_array(a, T_OptionValue);
+
+	for (size_t i = 0; card != NULL && i < card->n_functions; i++) {
+		const struct card_function *f = &card->functions[i];
+		const char *all = "";
+		if (f->kind != CARD_NET || f->card[0] == '\0') {
+			continue;
+		}
+		for (size_t k = 0; k < f->n_addresses; k++) {
+			all = arena_printf(a, "%s%s%s", all, k == 0 ? "" : ",", f->addresses[k]);
+		}
+		struct value *o = value_new(a, T_OptionValue);
+		value_set_strf(a, o, F_OptionValue_key, "remora.lent.%s", f->card);
+		value_set(a, o, F_OptionValue_value, value_new_str(a, all));
+		value_push(a, list, o);
+	}
+	return value_count(list) == 0 ? NULL : list;
+}
+
 static struct value *opaque_switch(const struct host *h, struct arena *a)
 {
 	char *device = mem_printf("vmnic%zu", h->hardware->n_nics);
@@ -143,6 +168,7 @@ static struct value *opaque_switch(const struct host *h, struct arena *a)
 	value_set_str(a, v, F_HostOpaqueSwitch_name, OPAQUE_SWITCH);
 	value_set(a, v, F_HostOpaqueSwitch_pnic, pnics);
 	value_set_str(a, v, F_HostOpaqueSwitch_status, seen != NULL && seen->is_up ? "up" : "down");
+	value_set(a, v, F_HostOpaqueSwitch_extraConfig, lent_addresses(h, a));
 	free(device);
 	return v;
 }
