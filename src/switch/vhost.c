@@ -23,7 +23,8 @@ LOG_MODULE("vhost");
 
 enum {
 	QUEUES_MAX = VHOST_RINGS_MAX / 2,
-	VIDS = 1024, /* RTE_MAX_VHOST_DEVICE */
+	VIDS = 1024,	 /* RTE_MAX_VHOST_DEVICE */
+	SPREAD_MAX = 64, /* packets, as many as a worker sends at once */
 };
 
 /* Of the virtio specification, 5.1.3. Segments that are to be cut are TCP's, without congestion
@@ -61,6 +62,7 @@ struct vhost {
 	int kick[QUEUES_MAX]; /* watched by sleep.h; -1: none. The library's thread's */
 	bool is_registered;
 	struct vhost_ring from[QUEUES_MAX], to[QUEUES_MAX]; /* as seen from the guest: sent, got */
+	uint16_t ways[QUEUES_MAX], n_ways;		    /* of `to`: those that are on */
 };
 
 /* All that are open: the library knows them by path. */
@@ -205,10 +207,16 @@ static void serve_rings(struct vhost *v, int vid)
 {
 	struct error e;
 
+	v->n_ways = 0;
 	for (uint16_t i = 0; i < 2 * v->n_queues; i++) {
 		struct vhost_ring *r = ring_of(v, i);
 		if (read_ring(vid, i, r) && !vhost_ring_begin(r, i % 2 == 1 && v->io.wakes, &e)) {
 			log_limited_warn("port \"%s\": the guest gave %s", v->name, e.msg);
+		}
+	}
+	for (uint16_t q = 0; q < v->n_queues; q++) {
+		if (v->to[q].is_on) {
+			v->ways[v->n_ways++] = q;
 		}
 	}
 	__atomic_store_n(&v->is_serving, true, __ATOMIC_SEQ_CST);
@@ -354,6 +362,30 @@ static uint16_t receive(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t
 	return vhost_ring_receive(&v->from[queue], v->pool, m, n);
 }
 
+/* A connection's packets go by one of the guest's queues, in order. */
+static uint16_t spread(struct vhost *v, struct rte_mbuf **m, uint16_t n)
+{
+	struct rte_mbuf *part[SPREAD_MAX], *left[SPREAD_MAX];
+	uint16_t n_left = 0;
+
+	n = n < SPREAD_MAX ? n : SPREAD_MAX;
+	for (uint16_t way = 0; way < v->n_ways; way++) {
+		uint16_t k = 0;
+		for (uint16_t i = 0; i < n; i++) {
+			if (m[i]->hash.rss % v->n_ways == way) {
+				part[k++] = m[i];
+			}
+		}
+		uint16_t sent = vhost_ring_send(&v->to[v->ways[way]], part, k);
+		rte_pktmbuf_free_bulk(part, sent);
+		for (uint16_t i = sent; i < k; i++) {
+			left[n_left++] = part[i];
+		}
+	}
+	memcpy(m + n - n_left, left, n_left * sizeof(*left));
+	return (uint16_t)(n - n_left);
+}
+
 static uint16_t transmit(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t n)
 {
 	struct vhost *v = arg;
@@ -361,7 +393,11 @@ static uint16_t transmit(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_
 	if (UNLIKELY(!__atomic_load_n(&v->is_serving, __ATOMIC_ACQUIRE))) {
 		return 0;
 	}
-	uint16_t sent = vhost_ring_send(&v->to[queue], m, n);
+	(void)queue;
+	if (UNLIKELY(v->n_ways != 1)) {
+		return v->n_ways == 0 ? 0 : spread(v, m, n);
+	}
+	uint16_t sent = vhost_ring_send(&v->to[v->ways[0]], m, n);
 	rte_pktmbuf_free_bulk(m, sent);
 	return sent;
 }
@@ -377,8 +413,8 @@ static bool takes_marked(const void *arg, bool is_ipv6)
 {
 	const struct vhost *v = arg;
 
-	return __atomic_load_n(&v->is_serving, __ATOMIC_ACQUIRE) &&
-	       (is_ipv6 ? v->to[0].takes_ipv6 : v->to[0].takes_ipv4);
+	return __atomic_load_n(&v->is_serving, __ATOMIC_ACQUIRE) && v->n_ways != 0 &&
+	       (is_ipv6 ? v->to[v->ways[0]].takes_ipv6 : v->to[v->ways[0]].takes_ipv4);
 }
 
 /* ---- opening and closing ---- */

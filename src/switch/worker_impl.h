@@ -298,6 +298,7 @@ static inline enum drop_reason worker_leave(struct worker *w, struct rte_mbuf *m
 		return DROP_NO_BUFFER;
 	}
 	uint16_t port = wire->port;
+	m->hash.rss = hash; /* a port of several queues goes by it */
 	if (wire->kind != IFACE_PORT) {
 		port = wiring_way(w->wiring, wire->team, hash);
 		if (UNLIKELY(port == WIRING_NO_PORT)) {
