@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/vhost.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_arp.h>
 #include <rte_ether.h>
@@ -150,6 +153,22 @@ static bool read_memory(int vid, struct ring_memory *out)
 	return true;
 }
 
+/* The file to call a guest by, if it is one that a worker may write to: another kind, or an event
+ * counted up to its end, could hold it up. -1: it is not. */
+static int call_of(int fd)
+{
+	static const char event[] = "anon_inode:[eventfd]";
+	char path[32], kind[sizeof(event)];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fd < 0 || readlink(path, kind, sizeof(kind)) != (ssize_t)sizeof(event) - 1 ||
+	    memcmp(kind, event, sizeof(event) - 1) != 0) {
+		return -1;
+	}
+	int flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? fd : -1;
+}
+
 /* What the library knows of a ring. False: nothing. */
 static bool read_ring(int vid, uint16_t number, struct vhost_ring *r)
 {
@@ -168,7 +187,7 @@ static bool read_ring(int vid, uint16_t number, struct vhost_ring *r)
 	r->avail = ring.avail;
 	r->used = ring.used;
 	r->size = ring.size;
-	r->call = ring.callfd;
+	r->call = call_of(ring.callfd);
 	r->is_packed = (features & FEATURE_PACKED) != 0;
 	r->is_mergeable = (features & FEATURE_MERGEABLE) != 0;
 	bool takes_sums = (features & FEATURE_TAKES_SUMS) != 0;

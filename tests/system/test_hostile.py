@@ -40,7 +40,7 @@ class Pair(threading.Thread):
 
     def __init__(self, rig):
         super().__init__(daemon=True)
-        self.fronts = [Front(rig.path("a.sock")), Front(rig.path("b.sock"))]
+        self.fronts = [Front(rig.path("a.sock")), Front(rig.path("b.sock"), packed=True)]
         self.sent = self.got = 0
         self.wrong = []
         self.others = []
@@ -177,6 +177,14 @@ def afterwards(world):
     yield
     world.check()
     world.check_leaks()
+    world.front.packed = False
+
+
+@pytest.fixture(params=[False, True], ids=["split", "packed"])
+def packed(world, request):
+    """The bad front end's rings are of either kind."""
+    world.front.packed = request.param
+    return request.param
 
 
 def lie(world, message, steps=6):
@@ -201,7 +209,7 @@ def lie(world, message, steps=6):
 # ---- dying ----
 
 
-def test_it_dies_at_each_step(world):
+def test_it_dies_at_each_step(world, packed):
     for n in range(len(world.front.steps()) + 1):
         world.front.restart()
         world.front.connect()
@@ -286,9 +294,9 @@ def test_it_gives_memory_again_and_again(world):
     lie(world, message, steps=14)
 
 
-def test_it_takes_its_memory_away(world):
+def test_it_takes_its_memory_away(world, packed):
     """The file is cut while its rings are in use."""
-    front = Front(world.front.path)
+    front = Front(world.front.path, packed)
     front.begin()
     for i in range(50):
         front.send_frame(frame("bad", "a", i))
@@ -297,8 +305,8 @@ def test_it_takes_its_memory_away(world):
     front.close()
 
 
-def test_its_memory_is_shorter_than_it_says(world):
-    front = Front(world.front.path)
+def test_its_memory_is_shorter_than_it_says(world, packed):
+    front = Front(world.front.path, packed)
     front.begin()
     os.ftruncate(front.fd, 4096 * 70)  # the rings stay, buffers go
     world.pair.talk(20)
@@ -328,7 +336,7 @@ RINGS = {
 
 @pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS.keys())
 @pytest.mark.parametrize("queue", [0, 1])
-def test_it_lies_about_a_ring(world, queue, ring):
+def test_it_lies_about_a_ring(world, packed, queue, ring):
     lie(world, lambda front: front.send_ring(queue, **ring), steps=8 if queue == 0 else 12)
 
 
@@ -342,103 +350,142 @@ def test_it_names_a_queue_that_is_none(world, queue):
     lie(world, message)
 
 
-def chains(front):
-    """Chains that are wrong, by name; each is made available by the caller."""
-    front.put_desc(1, 0, BUFFERS, 100, NEXT, 0)
-    yield "itself", 0
-    front.put_desc(1, 1, BUFFERS, 100, NEXT, 2)
-    front.put_desc(1, 2, BUFFERS, 100, NEXT, 1)
-    yield "a loop", 1
-    for i in range(3, 200):
-        front.put_desc(1, i, BUFFERS, 2000, NEXT, i + 1)
-    front.put_desc(1, 200, BUFFERS, 100, NEXT, 3)
-    yield "a long loop", 3
-    front.put_desc(1, 201, BUFFERS, 100, NEXT, 60000)
-    yield "to nowhere", 201
-    front.put_desc(1, 202, BUFFERS, 0xFFFFFFFF)
-    yield "4 GiB", 202
-    front.put_desc(1, 203, SIZE * 8, 100)
-    yield "outside", 203
-    front.put_desc(1, 204, SIZE - 50, 100)
-    yield "beyond the end", 204
-    front.put_desc(1, 205, (1 << 64) - 50, 100)
-    yield "wraps", 205
-    front.put_desc(1, 206, BUFFERS, 0)
-    yield "nothing", 206
-    front.put_desc(1, 207, BUFFERS, 5)
-    yield "less than a header", 207
-    front.put_desc(1, 208, BUFFERS, 12)
-    yield "a header alone", 208
-    front.put_desc(1, 209, BUFFERS, 100, WRITE)
-    yield "to be written", 209
-    front.put(BUFFERS, "<QIHH", BUFFERS, 64, INDIRECT, 0)
-    front.put_desc(1, 210, BUFFERS, 16, INDIRECT)
-    yield "an indirect in an indirect", 210
-    front.put_desc(1, 211, BUFFERS, 17, INDIRECT)
-    yield "an odd indirect", 211
-    front.put_desc(1, 212, BUFFERS, 0, INDIRECT)
-    yield "an empty indirect", 212
-    front.put(BUFFERS + 64, "<QIHH", BUFFERS, 64, NEXT, 0)
-    front.put_desc(1, 213, BUFFERS + 64, 16, INDIRECT)
-    yield "an indirect loop", 213
-    front.put_desc(1, 214, SIZE * 8, 64, INDIRECT)
-    yield "an indirect outside", 214
-    front.put_desc(1, 215, BUFFERS, 0xFFFFFFF0, INDIRECT)
-    yield "a huge indirect", 215
-    yield "no such descriptor", 256
-    yield "the last number", 65535
+def indirect(*descs):
+    return b"".join(struct.pack("<QIHH", *desc) for desc in descs)
 
 
-N_CHAINS = 20
+# Chains that are wrong: descriptors (address, size, flags, next), and what lies in memory at
+# BUFFERS. A packed ring's follow one another instead, and end somewhere unless they fill the ring.
+CHAINS = {
+    "itself": [(BUFFERS, 100, NEXT, 0)],
+    "a loop": [(BUFFERS, 100, NEXT, 1), (BUFFERS, 100, NEXT, 0)],
+    "a long loop": [(BUFFERS, 2000, NEXT, (i + 1) % 200) for i in range(200)],
+    "all in a loop": [(BUFFERS, 100, NEXT, (i + 1) % RING) for i in range(RING)],
+    "to nowhere": [(BUFFERS, 100, NEXT, 60000)],
+    "4 GiB": [(BUFFERS, 0xFFFFFFFF, 0, 0)],
+    "4 GiB twice": [(BUFFERS, 0xFFFFFFFF, NEXT, 1), (BUFFERS, 0xFFFFFFFF, 0, 0)],
+    "outside": [(SIZE * 8, 100, 0, 0)],
+    "beyond the end": [(SIZE - 50, 100, 0, 0)],
+    "wraps": [((1 << 64) - 50, 100, 0, 0)],
+    "nothing": [(BUFFERS, 0, 0, 0)],
+    "less than a header": [(BUFFERS, 5, 0, 0)],
+    "a header alone": [(BUFFERS, 12, 0, 0)],
+    "the other way": [(BUFFERS, 100, WRITE, 0)],
+    "both ways": [(BUFFERS, 100, NEXT, 1), (BUFFERS, 100, WRITE, 0)],
+    "an indirect in an indirect": [(BUFFERS, 16, INDIRECT, 0)],
+    "an odd indirect": [(BUFFERS, 17, INDIRECT, 0)],
+    "an indirect at an odd place": [(BUFFERS + 17, 16, INDIRECT, 0)],
+    "an empty indirect": [(BUFFERS, 0, INDIRECT, 0)],
+    "an indirect that goes on": [(BUFFERS + 64, 16, INDIRECT | NEXT, 1), (BUFFERS, 100, 0, 0)],
+    "an indirect loop": [(BUFFERS + 64, 16, INDIRECT, 0)],
+    "an indirect outside": [(SIZE * 8, 64, INDIRECT, 0)],
+    "a huge indirect": [(BUFFERS, 0xFFFFFFF0, INDIRECT, 0)],
+    "a long indirect": [(BUFFERS, 1 << 20, INDIRECT, 0)],
+}
+TABLES = indirect((BUFFERS, 64, INDIRECT, 0)).ljust(64, b"\0") + indirect((BUFFERS, 64, NEXT, 0))
 
 
-@pytest.mark.parametrize("which", range(N_CHAINS))
-def test_a_chain_is_wrong(world, which):
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
+def test_a_chain_is_wrong(world, packed, chain):
     front = world.front
-    front.begin(features=vhost.VERSION_1 | vhost.MRG_RXBUF | vhost.PROTOCOL_FEATURES | 1 << 28)
-    for i, (_, index) in enumerate(chains(front)):
-        if i == which:
-            front.push(1, index)
-            front.sent += 1
+    front.begin(more=1 << 28)
+    front.memory[BUFFERS:BUFFERS + len(TABLES)] = TABLES
+    front.push_chain(1, chain)
     time.sleep(0.03)
     front.close()
 
 
-@pytest.mark.parametrize("which", range(N_CHAINS))
-def test_a_receive_chain_is_wrong(world, which):
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
+def test_a_receive_chain_is_wrong(world, packed, chain):
     """What others send to it goes into chains like these."""
     front = world.front
     front.restart()
     front.connect()
-    for step in front.steps(features=vhost.VERSION_1 | vhost.MRG_RXBUF | vhost.PROTOCOL_FEATURES
-                            | 1 << 28):
+    for step in front.steps(more=1 << 28):
         step()
-    for i, (_, index) in enumerate(chains(front)):
-        if i == which:
-            front.memory[vhost.desc_at(0):vhost.desc_at(0) + 4096] = \
-                front.memory[vhost.desc_at(1):vhost.desc_at(1) + 4096]
-            for n in range(256):
-                flags = front.get(vhost.desc_at(0) + 16 * n + 12, "<H")
-                front.put(vhost.desc_at(0) + 16 * n + 12, "<H", flags ^ WRITE)
-            front.push(0, index)
-    # A frame from itself to everybody is not sent back, so it asks the stream port's way.
+    front.memory[BUFFERS:BUFFERS + len(TABLES)] = TABLES
+    front.push_chain(0, [(at, size, flags ^ WRITE, following)
+                         for at, size, flags, following in chain])
+    send_to(world)
+    front.close()
+
+
+def send_to(world, n=20):
+    """A frame from itself to everybody is not sent back, so these go the stream port's way."""
     with socket.socket(socket.AF_UNIX) as stream:
         stream.connect(world.rig.path("stream.sock"))
         data = MAC["bad"] + MAC["a"] + frame("a", "bad", 1)[12:]
-        for _ in range(20):
+        for _ in range(n):
             stream.sendall(struct.pack(">I", len(data)) + data)
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("index", [256, 65535])
+def test_there_is_no_such_descriptor(world, packed, index):
+    front = world.front
+    front.begin()
+    if packed:
+        front.put_packed(1, [(BUFFERS, 100, 0)], index)
+    else:
+        front.push(1, index)
+    time.sleep(0.03)
     front.close()
 
 
 @pytest.mark.parametrize("by", [257, 1000, 32768, 65535])
-def test_more_is_available_than_there_is_room(world, by):
+def test_more_is_available_than_there_is_room(world, packed, by):
     front = world.front
     front.begin()
     front.push(1, 0, by)
     front.push(0, 0, by)
     time.sleep(0.03)
     front.close()
+
+
+# ---- calls ----
+
+
+def full_event():
+    fd = os.eventfd(0, os.EFD_CLOEXEC)
+    os.eventfd_write(fd, (1 << 64) - 2)
+    return [fd]
+
+
+def full_pipe():
+    ends = os.pipe()
+    os.set_blocking(ends[1], False)
+    try:
+        while True:
+            os.write(ends[1], bytes(65536))
+    except BlockingIOError:
+        os.set_blocking(ends[1], True)
+    return ends[::-1]
+
+
+def broken_pipe():
+    ends = os.pipe()
+    os.close(ends[0])
+    return ends[1:]
+
+
+@pytest.mark.parametrize("make", [full_event, full_pipe, broken_pipe])
+def test_its_call_holds_nobody_up(world, packed, make):
+    """Files that block who writes to them, in the place of those that it is called by."""
+    fds = make()
+    front = world.front
+    front.begin()
+    for queue in (0, 1):
+        front.send(vhost.SET_VRING_CALL, struct.pack("<Q", queue), [fds[0]])
+    front.ask_u64(vhost.GET_FEATURES)
+    for i in range(20):
+        front.send_frame(frame("bad", "a", i))
+    send_to(world)
+    try:
+        world.pair.talk(20)
+    finally:
+        front.close()
+        for fd in fds:
+            os.close(fd)
 
 
 # ---- lying about what it can do ----
@@ -587,6 +634,7 @@ def test_messages_at_random(world):
     n_connections = n_messages = 0
     while time.monotonic() < end:
         front = world.front
+        front.packed = generator.randrange(2) == 1
         front.restart()
         front.connect()
         front.socket.settimeout(0.3)
