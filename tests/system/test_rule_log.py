@@ -78,7 +78,7 @@ def ip6(source, target, payload):
 def document(rig, rules):
     return {"ports": [{"name": name, "label": f"guest {name}", "kind": "stream",
                        "path": rig.path(f"{name}.sock"), "segment": "blue", "mac": MAC[name],
-                       "guard": {"any_address": True}} for name in MAC],
+                       "addresses": [ADDRESS[name], f"fd00::{name}"]} for name in MAC],
             "segments": [{"name": "blue"}],
             "firewall": {"default": "allow", "sections": [{"name": "web", "rules": rules}]}}
 
