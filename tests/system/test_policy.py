@@ -51,6 +51,15 @@ class Site:
         return self.ask("GET", "/infra/realized-state/status", intent_path=path)[
             "consolidated_status"]["consolidated_status"]
 
+    def logged(self, name):
+        """Lines of rules that log, of the node that has a VM."""
+        try:
+            with open(os.path.join(self.nodes[HOST[name]].state, "switchd", "firewall.log"),
+                      encoding="utf-8") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
     def realized(self, path, seconds=SOON_S):
         begin = time.monotonic()
         wait_until(lambda: self.status(path) == "SUCCESS", 30, f"{path} is realized")
@@ -157,7 +166,7 @@ def make_policy(site):
     site.ask("PATCH", f"{POLICIES}stop", {"rules": [
         {"id": "ping", "action": "DROP", "source_groups": [f"{GROUPS}web"],
          "destination_groups": [f"{GROUPS}db"], "services": ["/infra/services/ping"],
-         "scope": [f"{GROUPS}db"]}]})
+         "scope": [f"{GROUPS}db"], "logged": True}]})
 
 
 def test_a_rule_by_tag_stops_traffic_within_a_second(site):
@@ -169,6 +178,10 @@ def test_a_rule_by_tag_stops_traffic_within_a_second(site):
     site.realized(f"{POLICIES}stop")
     assert site.members("web") == {"a"} and site.members("db") == {"b"}
     assert not a.reaches(ADDRESS["b"], 1)
+    wait_until(lambda: site.logged("b"), 5, "the node of b has logged it")
+    assert (' action=drop direction=in ' in site.logged("b")[0] and
+            f'destination={ADDRESS["b"]} type=8 code=0 ' in site.logged("b")[0] and
+            'label="b Network adapter 1"' in site.logged("b")[0])
     found = site.ask("GET", f"{POLICIES}stop/rules/ping/statistics")
     assert found["results"][0]["statistics"]["hit_count"] > 0
     # The other way is not forbidden, and neither is what is no ping.
