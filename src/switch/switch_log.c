@@ -14,17 +14,24 @@
 
 enum {
 	LOOK_MS = 50,
-	LINES_PER_SECOND = 1000,
+	LINES_PER_SECOND = 800,
+	FIRST_PER_SECOND = 200, /* that are kept for rules which had none in this second */
 	SUMMARY_US = 1000000,
 	FILE_MAX = 16 << 20, /* bytes of each of two */
+};
+
+/* What is known of a rule. */
+struct told {
+	uint32_t left_out; /* records since its last line */
+	uint32_t second;   /* of that line, by the monotonic clock */
 };
 
 struct switch_log {
 	struct softswitch *s;
 	struct timer *timer;
 	struct rule_log_file *file;
-	struct bucket bucket;
-	uint32_t *by_rule;    /* records left out since its last line; NULL: none of any */
+	struct bucket lines_left, first_left;
+	struct told *told;    /* by rule's position; NULL: nothing of any */
 	uint64_t n_ring_lost; /* that are counted already */
 	uint64_t n_left_out;  /* that no line has told of */
 	int64_t summary_us;   /* when one did */
@@ -55,8 +62,9 @@ struct switch_log *switch_log_new(struct softswitch *s, uv_loop_t *loop, const c
 	sl->timer = timer_new(loop, clock_real(), look, sl);
 	sl->file = rule_log_file_new(path, FILE_MAX);
 	free(path);
-	bucket_begin(&sl->bucket, LINES_PER_SECOND, LINES_PER_SECOND, 1000000,
-		     (uint64_t)clock_mono_us(clock_real()));
+	uint64_t now = (uint64_t)clock_mono_us(clock_real());
+	bucket_begin(&sl->lines_left, LINES_PER_SECOND, LINES_PER_SECOND, 1000000, now);
+	bucket_begin(&sl->first_left, FIRST_PER_SECOND, FIRST_PER_SECOND, 1000000, now);
 	sl->written = metric_with(metric_counter("remora_switch_firewall_log_lines_total",
 						 "Lines written of rules that log.", ""),
 				  NULL);
@@ -75,21 +83,28 @@ void switch_log_free(struct switch_log *sl)
 		timer_free(sl->timer);
 		rule_log_file_free(sl->file);
 		buf_free(&sl->lines);
-		free(sl->by_rule);
+		free(sl->told);
 		free(sl);
 	}
 }
 
 /* ---- out of the ring ---- */
 
-static void leave_out(struct switch_log *sl, const struct switch_config *c, int32_t rule)
+/* Has a rule another line? Those that have had none for a second go before. */
+static bool may_tell(struct switch_log *sl, struct told *t, uint64_t now_us)
 {
-	if (sl->by_rule == NULL) {
-		sl->by_rule = mem_calloc(c->n_rules + 1, sizeof(*sl->by_rule));
+	uint32_t second = (uint32_t)(now_us / 1000000);
+	bool may = (t->second != second && bucket_take(&sl->first_left, now_us, 1)) ||
+		   bucket_take(&sl->lines_left, now_us, 1);
+
+	if (may) {
+		t->second = second;
+	} else {
+		t->left_out++;
+		sl->n_left_out++;
+		metric_inc(sl->lost_rate);
 	}
-	sl->by_rule[rule]++;
-	sl->n_left_out++;
-	metric_inc(sl->lost_rate);
+	return may;
 }
 
 static void add_line(struct switch_log *sl, const struct switch_config *c,
@@ -102,12 +117,10 @@ static void add_line(struct switch_log *sl, const struct switch_config *c,
 					      .action = actions[c->rules[r->rule].action],
 					      .port = port->name,
 					      .label = port->label };
-	uint64_t suppressed = sl->by_rule == NULL ? 0 : sl->by_rule[r->rule];
+	struct told *t = &sl->told[r->rule];
 
-	rule_log_write(r, &names, suppressed, &sl->lines);
-	if (suppressed > 0) {
-		sl->by_rule[r->rule] = 0;
-	}
+	rule_log_write(r, &names, t->left_out, &sl->lines);
+	t->left_out = 0;
 }
 
 /* What was put under a wiring's tables; how many lines that makes. */
@@ -120,11 +133,12 @@ static size_t drain(struct switch_log *sl, const struct wiring *w)
 
 	while ((r = rule_log_peek(ring)) != NULL && r->epoch == w->epoch) {
 		if ((size_t)r->rule < w->config->n_rules && r->port < w->config->n_ports) {
-			if (bucket_take(&sl->bucket, now, 1)) {
+			if (sl->told == NULL) {
+				sl->told = mem_calloc(w->config->n_rules, sizeof(*sl->told));
+			}
+			if (may_tell(sl, &sl->told[r->rule], now)) {
 				add_line(sl, w->config, r);
 				n++;
-			} else {
-				leave_out(sl, w->config, r->rule);
 			}
 		}
 		rule_log_pop(ring);
@@ -212,8 +226,8 @@ void switch_log_follow(struct switch_log *sl, const struct wiring *before,
 	while ((r = rule_log_peek(ring)) != NULL && r->epoch != next->epoch) {
 		rule_log_pop(ring); /* whose names nobody knows any more */
 	}
-	free(sl->by_rule);
-	sl->by_rule = NULL;
+	free(sl->told);
+	sl->told = NULL;
 	if (!has_log(next->config)) {
 		write_summary(sl);
 		timer_stop(sl->timer);
