@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -348,6 +349,15 @@ static void wire_path(const struct vm *vm, int32_t key, char *path, char *folder
 	}
 }
 
+/* One that the card made, not a way to elsewhere; "": none is needed. */
+static bool is_folder(const char *path, struct error *e)
+{
+	struct stat st;
+
+	return path[0] == '\0' || (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) ||
+	       error_set(e, ERROR_NOT_FOUND, "\"%.150s\" is no folder", path);
+}
+
 bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, size_t n,
 		   struct error *e)
 {
@@ -360,6 +370,10 @@ bool vm_wires_open(struct vm *vm, struct arena *a, struct machine_nic *nics, siz
 	}
 	for (size_t i = 0; i < n; i++) {
 		wire_path(vm, nics[i].key, path, folder);
+		if (!is_folder(folder, e)) {
+			vm_wires_close(nics, i);
+			return false;
+		}
 		unlink(path);
 		if (nics[i].model != MACHINE_VIRTIO_NET) {
 			nics[i].wire_fd = qemu_run_listen(path, e);
