@@ -13,7 +13,7 @@ from pyVmomi import vim
 import soap
 from conftest import need
 from daemon import wait_until
-from test_host_network import Console, World
+from test_host_network import Console, World, upt
 from vmomi import Disconnect, vmodl
 
 ADDRESS = {"web": "10.1.0.21", "edge": "10.1.0.11"}
@@ -149,6 +149,7 @@ def test_the_port_is_on_the_card(guests):
                "the server shows what the card's switch saw", 0.2)
     net = site.server.vm("web").guest.net[0]
     assert net.connected and net.network == "blue"
+    assert "<uptv2Active>true</uptv2Active>" in upt(site.server, "web")
 
 
 def test_forged_frames_end_on_the_card(guests):
@@ -189,6 +190,24 @@ def test_what_is_beyond_is_refused(guests):
         site.server.add("web", None, "blue")
     assert "powered off" in caught.value.msg
     assert site.reaches()
+
+
+def test_a_server_that_lies_harms_nobody(guests):
+    """What it says of its VMs comes to the card by the manager: a MAC address, or a name, that the
+    card's own VM has gets no port, and the policy holds all the same."""
+    site = guests
+    mine = {"mac": site.dpu.cards("edge")[0].macAddress, "card": site.dpu.name_of("edge")}
+    theirs = {"mac": "00:50:56:00:00:99", "card": site.server.name_of("web")}
+    for lie in ({**theirs, "mac": mine["mac"]}, {**theirs, "card": mine["card"]},
+                {**theirs, "mac": "01:50:56:00:00:99"}):
+        answer = site.dpu.put(functions=[{"name": "net-0", "segment": "blue", **lie}])
+        assert answer.status_code == 200, answer.text
+        ports = [p for p in site.dpu.policy().json()["ports"]
+                 if not p["port"].startswith("vmnic")]
+        assert [(p["port"], p["mac"]) for p in ports] == [(mine["card"], mine["mac"])]
+        wait_until(lambda: "card" not in site.card()["functions"][0], 20, "nothing is lent")
+    site.lend()
+    wait_until(site.reaches, 30, "the guests reach each other again", 0.5)
 
 
 def test_management_is_killed(guests):
