@@ -216,7 +216,6 @@ void switch_free(struct softswitch *s)
 struct applying {
 	struct softswitch *s;
 	bool may_close; /* what cannot be opened stands closed; else nothing is applied */
-	bool may_stand; /* what stands closed may do so */
 	struct switch_config *config; /* NULL: the tables' */
 	struct tables *tables;	      /* NULL: to be compiled */
 	VEC(struct port *) ports;     /* in the configuration's order */
@@ -250,8 +249,8 @@ static struct port *open_port(const struct applying *a, const struct switch_conf
 {
 	struct port *p = find_port(a->s, &c->ports[i]);
 
-	if (p != NULL && (port_reason(p) == NULL || a->may_stand)) {
-		return p;
+	if (p != NULL) {
+		return p; /* also one that stands closed: it is tried again anyhow */
 	}
 	p = port_open(&c->ports[i], !c->is_performance, a->s->pool, e);
 	if (p == NULL && a->may_close) {
@@ -413,11 +412,9 @@ static bool keep(struct softswitch *s, const struct next *n, const struct switch
  * workers. On an error nothing has changed. */
 static bool run(struct softswitch *s, struct next *n, struct error *e)
 {
-	struct applying a = { .s = s,
-			      .may_close = n->is_kept,
-			      .may_stand = n->changes != NULL,
-			      .config = n->config,
-			      .tables = n->tables };
+	struct applying a = {
+		.s = s, .may_close = n->is_kept, .config = n->config, .tables = n->tables
+	};
 	struct wiring *w = NULL;
 
 	if (open_ports(&a, e)) {

@@ -136,9 +136,12 @@ def test_who_gives_a_document_is_told(world):
     world.kill()
     world.start()
     before = world.switch.call("plane.status")["generation"]
+    wrong = world.document()
+    wrong["ports"].append({"name": "y", "kind": "stream", "server": True,
+                           "path": os.path.join(world.folder, "y"), "segment": "blue"})
     with pytest.raises(RuntimeError) as error:
-        world.switch.call("plane.apply", generation=before + 1, document=world.document())
-    assert 'port "x-stream"' in str(error.value)
+        world.switch.call("plane.apply", generation=before + 1, document=wrong)
+    assert 'port "y"' in str(error.value)
     assert world.switch.call("plane.status")["generation"] == before
     with pytest.raises(RuntimeError) as error:
         world.change({"put_port": {"name": "y", "kind": "stream", "server": True,
@@ -147,12 +150,14 @@ def test_who_gives_a_document_is_told(world):
     # What does not touch it is changed, and so is what takes it away.
     world.change({"put_segment": {"name": "green"}})
     assert len(world.reasons()) == 3
+    world.switch.apply(world.document())
+    assert len(world.reasons()) == 3
     world.change({"remove_port": "x-stream"}, {"remove_port": "x-memif"})
     assert set(world.reasons()) == {"x-vhost"}
     world.passes()
     os.mkdir(world.folder)
     world.switch.apply(world.document())
-    assert world.reasons() == {}
+    wait_until(lambda: world.reasons() == {}, 10, "all are open")
     world.passes()
 
 
