@@ -19,6 +19,22 @@ static uint32_t ip_at(const uint8_t *frame)
 	return frame[12] == 0x81 && frame[13] == 0 ? 18 : 14;
 }
 
+/* TCP must be where rules see it: a guest that says another place had numbers of its own counted up
+ * in each segment, ports among them, after they were judged. So no fragments either, and no headers
+ * between, which those who leave segments to others do not make. */
+static bool is_ipv4_tcp(const uint8_t *frame, uint32_t ip, uint32_t tcp)
+{
+	return frame_get16(frame + ip - 2) == 0x0800 && tcp >= ip + 20 && (tcp - ip) % 4 == 0 &&
+	       frame[ip] == (0x40 | (tcp - ip) / 4) && frame[ip + 9] == 6 &&
+	       (frame_get16(frame + ip + 6) & 0x3fff) == 0;
+}
+
+static bool is_ipv6_tcp(const uint8_t *frame, uint32_t ip, uint32_t tcp)
+{
+	return frame_get16(frame + ip - 2) == 0x86dd && tcp == ip + 40 && frame[ip] >> 4 == 6 &&
+	       frame[ip + 6] == 6;
+}
+
 bool segment_mark(struct rte_mbuf *m, const struct segment_hint *hint)
 {
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -29,11 +45,7 @@ bool segment_mark(struct rte_mbuf *m, const struct segment_hint *hint)
 	}
 	uint32_t ip = ip_at(frame), l4 = (uint32_t)(frame[tcp + 12] >> 4) * 4;
 	uint32_t payload_at = tcp + l4;
-	bool is_right = hint->is_ipv6 ? frame_get16(frame + ip - 2) == 0x86dd && tcp >= ip + 40 &&
-						frame[ip] >> 4 == 6
-				      : frame_get16(frame + ip - 2) == 0x0800 && tcp >= ip + 20 &&
-						frame[ip] == (0x40 | (tcp - ip) / 4) &&
-						frame[ip + 9] == 6;
+	bool is_right = hint->is_ipv6 ? is_ipv6_tcp(frame, ip, tcp) : is_ipv4_tcp(frame, ip, tcp);
 	if (!is_right || l4 < 20 || payload_at > head || m->pkt_len <= payload_at ||
 	    tcp - ip > 255 || hint->bytes == 0 ||
 	    (m->pkt_len - payload_at + hint->bytes - 1) / hint->bytes > SEGMENTS_MAX) {

@@ -218,7 +218,30 @@ static void what_cannot_be_right_is_not_marked(void **state)
 	frame[14 + 9] = 17;
 	assert_false(segment_mark(m, &good));
 	frame[14 + 9] = 6;
+	frame[14 + 6] = 0x20; /* a fragment */
+	assert_false(segment_mark(m, &good));
+	frame[14 + 6] = 0x40;
+	h = good, h.tcp_at = 34 + 2;
+	assert_false(segment_mark(m, &h));
 	assert_true(segment_mark(m, &good));
+	rte_pktmbuf_free(m);
+}
+
+/* Between its headers and TCP are options; where the guest says that TCP is are ports, then. */
+static void other_places_than_tcps_are_not_marked(void **state)
+{
+	struct whole w = { .is_ipv6 = true, .n = 3000, .flags = ACK };
+	struct segment_hint good = { .bytes = 1000 }, h;
+	struct rte_mbuf *m = make(&w, &good);
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+	(void)state;
+	frame[14 + 6] = 60;
+	memset(frame + 54, 0x60, 40);
+	for (unsigned at = 54; at < 70; at++) {
+		h = good, h.tcp_at = (uint16_t)at;
+		assert_false(segment_mark(m, &h));
+	}
 	rte_pktmbuf_free(m);
 }
 
@@ -248,6 +271,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(segments_carry_what_the_whole_did),
 		cmocka_unit_test(a_guest_is_told_what_another_said),
 		cmocka_unit_test(what_cannot_be_right_is_not_marked),
+		cmocka_unit_test(other_places_than_tcps_are_not_marked),
 		cmocka_unit_test(without_buffers_nothing_is_lost),
 	};
 

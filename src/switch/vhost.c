@@ -385,13 +385,16 @@ static uint16_t receive(void *arg, uint16_t queue, struct rte_mbuf **m, uint16_t
 static uint16_t spread(struct vhost *v, struct rte_mbuf **m, uint16_t n)
 {
 	struct rte_mbuf *part[SPREAD_MAX], *left[SPREAD_MAX];
-	uint16_t n_left = 0;
+	uint16_t n_left = 0, ways[SPREAD_MAX]; /* noted: what was sent may be another's again */
 
 	n = n < SPREAD_MAX ? n : SPREAD_MAX;
+	for (uint16_t i = 0; i < n; i++) {
+		ways[i] = (uint16_t)(m[i]->hash.rss % v->n_ways);
+	}
 	for (uint16_t way = 0; way < v->n_ways; way++) {
 		uint16_t k = 0;
 		for (uint16_t i = 0; i < n; i++) {
-			if (m[i]->hash.rss % v->n_ways == way) {
+			if (ways[i] == way) {
 				part[k++] = m[i];
 			}
 		}

@@ -21,6 +21,8 @@
 #include <rte_mbuf.h>
 
 #include "base/macro.h"
+#include "switch/packet.h"
+#include "switch/segment.h"
 #include "switch/vhost_ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,6 +51,7 @@ enum {
 	FLAG_LOGS = 16,
 	FLAG_KICKS = 32,
 	FLAG_WRAP = 64,
+	FLAG_SEGMENTS = 128,
 };
 
 struct input {
@@ -61,6 +64,7 @@ struct guest {
 	struct input input;
 	uint8_t race;
 	uint32_t n_writes;
+	struct rte_mbuf *marked; /* of those that came the last one that is to be cut */
 };
 
 static struct rte_mempool *pool;
@@ -178,6 +182,25 @@ static void check_packet(const struct rte_mbuf *m)
 	assert(bytes == m->pkt_len && segments == m->nb_segs && bytes <= RING_FRAME_MAX);
 }
 
+/* Cuts what is to be cut: each piece must be what rules have judged. */
+static void cut(const struct rte_mbuf *m)
+{
+	struct rte_mbuf *pieces[SEGMENTS_MAX];
+	struct packet whole, p;
+	bool is_known = packet_parse(&whole, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len,
+				     m->pkt_len, true) == DROP_NONE;
+	unsigned n = segment_cut(m, pool, pieces);
+
+	for (unsigned i = 0; i < n; i++) {
+		check_packet(pieces[i]);
+		assert(!is_known ||
+		       (packet_parse(&p, rte_pktmbuf_mtod(pieces[i], const uint8_t *),
+				     pieces[i]->data_len, pieces[i]->pkt_len, true) == DROP_NONE &&
+			flow_key_equal(&whole.key, &p.key)));
+	}
+	rte_pktmbuf_free_bulk(pieces, n);
+}
+
 static void receive(struct guest *g, uint16_t n)
 {
 	struct rte_mbuf *m[RING_BURST];
@@ -186,6 +209,12 @@ static void receive(struct guest *g, uint16_t n)
 	assert(got <= n);
 	for (uint16_t i = 0; i < got; i++) {
 		check_packet(m[i]);
+		if (segment_is_marked(m[i])) {
+			cut(m[i]);
+			rte_pktmbuf_free(g->marked);
+			g->marked = m[i];
+			continue;
+		}
 		rte_pktmbuf_free(m[i]);
 	}
 }
@@ -218,6 +247,10 @@ static void send(struct guest *g, uint16_t n)
 	for (uint16_t i = 0; i < n; i++) {
 		uint16_t bytes = take(&g->input, 2);
 		m[i] = make(bytes % SENT_MAX, bytes % 2 == 0 ? UINT16_MAX : 1500);
+	}
+	if (g->marked != NULL) {
+		m[n++] = g->marked;
+		g->marked = NULL;
 	}
 	uint16_t sent = vhost_ring_send(&g->ring, m, n);
 	assert(sent <= n);
@@ -316,6 +349,7 @@ static void set_up(struct guest *g, const struct begin *b)
 	r->is_mergeable = (b->flags & FLAG_MERGEABLE) != 0;
 	r->has_event_index = (b->flags & FLAG_EVENT_INDEX) != 0;
 	r->wrap = (b->flags & FLAG_WRAP) != 0;
+	r->takes_ipv4 = r->takes_ipv6 = (b->flags & FLAG_SEGMENTS) != 0;
 	r->header = (b->flags & (FLAG_LONG_HEADER | FLAG_MERGEABLE)) != 0 ? 12 : 10;
 	r->size = b->size;
 	r->next = b->next;
@@ -350,6 +384,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < g.ring.memory.n; i++) {
 		free(g.ring.memory.regions[i].at);
 	}
+	rte_pktmbuf_free(g.marked);
 	assert(rte_mempool_avail_count(pool) == BUFFERS);
 	return 0;
 }
