@@ -165,15 +165,15 @@ bool driver_take(struct driver *d, struct used *u)
 void driver_says(struct driver *d, uint16_t flags)
 {
 	if (d->is_packed) {
-		d->ring.driver->flags = flags;
+		__atomic_store_n(&d->ring.driver->flags, flags, __ATOMIC_RELAXED);
 	} else {
-		d->ring.avail->flags = flags;
+		__atomic_store_n(&d->ring.avail->flags, flags, __ATOMIC_RELAXED);
 	}
 }
 
 void driver_says_event(struct driver *d, uint16_t index)
 {
-	d->ring.avail->ring[d->size] = index;
+	__atomic_store_n(&d->ring.avail->ring[d->size], index, __ATOMIC_RELAXED);
 }
 
 uint16_t driver_sees(const struct driver *d)

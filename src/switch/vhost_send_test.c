@@ -2,6 +2,9 @@
 /* Packets to a guest, when it is called, and what is noted for a migration. */
 #include "switch/vhost_ring.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -285,6 +288,107 @@ static void kicks_are_asked_for(void **state)
 	assert_int_equal(driver_sees(d), YES);
 }
 
+enum {
+	FRAMES = 20000,
+	LOST_MS = 5000, /* a call that has not come until then does not come */
+};
+
+/* A guest on a thread of its own, which sleeps until it is called. */
+struct sleeper {
+	struct driver *d;
+	bool is_sending;
+	unsigned n_at_once; /* buffers that are on their way */
+	bool is_over;	    /* atomic */
+	unsigned n;	    /* buffers that came back; all, unless it slept for too long */
+};
+
+/* What has come back; where nothing has, sleeps until it is called. */
+static bool wait_for(struct sleeper *g, struct used *u)
+{
+	struct driver *d = g->d;
+	struct pollfd p = { .fd = d->ring.call, .events = POLLIN };
+
+	while (!driver_take(d, u)) {
+		driver_says_event(d, d->seen);
+		driver_says(d, YES);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (driver_take(d, u)) {
+			break;
+		}
+		if (poll(&p, 1, LOST_MS) != 1) {
+			return false;
+		}
+		(void)n_calls(d);
+		driver_says(d, NO);
+	}
+	return true;
+}
+
+static void *be_guest(void *arg)
+{
+	struct sleeper *g = arg;
+	unsigned offered = 0;
+	struct used u;
+	cpu_set_t cpus; /* any, not DPDK's only */
+
+	memset(&cpus, 0xff, sizeof(cpus));
+	(void)pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	for (unsigned n = 0; n < FRAMES; n++) {
+		for (; offered < FRAMES && offered - n < g->n_at_once; offered++) {
+			struct piece piece = { rig_buffer(offered % SIZE), 200,
+					       g->is_sending ? 0 : WRITE };
+			driver_offer(g->d, &piece, 1);
+		}
+		for (unsigned i = 0; i < n % 97; i++) { /* goes to sleep at any moment */
+			__asm__ volatile("");
+		}
+		if (!wait_for(g, &u)) {
+			break;
+		}
+		g->n++;
+	}
+	__atomic_store_n(&g->is_over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* All that a worker does with a ring while there is the guest. */
+static void work(struct sleeper *g)
+{
+	struct rte_mbuf *m[RING_BURST], *one = make(60, UINT16_MAX);
+
+	while (!__atomic_load_n(&g->is_over, __ATOMIC_ACQUIRE)) {
+		uint16_t n = g->is_sending ? vhost_ring_receive(&g->d->ring, rig_pool, m, 5)
+					   : vhost_ring_send(&g->d->ring, &one, 1);
+		if (g->is_sending) {
+			rte_pktmbuf_free_bulk(m, n);
+		}
+		if (n == 0) {
+			sched_yield();
+		}
+	}
+	rte_pktmbuf_free(one);
+}
+
+static void no_call_is_lost(void **state)
+{
+	struct driver *d = *state;
+
+	d->ring.call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	for (int round = 0; round < 8; round++) {
+		struct sleeper g = { .d = d,
+				     .is_sending = round % 2 == 0,
+				     .n_at_once = round < 4 ? 1 : SIZE };
+		pthread_t thread;
+		d->ring.has_event_index = round / 2 % 2 == 1;
+		driver_says(d, NO);
+		assert_int_equal(pthread_create(&thread, NULL, be_guest, &g), 0);
+		work(&g);
+		pthread_join(thread, NULL);
+		assert_int_equal(g.n, FRAMES);
+	}
+	close(d->ring.call);
+}
+
 /* A migration: what is noted is copied at once, as it is then. */
 static uint8_t elsewhere[GUEST_FIRST + GUEST_SECOND];
 
@@ -333,6 +437,7 @@ int main(void)
 		BOTH(guests_are_called_as_they_wish),
 		SPLIT(indexes_say_when_to_call),
 		BOTH(kicks_are_asked_for),
+		BOTH(no_call_is_lost),
 		BOTH(what_is_written_is_noted),
 	};
 
