@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What stands between DPDK's vhost library and memif driver (22.11) and peers that lie or die. The
- * library serves all front ends on one thread, with sockets that block. There are four weaknesses
+ * library serves all front ends on one thread, with sockets that block. There are five weaknesses
  * that no interface of theirs reaches:
  *
  * 1. A front end that says that more of a message is to come, and sends nothing, holds up all
@@ -15,19 +15,26 @@
  * 4. A memif peer that is gone before it was greeted leaves a closed descriptor where DPDK waits
  * for interrupts, which ends the process. So a message to a peer that is gone counts as sent, and
  *    that it is gone is found at the next look, as always.
+ * 5. A connection to a socket follows a link that stands in its place, which may lead to a socket
+ *    that is not for whoever made the link. So the last part of a path is not followed.
  *
  * This program's functions of these names are the ones that the library calls. They do what libc's
  * do, for all the program, and note what concerns unix sockets. Any thread.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -244,9 +251,37 @@ int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict n)
 	return peer;
 }
 
+/* To a socket of the file system, if it is one: a guest's folder may hold a link to another. */
+static int connect_to_file(int fd, const struct sockaddr_un *address)
+{
+	struct sockaddr_un here = { .sun_family = AF_UNIX };
+	int file = open(address->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC), r = -1;
+	struct stat s;
+
+	if (file < 0) {
+		return -1;
+	}
+	if (fstat(file, &s) == 0 && S_ISSOCK(s.st_mode)) {
+		snprintf(here.sun_path, sizeof(here.sun_path), "/proc/self/fd/%d", file);
+		r = (int)syscall(SYS_connect, fd, &here, sizeof(here));
+	} else {
+		errno = ECONNREFUSED;
+	}
+	int error = errno;
+	(void)syscall(SYS_close, file);
+	errno = error;
+	return r;
+}
+
 int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t n)
 {
-	int r = (int)syscall(SYS_connect, fd, address.__sockaddr__, n);
+	const struct sockaddr_un *to = address.__sockaddr_un__;
+	bool is_file = n > offsetof(struct sockaddr_un, sun_path) &&
+		       n <= sizeof(struct sockaddr_un) && to->sun_family == AF_UNIX &&
+		       to->sun_path[0] != 0 &&
+		       memchr(to->sun_path, 0, n - offsetof(struct sockaddr_un, sun_path)) != NULL;
+	int r = is_file ? connect_to_file(fd, to)
+			: (int)syscall(SYS_connect, fd, address.__sockaddr__, n);
 
 	if (r == 0) {
 		note_connection(fd);
