@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_arp.h>
@@ -65,7 +67,9 @@ struct vhost {
 	int kick[QUEUES_MAX]; /* watched by sleep.h; -1: none. The library's thread's */
 	bool is_registered;
 	struct vhost_ring from[QUEUES_MAX], to[QUEUES_MAX]; /* as seen from the guest: sent, got */
-	uint16_t ways[QUEUES_MAX], n_ways;		    /* of `to`: those that are on */
+	uint32_t calls[VHOST_RINGS_MAX];		    /* at the last look: watch_calls() */
+	bool is_held; /* it has held a call up, and is called no more. With the lock of `all` */
+	uint16_t ways[QUEUES_MAX], n_ways; /* of `to`: those that are on */
 };
 
 /* All that are open: the library knows them by path. */
@@ -74,6 +78,7 @@ static struct {
 	VEC(struct vhost *) items;
 	void (*pass)(void *arg);
 	void *arg;
+	bool is_watched; /* by watch_calls(), from the first port on */
 } all = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void vhost_set_pass(void (*fn)(void *arg), void *arg)
@@ -154,7 +159,8 @@ static bool read_memory(int vid, struct ring_memory *out)
 }
 
 /* The file to call a guest by, if it is one that a worker may write to: another kind, or an event
- * counted up to its end, could hold it up. -1: it is not. */
+ * counted up to its end, could hold it up. -1: it is not. The front end may let it block again:
+ * watch_calls(). */
 static int call_of(int fd)
 {
 	static const char event[] = "anon_inode:[eventfd]";
@@ -227,12 +233,16 @@ static void serve_rings(struct vhost *v, int vid)
 	struct error e;
 
 	v->n_ways = 0;
+	pthread_mutex_lock(&all.lock); /* others look at calls */
 	for (uint16_t i = 0; i < 2 * v->n_queues; i++) {
 		struct vhost_ring *r = ring_of(v, i);
-		if (read_ring(vid, i, r) && !vhost_ring_begin(r, i % 2 == 1 && v->io.wakes, &e)) {
+		bool is_there = read_ring(vid, i, r);
+		r->is_held = v->is_held;
+		if (is_there && !vhost_ring_begin(r, i % 2 == 1 && v->io.wakes, &e)) {
 			log_limited_warn("port \"%s\": the guest gave %s", v->name, e.msg);
 		}
 	}
+	pthread_mutex_unlock(&all.lock);
 	for (uint16_t q = 0; q < v->n_queues; q++) {
 		if (v->to[q].is_on) {
 			v->ways[v->n_ways++] = q;
@@ -439,6 +449,58 @@ static bool takes_marked(const void *arg, bool is_ipv6)
 	       (is_ipv6 ? v->to[v->ways[0]].takes_ipv6 : v->to[v->ways[0]].takes_ipv4);
 }
 
+/* ---- calls that do not end: a thread of its own, since all others may wait for the worker ---- */
+
+static void look_at_calls(struct vhost *v)
+{
+	for (uint16_t i = 0; i < 2 * v->n_queues; i++) {
+		struct vhost_ring *r = ring_of(v, i);
+		uint32_t calls = __atomic_load_n(&r->calls, __ATOMIC_ACQUIRE);
+		uint64_t count;
+		if (calls % 2 == 1 && calls == v->calls[i]) {
+			struct pollfd p = { .fd = r->call, .events = POLLIN };
+			log_limited_warn(
+				"port \"%s\": the guest holds up who calls it; it is called "
+				"no more",
+				v->name);
+			v->is_held = true;
+			__atomic_store_n(&r->is_held, true, __ATOMIC_RELAXED);
+			if (poll(&p, 1, 0) > 0) {
+				(void)!read(r->call, &count, sizeof(count)); /* makes room */
+			}
+		}
+		v->calls[i] = calls;
+	}
+}
+
+static void *watch_calls(void *arg)
+{
+	static const struct timespec pause = { .tv_nsec = 100000000 };
+
+	(void)arg;
+	for (;;) {
+		nanosleep(&pause, NULL);
+		pthread_mutex_lock(&all.lock);
+		vec_each (&all.items, v) {
+			look_at_calls(*v);
+		}
+		pthread_mutex_unlock(&all.lock);
+	}
+	return NULL;
+}
+
+/* With the lock. */
+static bool begin_to_watch(void)
+{
+	pthread_t thread;
+
+	if (!all.is_watched && pthread_create(&thread, NULL, watch_calls, NULL) == 0) {
+		(void)pthread_detach(thread);
+		all.is_watched = true;
+	}
+	return all.is_watched;
+}
+
 /* ---- opening and closing ---- */
 
 static bool begin(struct vhost *v, const struct vhost_options *o, struct error *e)
@@ -472,8 +534,12 @@ struct vhost *vhost_open(const struct vhost_options *o, struct error *e)
 	memset(v->kick, 0xff, sizeof(v->kick));
 	pthread_mutex_lock(&all.lock);
 	vec_push(&all.items, v);
+	bool is_watched = begin_to_watch();
 	pthread_mutex_unlock(&all.lock);
-	if (!begin(v, o, e)) {
+	if (!is_watched) {
+		error_set(e, ERROR_NO_SPACE, "port \"%s\": no thread that watches calls", v->name);
+	}
+	if (!is_watched || !begin(v, o, e)) {
 		vhost_close(v);
 		return NULL;
 	}

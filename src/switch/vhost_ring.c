@@ -169,9 +169,11 @@ static void tell(struct vhost_ring *r, uint16_t old)
 		wants = (__atomic_load_n(&r->avail->flags, __ATOMIC_RELAXED) &
 			 VRING_AVAIL_F_NO_INTERRUPT) == 0;
 	}
-	if (wants && r->call >= 0) {
+	if (wants && r->call >= 0 && !__atomic_load_n(&r->is_held, __ATOMIC_RELAXED)) {
 		uint64_t one = 1;
+		__atomic_store_n(&r->calls, r->calls + 1, __ATOMIC_RELEASE);
 		(void)!write(r->call, &one, sizeof(one)); /* full: it has been told */
+		__atomic_store_n(&r->calls, r->calls + 1, __ATOMIC_RELEASE);
 	}
 }
 

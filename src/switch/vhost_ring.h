@@ -67,6 +67,8 @@ struct vhost_ring {
 	uint16_t next;	 /* split: buffers ever, modulo 2^16; packed: a place, below size */
 	uint16_t region; /* where the last address was */
 	int call;	 /* an eventfd; below 0: none */
+	uint32_t calls;	 /* atomic: odd while the guest is being called */
+	bool is_held;	 /* atomic: it has held a call up, and is called no more */
 	union {
 		struct vring_desc *desc;
 		struct vring_packed_desc *packed;

@@ -4,6 +4,7 @@ other ports talk on meanwhile, and nothing is left behind when it is over.
 
 REMORA_FUZZ_SECONDS=600 lets the one that changes messages at random go on for so long."""
 
+import fcntl
 import os
 import random
 import socket
@@ -505,6 +506,20 @@ def test_any_request_with_any_size(world, request_):
         n = min(size, 300)
         lie(world, lambda front, size=size, fds=fds, n=n: front.send(
             request_, b"\xff" * n, [front.fd] * fds, size=size), steps=14 if size == 8 else 3)
+
+
+def test_it_fills_the_file_that_it_is_called_by(world):
+    """And lets it block again after the switch has said that it shall not."""
+    front = world.front
+    front.begin()
+    front.ask_u64(vhost.GET_FEATURES)  # what was said before has been heard
+    calls = (front.events[0], front.events[2])
+    for call in calls:
+        fcntl.fcntl(call, fcntl.F_SETFL, fcntl.fcntl(call, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+        os.eventfd_write(call, (1 << 64) - 2)
+    front.send_frame(frame("bad", "a", 0))
+    world.pair.talk(20)
+    front.close()
 
 
 # ---- holding a message back ----
