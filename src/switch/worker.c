@@ -309,7 +309,10 @@ unsigned worker_turn(struct worker *w)
 {
 	unsigned taken = 0;
 
-	uint64_t begin = ++w->counters->loops % WORKER_SAMPLED == 0 ? rte_rdtsc() : 0;
+	uint64_t loops = w->counters->loops + 1;
+	uint64_t begin = loops % WORKER_SAMPLED == 0 ? rte_rdtsc() : 0;
+	/* What was done in the turn before is seen by who sees this: worker_pass(). */
+	__atomic_store_n(&w->counters->loops, loops, __ATOMIC_RELEASE);
 	quiet_point(w);
 	w->stage_begin = begin == 0 ? 0 : rte_rdtsc();
 	uint64_t upkeep = w->stage_begin - begin;
