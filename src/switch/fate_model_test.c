@@ -10,7 +10,6 @@
  * Prints the seed, policy, and packet where they differ. Packets come in worlds of a few hundred,
  * with policies that change meanwhile; a world is made from the seed and its number alone.
  */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include "base/macro.h"
 #include "base/mem.h"
 #include "plane/document_schema.h"
+#include "switch/dpdk_test.h"
 #include "switch/explain.h"
 #include "switch/model_test.h"
 #include "switch/plane_schema.h"
@@ -70,23 +70,7 @@ static struct {
 
 static bool begin_dpdk(void)
 {
-	char lcores[32];
-	char *argv[] = { (char *)(uintptr_t) "fate_model_test",
-			 lcores,
-			 (char *)(uintptr_t) "--no-huge",
-			 (char *)(uintptr_t) "--no-shconf",
-			 (char *)(uintptr_t) "-m32",
-			 (char *)(uintptr_t) "--no-pci",
-			 (char *)(uintptr_t) "--no-telemetry",
-			 (char *)(uintptr_t) "--log-level=4",
-			 NULL };
-
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%d", sched_getcpu());
-	if (rte_eal_init(ARRAY_LEN(argv) - 1, argv) < 0) {
-		return false;
-	}
-	pool = rte_pktmbuf_pool_create("packets", BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-				       (int)SOCKET_ID_ANY);
+	pool = dpdk_test_begin(BUFFERS, 32);
 	return pool != NULL;
 }
 

@@ -8,9 +8,8 @@
 
 #include <cmocka.h>
 
-#include <rte_eal.h>
-
 #include "base/macro.h"
+#include "switch/dpdk_test.h"
 #include "switch/frame_make.h"
 
 enum {
@@ -262,11 +261,8 @@ static void without_buffers_nothing_is_lost(void **state)
 	assert_int_equal(rte_mempool_avail_count(pool), BUFFERS);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-	char program[] = "segment", no_huge[] = "--no-huge", mib[] = "-m", much[] = "64",
-	     no_pci[] = "--no-pci", no_files[] = "--no-shconf", level[] = "--log-level=1";
-	char *eal[] = { program, no_huge, mib, much, no_pci, no_files, level };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_carry_what_the_whole_did),
 		cmocka_unit_test(a_guest_is_told_what_another_said),
@@ -275,11 +271,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(without_buffers_nothing_is_lost),
 	};
 
-	(void)argc;
-	(void)argv;
-	if (rte_eal_init((int)ARRAY_LEN(eal), eal) < 0) {
-		return 1;
-	}
-	pool = rte_pktmbuf_pool_create("packets", BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, -1);
+	pool = dpdk_test_begin(BUFFERS, 64);
 	return pool == NULL ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/vhost_rig_test.h"
 
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
-#include <rte_eal.h>
 #include <rte_mbuf.h>
 
 #include <cmocka.h>
 
 #include "base/macro.h"
+#include "switch/dpdk_test.h"
 
 static struct driver driver;
 uint8_t rig_frame[RIG_FRAME], rig_got[RIG_FRAME + RIG_HEADER];
@@ -21,24 +19,8 @@ struct rte_mempool *rig_pool;
 
 int rig_begin(void **state)
 {
-	char lcores[32];
-	char *argv[] = { (char *)(uintptr_t) "vhost_ring_test",
-			 lcores,
-			 (char *)(uintptr_t) "--no-huge",
-			 (char *)(uintptr_t) "--no-shconf",
-			 (char *)(uintptr_t) "-m16",
-			 (char *)(uintptr_t) "--no-pci",
-			 (char *)(uintptr_t) "--no-telemetry",
-			 (char *)(uintptr_t) "--log-level=4",
-			 NULL };
-
 	(void)state;
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%d", sched_getcpu());
-	if (rte_eal_init(ARRAY_LEN(argv) - 1, argv) < 0) {
-		return -1;
-	}
-	rig_pool = rte_pktmbuf_pool_create("packets", RIG_PACKETS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-					   (int)SOCKET_ID_ANY);
+	rig_pool = dpdk_test_begin(RIG_PACKETS, 16);
 	for (size_t i = 0; i < ARRAY_LEN(rig_frame); i++) {
 		rig_frame[i] = (uint8_t)(i * 7 + i / 256);
 	}

@@ -8,11 +8,10 @@
  *
  * Why not by DPDK's vhost library (22.11), which serves the sockets: a guest that makes more
  * available than its ring has makes it write beyond its own arrays and beyond the guest's memory,
- * into what other guests share. Besides, a switch that knows what it wants from a ring needs about
- * half of the time.
+ * into what other guests share.
  *
  * Packets begin with a header (virtio 1.1, 5.1.6). A checksum that the guest left to us is made
- * when the packet comes in.
+ * when the packet comes in, but for segments that are to be cut: segment.h.
  *
  * One thread for a ring, the worker, but for vhost_ring_begin(), which is called while no worker
  * looks. Copies are made at once, so buffers go back in the order in which they came.

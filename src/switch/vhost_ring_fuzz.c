@@ -8,8 +8,6 @@
  * are a number, and what the kind takes (run_step()).
  */
 #include <assert.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +15,10 @@
 
 #include <linux/virtio_ring.h>
 
-#include <rte_eal.h>
 #include <rte_mbuf.h>
 
 #include "base/macro.h"
+#include "switch/dpdk_test.h"
 #include "switch/packet.h"
 #include "switch/segment.h"
 #include "switch/vhost_ring.h"
@@ -298,23 +296,7 @@ static void run_step(struct guest *g)
 
 static void begin_dpdk(void)
 {
-	char lcores[32];
-	char *argv[] = { (char *)(uintptr_t) "vhost_ring_fuzz",
-			 lcores,
-			 (char *)(uintptr_t) "--no-huge",
-			 (char *)(uintptr_t) "--no-shconf",
-			 (char *)(uintptr_t) "-m16",
-			 (char *)(uintptr_t) "--no-pci",
-			 (char *)(uintptr_t) "--no-telemetry",
-			 (char *)(uintptr_t) "--log-level=4",
-			 NULL };
-
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%d", sched_getcpu());
-	if (rte_eal_init(ARRAY_LEN(argv) - 1, argv) < 0) {
-		abort();
-	}
-	pool = rte_pktmbuf_pool_create("packets", BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-				       (int)SOCKET_ID_ANY);
+	pool = dpdk_test_begin(BUFFERS, 16);
 	call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (pool == NULL || call < 0) {
 		abort();
