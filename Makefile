@@ -2,34 +2,46 @@
 # The short way in; meson.build knows how things are built.
 BUILD := build
 ASAN := build-asan
+NATIVE := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+OTHER := $(if $(filter arm64,$(NATIVE)),amd64,arm64)
+ARCH ?= $(NATIVE)
 JOBS ?= $(shell nproc)
 PART ?=
 
 .NOTPARALLEL:
-.PHONY: all lab lab-down test test-programs check bench install clean
+.PHONY: all native cross lab lab-down test test-programs check bench install clean
 
-all:
+all: $(if $(filter $(ARCH),$(NATIVE)),native,cross)
+
+native:
 	@tools/bootstrap build
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	@ninja -C $(BUILD) -j $(JOBS)
 
+# All programs and unit tests for the other architecture: make ARCH=arm64.
+cross:
+	@tools/bootstrap build cross
+	@tools/cross $(ARCH) build-$(ARCH)
+	@ninja -C build-$(ARCH) -j $(JOBS)
+
 lab:
 	@tools/bootstrap build lab
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory native
 	@$(BUILD)/remora lab up
 
 lab-down:
 	@$(BUILD)/remora lab down
 
 test: test-programs
-	@tests/run --jobs $(JOBS) --unit $(BUILD) --unit $(ASAN) --system $(BUILD)
+	@tests/run --jobs $(JOBS) --unit $(BUILD) --unit $(ASAN) --unit build-$(OTHER) --system $(BUILD)
 
 # All that the tests need, the clients they speak with included.
 test-programs:
 	@tools/bootstrap build lab test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory native
 	@test -f $(ASAN)/build.ninja || meson setup $(ASAN) -Db_sanitize=address,undefined
 	@ninja -C $(ASAN) -j $(JOBS)
+	@$(MAKE) --no-print-directory cross ARCH=$(OTHER)
 	@lab/guest/build $(BUILD)/guest/guest.raw
 	@tools/govmomi
 	@tools/openvswitch
@@ -40,12 +52,12 @@ check:
 
 bench:
 	@tools/bootstrap build bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory native
 	@tools/govmomi
 	@bench/run $(PART)
 
-install: all
+install: native
 	@meson install -C $(BUILD) --no-rebuild
 
 clean:
-	@rm -rf $(BUILD) $(ASAN)
+	@rm -rf $(BUILD) $(ASAN) build-arm64 build-amd64

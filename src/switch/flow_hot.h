@@ -11,8 +11,10 @@
 
 #include <string.h>
 
-#ifdef __SSE2__
+#if defined(__SSE2__)
 #include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 #include "switch/flow.h"
@@ -83,21 +85,33 @@ static inline void flow_prefetch(const struct flow_table *t, uint64_t hash)
 	__builtin_prefetch(flow_bucket(t, hash, 0));
 }
 
-/* Entries of a bucket that bear the signature, as a bit set. */
-static inline unsigned flow_candidates(const struct flow_bucket *b, uint16_t signature)
+/* Entries of a bucket that bear the signature, as a bit set; on any processor. */
+static inline unsigned flow_candidates_one_by_one(const struct flow_bucket *b, uint16_t signature)
 {
-#ifdef __SSE2__
-	__m128i all = _mm_load_si128((const void *)b->signature);
-	__m128i same = _mm_cmpeq_epi16(all, _mm_set1_epi16((int16_t)signature));
-
-	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128()));
-#else
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
 		found |= (unsigned)(b->signature[i] == signature) << i;
 	}
 	return found;
+}
+
+/* The same at once. SSE2 and NEON are in every processor of their architecture (x86-64, AArch64),
+ * so nothing is left to choose at run time. */
+static inline unsigned flow_candidates(const struct flow_bucket *b, uint16_t signature)
+{
+#if defined(__SSE2__)
+	__m128i all = _mm_load_si128((const void *)b->signature);
+	__m128i same = _mm_cmpeq_epi16(all, _mm_set1_epi16((int16_t)signature));
+
+	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128()));
+#elif defined(__ARM_NEON)
+	static const uint16_t bits[8] = { 1, 2, 4, 8, 16, 32, 64, 128 };
+	uint16x8_t same = vceqq_u16(vld1q_u16(b->signature), vdupq_n_u16(signature));
+
+	return vaddvq_u16(vandq_u16(same, vld1q_u16(bits)));
+#else
+	return flow_candidates_one_by_one(b, signature);
 #endif
 }
 

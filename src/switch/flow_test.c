@@ -513,9 +513,25 @@ static void names_are_given_back(void **state)
 	flow_table_close(t);
 }
 
+static void a_bucket_is_searched_at_once_as_one_by_one(void **state)
+{
+	_Alignas(64) struct flow_bucket b = { .n_away = 0 };
+
+	(void)state;
+	for (int round = 0; round < 100000; round++) {
+		uint16_t signature = (uint16_t)draw(0x10000);
+		for (unsigned i = 0; i < 8; i++) {
+			b.signature[i] = draw(2) == 0 ? signature : (uint16_t)draw(0x10000);
+		}
+		assert_int_equal(flow_candidates(&b, signature),
+				 flow_candidates_one_by_one(&b, signature));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_bucket_is_searched_at_once_as_one_by_one),
 		cmocka_unit_test(a_flow_is_found_by_both_directions),
 		cmocka_unit_test(a_full_table_says_so_and_goes_on),
 		cmocka_unit_test(flows_end_when_unused),

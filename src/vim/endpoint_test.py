@@ -5,6 +5,8 @@
     endpoint_test.py ENDPOINT_SAMPLE
 """
 
+import os
+import shlex
 import socket
 import ssl
 import subprocess
@@ -20,7 +22,8 @@ except ImportError:
     print("skipped: pyvmomi is not installed")
     sys.exit(77)
 
-PROGRAM = sys.argv.pop()
+# A program of another architecture runs by what meson says.
+PROGRAM = shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")) + [sys.argv.pop()]
 
 
 class Endpoint:
@@ -28,7 +31,7 @@ class Endpoint:
 
     def __init__(self, kind):
         self.dir = tempfile.TemporaryDirectory()
-        self.process = subprocess.Popen([PROGRAM, kind, self.dir.name], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([*PROGRAM, kind, self.dir.name], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         port, self.thumbprint = self.process.stdout.readline().split()
         self.port = int(port)
