@@ -21,6 +21,7 @@
 #include "center/intent.h"
 #include "center/lend.h"
 #include "center/load.h"
+#include "center/migration.h"
 #include "center/node_policy.h"
 #include "center/place.h"
 #include "center/pool.h"
@@ -228,8 +229,11 @@ struct center *center_new(const struct center_config *config, struct error *e)
 		return NULL;
 	}
 	c->rollup = rollup_new(c);
+	c->migrations = migrations_new(c);
 	c->hosts = hosts_new(c, e);
-	c->intent = c->hosts == NULL || !dvs_ports_load(c, e) ? NULL : intent_new(c, e);
+	c->intent = c->hosts == NULL || !migrations_load(c, e) || !dvs_ports_load(c, e)
+			    ? NULL
+			    : intent_new(c, e);
 	if (c->intent == NULL) {
 		center_free(c);
 		return NULL;
@@ -240,6 +244,7 @@ struct center *center_new(const struct center_config *config, struct error *e)
 bool center_start(struct center *c, struct error *e)
 {
 	(void)e;
+	migrations_start(c);
 	authorization_prune(session_authorization(c->api->sessions));
 	hosts_start(c->hosts);
 	return true;
@@ -250,6 +255,7 @@ void center_free(struct center *c)
 	if (c == NULL) {
 		return;
 	}
+	migrations_free(c->migrations);
 	dvs_policy_free(c->dvs_policy);
 	c->dvs_policy = NULL;
 	intent_free(c->intent);

@@ -42,6 +42,7 @@ struct dvs_policy;
 struct dvs_ports;
 struct hosts;
 struct intent;
+struct migrations;
 struct node_policy;
 struct rollup;
 
@@ -77,6 +78,7 @@ struct center {
 	struct lend *lend; /* functions that cards lend */ /* what nodes are given; NULL: not there
 							      yet, or any more */
 	struct hosts *hosts;				   /* of the layer of hosts */
+	struct migrations *migrations;			   /* NULL: not there yet, or any more */
 	VEC(struct object *) switches;			   /* distributed ones; of dvs.c */
 	struct dvs_ports *ports;			   /* of dvs_port.c */
 	struct dvs_policy *dvs_policy; /* of dvs_policy.c; NULL: not there yet, or any more */

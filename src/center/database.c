@@ -47,6 +47,7 @@ static const char *const steps[] = {
 	"CREATE TABLE dvport (key INTEGER PRIMARY KEY NOT NULL, portgroup TEXT NOT NULL,"
 	" vm TEXT NOT NULL, nic INTEGER NOT NULL, cookie INTEGER NOT NULL, since INTEGER NOT NULL);"
 	"CREATE INDEX dvport_vm ON dvport (vm);",
+	"CREATE TABLE migration (id TEXT PRIMARY KEY NOT NULL, data TEXT NOT NULL) WITHOUT ROWID;",
 };
 
 static enum error_kind kind_of(int code)

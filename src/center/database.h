@@ -146,6 +146,14 @@ void database_put_cards(struct database *db, const char *vm, const char *data); 
 /* In `a`; NULL: nothing. */
 const char *database_cards(struct database *db, const char *vm, struct arena *a);
 
+/* ---- VMs on their way between hosts (migration.h) ---- */
+
+void database_put_migration(struct database *db, const char *id, const char *data); /* or replace */
+void database_drop_migration(struct database *db, const char *id);
+bool database_each_migration(struct database *db,
+			     void (*fn)(void *arg, const char *id, const char *data), void *arg,
+			     struct error *e);
+
 /* ---- small facts by name ---- */
 
 void database_set_fact(struct database *db, const char *name, const char *value); /* NULL: forget */

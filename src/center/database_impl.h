@@ -51,6 +51,9 @@ enum database_sql {
 	SQL_DROP_DVPORTS,
 	SQL_DROP_LOST_DVPORTS,
 	SQL_DVPORTS,
+	SQL_PUT_MIGRATION,
+	SQL_DROP_MIGRATION,
+	SQL_MIGRATIONS,
 	SQL_COUNT
 };
 extern const char *const database_sql[SQL_COUNT];

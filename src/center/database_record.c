@@ -77,6 +77,9 @@ const char *const database_sql[SQL_COUNT] = {
 	[SQL_DROP_DVPORTS] = "DELETE FROM dvport WHERE vm = ?1 OR portgroup = ?1",
 	[SQL_DROP_LOST_DVPORTS] = "DELETE FROM dvport WHERE vm NOT IN (SELECT id FROM entity)",
 	[SQL_DVPORTS] = "SELECT key, portgroup, vm, nic, cookie, since FROM dvport",
+	[SQL_PUT_MIGRATION] = "INSERT OR REPLACE INTO migration (id, data) VALUES (?, ?)",
+	[SQL_DROP_MIGRATION] = "DELETE FROM migration WHERE id = ?",
+	[SQL_MIGRATIONS] = "SELECT id, data FROM migration ORDER BY id",
 };
 
 sqlite3_stmt *database_statement(struct database *db, enum database_sql which)
@@ -431,6 +434,34 @@ bool database_each_dvport(struct database *db,
 			.since_us = sqlite3_column_int64(s, 5),
 		};
 		fn(arg, &port);
+	}
+	return read_end(db, s, code, e);
+}
+
+void database_put_migration(struct database *db, const char *id, const char *data)
+{
+	write_texts(db, SQL_PUT_MIGRATION, id, data);
+}
+
+void database_drop_migration(struct database *db, const char *id)
+{
+	write_texts(db, SQL_DROP_MIGRATION, id, NULL);
+}
+
+bool database_each_migration(struct database *db,
+			     void (*fn)(void *arg, const char *id, const char *data), void *arg,
+			     struct error *e)
+{
+	if (db == NULL) {
+		return true;
+	}
+	sqlite3_stmt *s = database_statement(db, SQL_MIGRATIONS);
+	if (s == NULL) {
+		return database_error(db, "read", e);
+	}
+	int code;
+	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+		fn(arg, text_at(s, 0), text_at(s, 1));
 	}
 	return read_end(db, s, code, e);
 }

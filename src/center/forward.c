@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "center/link_spec.h"
+#include "center/migration_call.h"
 #include "center/place.h"
 #include "center/remote_task.h"
 #include "vim/fault.h"
@@ -329,10 +330,13 @@ void forward_register(struct hosts *hs)
 	forward_register_create(hs);
 	forward_register_files(hs);
 	forward_register_vm(hs);
+	migration_register(hs);
 }
 
 void forward_unregister(struct hosts *hs)
 {
 	inventory_remove(hs->files);
 	inventory_remove(hs->disks);
+	inventory_remove(hs->provisioning);
+	inventory_remove(hs->compatibility);
 }

@@ -15,6 +15,7 @@
 #include "center/expectation.h"
 #include "center/folder.h"
 #include "center/forward.h"
+#include "center/migration_call.h"
 #include "center/place.h"
 #include "vim/fault.h"
 
@@ -142,8 +143,8 @@ static bool move_check(struct call *c, const struct member *m, const struct move
 	if ((to->host != NULL && to->host != m->system) ||
 	    (to->pool != NULL && compute_of_pool(to->pool) != compute)) {
 		call_fault(c, fault_new(c->arena, T_NotSupported),
-			   "VM \"%s\" cannot be moved away from host \"%s\"", place_name(c->self),
-			   member_name(m));
+			   "VM \"%s\" is on host \"%s\", and this moves it to no other",
+			   place_name(c->self), member_name(m));
 		return false;
 	}
 	if (to->folder != NULL && (folder_kind(to->folder) != FOLDER_VM ||
@@ -215,20 +216,38 @@ static bool has_storage(struct call *c, const struct value *spec)
 	return ref != NULL && !(value_count(now) == 1 && value_equal(value_item(now, 0), ref));
 }
 
-static void relocate(struct call *c)
+/* Within the VM's host. */
+static void relocate_here(struct call *c, const struct migration_wish *w, const struct value *spec)
 {
-	const struct value *spec = value_get_value(c->args, A_VirtualMachine_RelocateVM_Task_spec);
-	struct move to;
+	struct move to = { .pool = w->pool, .host = w->host, .folder = w->folder };
 
-	if (!named(c, spec, F_VirtualMachineRelocateSpec_pool, T_ResourcePool, &to.pool) ||
-	    !named(c, spec, F_VirtualMachineRelocateSpec_host, T_HostSystem, &to.host) ||
-	    !named(c, spec, F_VirtualMachineRelocateSpec_folder, T_Folder, &to.folder)) {
-		return;
-	}
 	if (!has_storage(c, spec)) {
 		move(c, &to);
-	} else if (mirrored_of(c->self) == NULL || move_check(c, mirrored_member(c->self), &to)) {
+	} else if (move_check(c, mirrored_member(c->self), &to)) {
 		forward_default(c);
+	}
+}
+
+static void relocate(struct call *c)
+{
+	struct hosts *hs = call_arg(c);
+	const struct value *spec = value_get_value(c->args, A_VirtualMachine_RelocateVM_Task_spec);
+	struct migration_wish w;
+	struct refusal r = { 0 };
+
+	if (mirrored_of(c->self) == NULL) {
+		forward_default(c); /* refuses */
+		return;
+	}
+	struct member *to = migration_wish_relocate(hs->center, c->arena, c->self, spec, &w, &r)
+				    ? migration_target(hs, c->arena, &w, &r)
+				    : NULL;
+	if (to == NULL) {
+		refusal_to_call(c, &r);
+	} else if (to == mirrored_member(c->self)) {
+		relocate_here(c, &w, spec);
+	} else {
+		migration_call(c, &w, to);
 	}
 }
 
@@ -245,15 +264,30 @@ static const char *migrate_privilege(struct call *c)
 
 static void migrate(struct call *c)
 {
-	struct move to = { 0 };
+	struct hosts *hs = call_arg(c);
+	struct migration_wish w = { .vm = c->self };
+	struct refusal r = { 0 };
 	bool ok;
 
-	to.pool = call_object(c, A_VirtualMachine_MigrateVM_Task_pool, T_ResourcePool, &ok);
+	w.power = value_get_num(c->args, A_VirtualMachine_MigrateVM_Task_state, -1);
+	w.pool = call_object(c, A_VirtualMachine_MigrateVM_Task_pool, T_ResourcePool, &ok);
 	if (ok) {
-		to.host = call_object(c, A_VirtualMachine_MigrateVM_Task_host, T_HostSystem, &ok);
+		w.host = call_object(c, A_VirtualMachine_MigrateVM_Task_host, T_HostSystem, &ok);
 	}
-	if (ok && call_require(c, c->self, migrate_privilege(c))) {
-		move(c, &to);
+	if (!ok || !call_require(c, c->self, migrate_privilege(c))) {
+		return;
+	}
+	if (mirrored_of(c->self) == NULL) {
+		forward_default(c); /* refuses */
+		return;
+	}
+	struct member *to = migration_target(hs, c->arena, &w, &r);
+	if (to == NULL) {
+		refusal_to_call(c, &r);
+	} else if (to == mirrored_member(c->self)) {
+		move(c, &(struct move){ .pool = w.pool, .host = w.host });
+	} else {
+		migration_call(c, &w, to);
 	}
 }
 

@@ -114,6 +114,7 @@ int teardown(void **state)
 	stop();
 	fake_host_free(t.host[0]);
 	fake_host_free(t.host[1]);
+	fake_host_free(t.host[2]);
 	uv_close((uv_handle_t *)&t.tick, NULL);
 	for (int i = 0; i < 1000 && uv_run(&t.loop, UV_RUN_ONCE) != 0; i++) {
 	}

@@ -32,7 +32,7 @@ struct hosts_rig {
 	struct center *c;
 	struct object *dc, *hosts, *vms;
 	struct arena *a;
-	struct fake_host *host[2];
+	struct fake_host *host[3];
 	/* the last call */
 	const struct value *result, *fault; /* kept */
 	char text[400];

@@ -11,6 +11,7 @@
 #include "center/intent_card_read.h"
 #include "center/intent_group.h"
 #include "center/intent_meaning.h"
+#include "center/intent_place.h"
 #include "center/lend.h"
 #include "center/member.h"
 #include "center/node_policy.h"
@@ -47,120 +48,6 @@ struct intent_host *intent_host_of(const struct intent *in, const struct member 
 struct intent_network *intent_network_of(const struct intent *in, const char *id)
 {
 	return in->cards == NULL ? NULL : map_get(&in->cards->networks, id);
-}
-
-/* ---- hosts and networks that cards are at ---- */
-
-static struct intent_host *host_get(struct intent_cards *cs, struct member *m)
-{
-	struct intent_host *h = map64_get(&cs->hosts, (uint64_t)(uintptr_t)m);
-
-	if (h == NULL) {
-		h = mem_zalloc(sizeof(*h));
-		h->member = m;
-		map64_set(&cs->hosts, (uint64_t)(uintptr_t)m, h);
-	}
-	return h;
-}
-
-static struct intent_part *part_get(struct intent_cards *cs, const char *network, struct member *m)
-{
-	struct intent_network *n = map_get(&cs->networks, network);
-
-	if (n == NULL) {
-		n = mem_zalloc(sizeof(*n));
-		n->id = mem_strdup(network);
-		map_set(&cs->networks, network, n);
-	}
-	vec_each (&n->parts, it) {
-		if ((*it)->member == m) {
-			return *it;
-		}
-	}
-	struct intent_part *p = mem_zalloc(sizeof(*p));
-	p->member = m;
-	vec_push(&n->parts, p);
-	return p;
-}
-
-static void part_stale(struct intent_cards *cs, const struct intent_card *card)
-{
-	if (card->network != NULL && card->at != NULL) {
-		part_get(cs, card->network, card->at)->is_fresh = false;
-	}
-}
-
-#define forget_card(list, card)                                                                    \
-	do {                                                                                       \
-		for (size_t i_ = 0; i_ < (list)->n; i_++) {                                        \
-			if ((list)->items[i_] == (card)) {                                         \
-				vec_remove(list, i_);                                              \
-				break;                                                             \
-			}                                                                          \
-		}                                                                                  \
-	} while (0)
-
-/* A function of the card in its VM's host; -1: all are taken. */
-static int function_take(struct intent_cards *cs, const struct intent_card *card,
-			 struct member *dpu)
-{
-	struct intent_host *h = host_get(cs, dpu);
-	bool is_used[LEND_MAX] = { false };
-
-	vec_each (&h->cards, it) {
-		if ((*it)->function >= 0 && (*it)->function < LEND_MAX) {
-			is_used[(*it)->function] = true;
-		}
-	}
-	return lend_take(cs->in->c, dpu, card->name, is_used, !cs->is_starting);
-}
-
-static struct member *place_for(struct intent_cards *cs, struct intent_card *card)
-{
-	struct member *host = card->vm->member;
-	struct member *dpu =
-		host == NULL || card->network == NULL ? NULL : lend_card_in(cs->in->c, host);
-
-	card->function = -1;
-	if (dpu == NULL) {
-		return host;
-	}
-	if (!card->is_virtio) {
-		return NULL;
-	}
-	card->function = function_take(cs, card, dpu);
-	cs->is_waiting |= card->function < 0;
-	return card->function < 0 ? NULL : dpu;
-}
-
-static void card_place(struct intent_cards *cs, struct intent_card *card)
-{
-	card->at = place_for(cs, card);
-	if (card->at == NULL) {
-		return;
-	}
-	vec_push(&host_get(cs, card->at)->cards, card);
-	if (card->network != NULL) {
-		struct intent_part *p = part_get(cs, card->network, card->at);
-		vec_push(&p->cards, card);
-		p->is_fresh = false;
-	}
-}
-
-static void card_unplace(struct intent_cards *cs, struct intent_card *card)
-{
-	if (card->at == NULL) {
-		return;
-	}
-	struct intent_host *h = host_get(cs, card->at);
-	forget_card(&h->cards, card);
-	if (card->network != NULL) {
-		struct intent_part *p = part_get(cs, card->network, card->at);
-		forget_card(&p->cards, card);
-		p->is_fresh = false;
-	}
-	card->at = NULL;
-	card->function = -1;
 }
 
 /* ---- addresses ---- */
@@ -237,8 +124,8 @@ static void card_addresses(struct intent_cards *cs, struct intent_card *card)
 /* The card's port is perhaps elsewhere now. */
 static void card_move(struct intent_cards *cs, struct intent_card *card)
 {
-	card_unplace(cs, card);
-	card_place(cs, card);
+	intent_card_unplace(cs, card);
+	intent_card_place(cs, card);
 	card_addresses(cs, card);
 	intent_groups_card(cs->in, card);
 	node_policy_intent_changed(cs->in->c);
@@ -252,9 +139,26 @@ void intent_cards_seen(struct intent *in, const struct member *m)
 		struct intent_card *card = h->cards.items[i];
 		if (card->function >= 0) {
 			card_addresses(in->cards, card);
-			part_stale(in->cards, card);
+			intent_part_stale(in->cards, card);
 			intent_groups_card(in, card);
 		}
+	}
+	node_policy_intent_changed(in->c);
+}
+
+void intent_cards_moving(struct intent *in, const struct object *o, struct member *to)
+{
+	struct intent_cards *cs = in->cards;
+	struct intent_vm *vm = cs == NULL ? NULL : map_get(&cs->vms, object_id(o));
+
+	if (vm == NULL || vm->moving == to) {
+		return;
+	}
+	vm->moving = to;
+	vec_each (&vm->cards, it) {
+		intent_card_unplace_coming(cs, *it);
+		intent_card_place_coming(cs, *it);
+		intent_part_stale(cs, *it);
 	}
 	node_policy_intent_changed(in->c);
 }
@@ -278,7 +182,7 @@ void intent_cards_moved(struct intent *in, const struct member *m)
 {
 	for (size_t i = 0; i < in->cards->slots.n; i++) {
 		struct intent_card *card = in->cards->slots.items[i];
-		if (card != NULL && card->vm->member == m) {
+		if (card != NULL && (card->vm->member == m || card->vm->moving == m)) {
 			card_move(in->cards, card);
 		}
 	}
@@ -304,6 +208,7 @@ static struct intent_card *card_new(struct intent_cards *cs, struct intent_vm *v
 	struct intent_card *card = mem_zalloc(sizeof(*card));
 
 	card->slot = slot_take(cs, card);
+	card->to_function = -1;
 	card->vm = vm;
 	card->key = f->key;
 	snprintf(card->name, sizeof(card->name), "%s.%d", vm->uuid, (int)f->key);
@@ -315,7 +220,7 @@ static struct intent_card *card_new(struct intent_cards *cs, struct intent_vm *v
 	for (size_t i = 0; i < f->addresses.n; i++) {
 		vec_push(&card->seen, f->addresses.items[i]);
 	}
-	card_place(cs, card);
+	intent_card_place(cs, card);
 	card_addresses(cs, card);
 	vec_push(&vm->cards, card);
 	return card;
@@ -324,7 +229,7 @@ static struct intent_card *card_new(struct intent_cards *cs, struct intent_vm *v
 static void card_free(struct intent_cards *cs, struct intent_card *card)
 {
 	intent_groups_card_gone(cs->in, card);
-	card_unplace(cs, card);
+	intent_card_unplace(cs, card);
 	cs->slots.items[card->slot] = NULL;
 	vec_push(&cs->free_slots, card->slot);
 	forget_card(&card->vm->cards, card);
@@ -464,12 +369,23 @@ static void vm_set(struct intent_cards *cs, struct intent_vm *vm, const struct v
 				vec_push(&card->seen, it->addresses.items[i]);
 			}
 			card_addresses(cs, card);
-			part_stale(cs, card);
+			intent_part_stale(cs, card);
 		}
 		intent_groups_card(cs->in, card);
 	}
 	functions_look(cs);
 	node_policy_intent_changed(cs->in->c);
+}
+
+/* It has moved; what was seen of it there goes on to count for a while. */
+static void vm_rehome(struct intent_cards *cs, struct intent_vm *vm, struct member *m)
+{
+	vm->member = m;
+	vm->moving = vm->moving == m ? NULL : vm->moving;
+	vec_each (&vm->cards, it) {
+		card_move(cs, *it);
+	}
+	functions_look(cs);
 }
 
 /* Takes the facts in; nothing happens where they are what they were. */
@@ -479,12 +395,15 @@ static void vm_take(struct intent_cards *cs, struct object *o, struct vm_facts *
 	struct member *m = mirrored_member(o);
 	struct buf text = BUF_INIT;
 
-	if (vm != NULL && (vm->member != m || strcmp(vm->uuid, f->uuid) != 0)) {
+	if (vm != NULL && strcmp(vm->uuid, f->uuid) != 0) {
 		vm_drop(cs, vm);
 		vm = NULL;
 	}
 	if (vm != NULL) {
 		vm_linger(cs, vm, f);
+	}
+	if (vm != NULL && vm->member != m) {
+		vm_rehome(cs, vm, m);
 	}
 	vm_facts_write(f, &text);
 	if (vm != NULL && strcmp(vm->facts, text.data) == 0) {
@@ -625,7 +544,7 @@ static void ports_changed(struct intent_cards *cs, const struct intent_object *p
 		struct intent_card *card = cs->slots.items[i];
 		if (card != NULL && (card->port == port || port_of(cs, card) == port)) {
 			card_addresses(cs, card);
-			part_stale(cs, card);
+			intent_part_stale(cs, card);
 			intent_groups_card(cs->in, card);
 		}
 	}
@@ -674,7 +593,11 @@ void intent_cards_endpoint(struct intent *in, const struct member *m)
 	map_each (&in->cards->networks, it) {
 		const struct intent_network *n = it->value;
 		for (size_t i = 0; i < n->parts.n; i++) {
-			n->parts.items[i]->is_fresh &= n->parts.items[i]->member != m;
+			struct intent_part *p = n->parts.items[i];
+			p->is_fresh &= p->member != m;
+			for (size_t k = 0; k < p->cards.n; k++) {
+				p->is_fresh &= p->cards.items[k]->to != m;
+			}
 		}
 	}
 }
@@ -685,13 +608,21 @@ void intent_cards_member_gone(struct intent *in, const struct member *m)
 
 	map_each (&cs->vms, it) {
 		struct intent_vm *vm = it->value;
+		if (vm->moving == m) {
+			intent_cards_moving(in, vm->object, NULL);
+		}
 		if (vm->member == m) {
 			vm_drop(cs, vm);
 		}
 	}
 	for (size_t i = 0; i < cs->slots.n; i++) {
-		if (cs->slots.items[i] != NULL && cs->slots.items[i]->at == m) {
-			card_unplace(cs, cs->slots.items[i]);
+		struct intent_card *card = cs->slots.items[i];
+		if (card != NULL && card->to == m) {
+			intent_card_unplace_coming(cs, card);
+			intent_part_stale(cs, card);
+		}
+		if (card != NULL && card->at == m) {
+			intent_card_unplace(cs, card);
 		}
 	}
 	map_each (&cs->networks, it) {
@@ -701,6 +632,7 @@ void intent_cards_member_gone(struct intent *in, const struct member *m)
 			if (p->member == m) {
 				vec_remove(&n->parts, i);
 				vec_free(&p->cards);
+				vec_free(&p->coming);
 				buf_free(&p->remotes);
 				free(p);
 			}
@@ -757,6 +689,7 @@ void intent_cards_free(struct intent_cards *cs)
 		struct intent_network *n = it->value;
 		vec_each (&n->parts, part) {
 			vec_free(&(*part)->cards);
+			vec_free(&(*part)->coming);
 			buf_free(&(*part)->remotes);
 			free(*part);
 		}

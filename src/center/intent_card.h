@@ -39,6 +39,9 @@ struct intent_card {
 	 * nowhere, as no function is left. */
 	struct member *at;
 	int function; /* number of the function; -1: none */
+	/* Where it will be once its VM has moved; NULL: the VM does not, or nowhere. */
+	struct member *to;
+	int to_function;
 	bool is_virtio, is_cut;
 	/* In the guest, as the VM's host says; of no weight where that is not where its port is. */
 	VEC(struct intent_address_text) seen;
@@ -51,9 +54,10 @@ struct intent_vm {
 	char *id; /* "vm-17" */
 	struct object *object;
 	struct member *member;
-	char *name, *uuid; /* instance UUID */
-	char *facts;	   /* what was read last, as text */
-	int64_t linger_us; /* until when addresses that were not seen any more count; 0: none */
+	struct member *moving; /* to this host; NULL: nowhere */
+	char *name, *uuid;     /* instance UUID */
+	char *facts;	       /* what was read last, as text */
+	int64_t linger_us;     /* until when addresses that were not seen any more count; 0: none */
 	VEC(struct intent_card *) cards;
 	const struct intent_object *tags; /* NULL: none */
 };
@@ -62,7 +66,8 @@ struct intent_vm {
 struct intent_part {
 	struct member *member;
 	VEC(struct intent_card *) cards;
-	struct buf remotes; /* "remotes" of plane-switch.json, with commas between */
+	VEC(struct intent_card *) coming; /* that are at another host yet */
+	struct buf remotes;		  /* "remotes" of plane-switch.json, with commas between */
 	uint64_t hash;
 	bool is_fresh;
 };
@@ -110,6 +115,8 @@ void intent_cards_gone(struct intent *in, const struct intent_object *o);
 void intent_cards_moved(struct intent *in, const struct member *m);
 /* Other addresses were seen at functions that the member lends. */
 void intent_cards_seen(struct intent *in, const struct member *m);
+/* The VM is on its way to the member, and known at both; NULL: it is at one place again. */
+void intent_cards_moving(struct intent *in, const struct object *vm, struct member *to);
 /* The member has another tunnel endpoint; it is being freed. */
 void intent_cards_endpoint(struct intent *in, const struct member *m);
 void intent_cards_member_gone(struct intent *in, const struct member *m);

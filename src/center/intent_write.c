@@ -135,26 +135,84 @@ static const struct intent_text *segment_text(struct intent_object *o)
 	return t;
 }
 
+/* The guest stands at `endpoint` or, while it moves, at either of two. */
+static void write_remote(struct buf *b, const struct intent_card *card, const char *endpoint,
+			 const char *moving_to)
+{
+	buf_addf(b, "%s{\"mac\":\"%s\",\"endpoint\":\"%s\"", b->len == 0 ? "" : ",", card->mac,
+		 endpoint);
+	if (moving_to != NULL) {
+		buf_addf(b, ",\"moving_to\":\"%s\"", moving_to);
+	}
+	buf_adds(b, ",\"addresses\":[");
+	for (size_t i = 0; i < card->all.n; i++) {
+		buf_addf(b, "%s\"%s\"", i == 0 ? "" : ",", card->all.items[i].text);
+	}
+	buf_adds(b, "]}");
+}
+
+/* For all but the node that some of the guests move to, which is `reader`. */
+static void write_part(struct buf *b, const struct intent_part *p, const char *endpoint,
+		       const struct member *reader)
+{
+	for (size_t i = 0; i < p->cards.n; i++) {
+		const struct intent_card *card = p->cards.items[i];
+		const char *to = card->to == NULL || card->to == reader
+					 ? NULL
+					 : node_policy_endpoint(card->to);
+		if (card->mac[0] != '\0') {
+			write_remote(b, card, endpoint, to);
+		}
+	}
+}
+
 static void part_write(struct intent_part *p, const char *endpoint)
 {
-	size_t n = 0;
-
 	buf_clear(&p->remotes);
-	vec_each (&p->cards, it) {
-		const struct intent_card *card = *it;
-		if (card->mac[0] == '\0') {
-			continue;
-		}
-		buf_addf(&p->remotes, "%s{\"mac\":\"%s\",\"endpoint\":\"%s\",\"addresses\":[",
-			 n++ == 0 ? "" : ",", card->mac, endpoint);
-		for (size_t i = 0; i < card->all.n; i++) {
-			buf_addf(&p->remotes, "%s\"%s\"", i == 0 ? "" : ",",
-				 card->all.items[i].text);
-		}
-		buf_adds(&p->remotes, "]}");
-	}
+	write_part(&p->remotes, p, endpoint, NULL);
 	p->hash = map_hash(p->remotes.data, p->remotes.len);
 	p->is_fresh = true;
+}
+
+static bool has_coming_to(const struct intent_part *p, const struct member *m)
+{
+	for (size_t i = 0; i < p->cards.n; i++) {
+		if (p->cards.items[i]->to == m) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A part as the node is told of it; false: nothing. */
+static bool add_part(struct writing *w, struct intent_part *p, const char *between)
+{
+	const char *endpoint = node_policy_endpoint(p->member);
+	struct buf own = BUF_INIT;
+
+	if (endpoint == NULL || p->member == w->m) {
+		return false;
+	}
+	if (has_coming_to(p, w->m)) {
+		bool any;
+		write_part(&own, p, endpoint, w->m);
+		any = own.len > 0;
+		if (any) {
+			node_document_add(w->d, between);
+			node_document_add_copy(w->d, &own);
+		}
+		buf_free(&own);
+		return any;
+	}
+	if (!p->is_fresh) {
+		part_write(p, endpoint);
+	}
+	if (p->remotes.len == 0) {
+		return false;
+	}
+	node_document_add(w->d, between);
+	node_document_add_hashed(w->d, p->remotes.data, p->remotes.len, p->hash);
+	return true;
 }
 
 /* Other nodes with guests on the segment: where broadcasts go, and who is where. */
@@ -166,7 +224,7 @@ static void add_others(struct writing *w, const struct intent_network *n)
 	for (size_t i = 0; n != NULL && i < n->parts.n; i++) {
 		const struct intent_part *p = n->parts.items[i];
 		const char *endpoint = node_policy_endpoint(p->member);
-		if (p->member != w->m && p->cards.n > 0 && endpoint != NULL) {
+		if (p->member != w->m && p->cards.n + p->coming.n > 0 && endpoint != NULL) {
 			node_document_addf(w->d, "%s\"%s\"", between, endpoint);
 			between = ",";
 		}
@@ -174,17 +232,7 @@ static void add_others(struct writing *w, const struct intent_network *n)
 	between = "";
 	node_document_add(w->d, "],\"remotes\":[");
 	for (size_t i = 0; n != NULL && i < n->parts.n; i++) {
-		struct intent_part *p = n->parts.items[i];
-		const char *endpoint = node_policy_endpoint(p->member);
-		if (p->member == w->m || endpoint == NULL) {
-			continue;
-		}
-		if (!p->is_fresh) {
-			part_write(p, endpoint);
-		}
-		if (p->remotes.len > 0) {
-			node_document_add(w->d, between);
-			node_document_add_hashed(w->d, p->remotes.data, p->remotes.len, p->hash);
+		if (add_part(w, n->parts.items[i], between)) {
 			between = ",";
 		}
 	}
@@ -324,12 +372,13 @@ static void add_functions(struct writing *w)
 		snprintf(path, sizeof(path), "/infra/segments/%.80s",
 			 card->network == NULL ? "" : card->network);
 		const struct intent_object *segment = intent_find(w->in, path);
-		if (card->function < 0 || card->mac[0] == '\0' || segment == NULL ||
+		int function = card->at == w->m ? card->function : card->to_function;
+		if (function < 0 || card->mac[0] == '\0' || segment == NULL ||
 		    segment->kind != INTENT_SEGMENT || strcmp(segment->id, card->network) != 0) {
 			continue;
 		}
 		buf_addf(&b, "%s{\"name\":\"net-%d\",\"card\":\"%s\",\"mac\":\"%s\",\"segment\":",
-			 b.len == 0 ? "" : ",", card->function, card->name, card->mac);
+			 b.len == 0 ? "" : ",", function, card->name, card->mac);
 		add_string(&b, segment->id);
 		buf_adds(&b, ",\"label\":");
 		write_label(&b, card->vm->name);

@@ -11,6 +11,7 @@
 #include "center/compute.h"
 #include "center/database.h"
 #include "center/dvs.h"
+#include "center/migration.h"
 #include "center/node_policy.h"
 #include "center/pairing.h"
 #include "center/place.h"
@@ -400,6 +401,7 @@ bool member_remove(struct member *m, struct error *e)
 	database_begin(c->db);
 	dvs_drop_host(c, m->system);
 	database_drop_host(c->db, m->id);
+	migration_drop_member(m);
 	node_policy_drop(m);
 	if (is_alone) {
 		compute_drop(c, compute);
@@ -407,6 +409,7 @@ bool member_remove(struct member *m, struct error *e)
 	if (!database_commit(c->db, e)) {
 		return false;
 	}
+	migration_forget_member(m);
 	pairing_leave(m);
 	member_disconnect(m);
 	dvs_forget_host(c, m->system);

@@ -64,8 +64,9 @@ struct hosts {
 	struct list expectations; /* struct expectation, forward_create.c */
 	struct list addings;	  /* struct adding, member_add.c */
 	struct map64 handed_on;	  /* of folder_proxy.c: request → route (owned) of a host here */
-	struct object *files, *disks; /* FileManager, VirtualDiskManager */
-	uv_idle_t *wake;	      /* NULL: not there any more */
+	struct object *files, *disks;		     /* FileManager, VirtualDiskManager */
+	struct object *provisioning, *compatibility; /* checkers, of migration_call.c */
+	uv_idle_t *wake;			     /* NULL: not there any more */
 };
 
 /* How a member reaches its host. */

@@ -164,7 +164,9 @@ static void look_at(struct look *l, struct object *remote)
 		}
 		return;
 	}
-	if (s != NULL && s->object != remote) {
+	if (s != NULL && s->of->chosen != NULL && s->of->chosen != s) {
+		s->object = remote; /* another host's account of it counts */
+	} else if (s != NULL && s->object != remote) {
 		l->written = true;
 		hear_of(s, remote); /* for the first time, or gone and come back in between */
 	} else if (s != NULL) {
@@ -360,6 +362,44 @@ void mirror_fini(struct mirror *m)
 	map64_free(&m->by_remote);
 	map64_free(&m->tasks);
 	vec_free(&m->stores);
+}
+
+/* ---- VMs that move ---- */
+
+static void commit(struct mirror *m)
+{
+	struct error e;
+
+	if (!database_commit(m->member->center->db, &e)) {
+		m->is_unsaved = true;
+		log_error("what is new on \"%s\" cannot be kept: %s", member_name(m->member),
+			  e.msg);
+	}
+}
+
+void mirror_choose(struct mirror_source *s)
+{
+	struct mirrored *of = s->of;
+
+	of->chosen = of->sources->next == NULL ? NULL : s;
+	database_begin(s->mirror->member->center->db);
+	for (struct mirror_source *it = of->sources, *next; it != NULL; it = next) {
+		next = it->next;
+		if (it != s && it->object == NULL) {
+			mirror_leave(it);
+		}
+	}
+	hear_of(s, s->object);
+	commit(s->mirror);
+}
+
+void mirror_release(struct mirror_source *s)
+{
+	if (s != NULL && s->object == NULL && mirror_is_attached(s->mirror)) {
+		database_begin(s->mirror->member->center->db);
+		mirror_leave(s);
+		commit(s->mirror);
+	}
 }
 
 /* ---- the connection ---- */

@@ -42,7 +42,9 @@ struct mirror_source {
 struct mirrored {
 	struct object *object;
 	struct mirror_source *sources;
-	char *key; /* in hosts.shared; NULL: not shared */
+	struct mirror_source
+		*chosen; /* of a VM that two hosts have: the one that counts; or NULL */
+	char *key;	 /* in hosts.shared; NULL: not shared */
 	/* Summary of a host or VM as it was stored last, kept; only until it is heard of. */
 	const struct value *last;
 };
@@ -92,6 +94,12 @@ bool mirror_restore(struct mirror *m, const struct database_ref *ref,
 
 /* Takes all objects out of the inventory; the database is the caller's. */
 void mirror_clear(struct mirror *m);
+
+/* The VM's other host counts from now on. */
+void mirror_choose(struct mirror_source *s);
+/* It was held (migration_holds()) and is no more: leaves where its host does not show it. NULL: no
+ * effect. */
+void mirror_release(struct mirror_source *s);
 
 /* The connection state changed: tells readers of what shows it. */
 void mirror_touch_state(struct mirror *m);

@@ -13,6 +13,7 @@
 #include "center/expectation.h"
 #include "center/link_spec.h"
 #include "center/member.h"
+#include "center/migration.h"
 #include "center/place.h"
 
 LOG_MODULE("mirror");
@@ -58,6 +59,9 @@ static void source_free(struct mirror_source *s)
 		at = &(*at)->next;
 	}
 	*at = s->next;
+	if (s->of->chosen == s || (s->of->sources != NULL && s->of->sources->next == NULL)) {
+		s->of->chosen = NULL;
+	}
 	map64_remove(&m->by_remote, (uint64_t)(uintptr_t)s->remote);
 	for (size_t i = 0; i < m->stores.n; i++) {
 		if (m->stores.items[i] == s) {
@@ -170,8 +174,26 @@ static void ref_put(struct mirror *m, const struct value *remote, const struct o
 
 /* ---- one kind after the other ---- */
 
+/* It comes from another host of ours, which has it until that is decided. */
+static bool enter_migrated(struct mirror *m, struct object *remote, struct arena *a)
+{
+	struct object *vm = migration_arrival(m, remote, a);
+	struct mirrored *of = vm == NULL ? NULL : mirrored_of(vm);
+
+	if (of == NULL) {
+		return false;
+	}
+	of->chosen = mirrored_source(of);
+	source_new(m, of, remote->ref, remote);
+	ref_put(m, remote->ref, of->object);
+	return true;
+}
+
 static void enter_vm(struct mirror *m, struct object *remote, struct arena *a)
 {
+	if (enter_migrated(m, remote, a)) {
+		return;
+	}
 	struct center *c = m->member->center;
 	struct object *system = member_system(m->member);
 	struct object *compute = compute_of_host(system);
@@ -449,10 +471,17 @@ void mirror_leave(struct mirror_source *s)
 	bool is_store = schema_is_a(o->type, T_Datastore);
 	bool is_last = of->sources == s && s->next == NULL;
 
+	if (schema_is_a(o->type, T_VirtualMachine) && migration_holds(s)) {
+		mirror_remember(s);
+		s->object = NULL;
+		migration_look(c);
+		return;
+	}
 	if (!is_last) {
 		database_drop_ref(c->db, m->member->id, value_bytes(s->remote));
 		source_free(s);
 		shared_touch(o);
+		migration_look(c);
 	} else {
 		if (schema_is_a(o->type, T_ManagedEntity) ||
 		    schema_is_a(o->type, T_VirtualMachineSnapshot)) {

@@ -22,6 +22,9 @@
 
 struct mirror_source *mirrored_source(const struct mirrored *m)
 {
+	if (m->chosen != NULL) {
+		return m->chosen;
+	}
 	for (struct mirror_source *s = m->sources; s != NULL; s = s->next) {
 		if (s->object != NULL && s->mirror->member->state == MEMBER_CONNECTED) {
 			return s;

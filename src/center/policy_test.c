@@ -32,7 +32,7 @@
 
 static struct {
 	struct policy_api *api;
-	struct fake_policy node[2];
+	struct fake_policy node[3];
 	int status;
 	struct json_object *answer; /* NULL: empty */
 	bool is_answered;
@@ -171,6 +171,7 @@ static int end_test(void **state)
 	json_object_put(p.answer);
 	fake_policy_fini(&p.node[0]);
 	fake_policy_fini(&p.node[1]);
+	fake_policy_fini(&p.node[2]);
 	return rc;
 }
 
@@ -667,6 +668,51 @@ static void test_restart(void **state)
 	assert_string_equal(realized("/infra/segments/web"), "SUCCESS");
 }
 
+/* Of three nodes one has the VM, one will have it, and one talks to it. */
+static void test_moving(void **state)
+{
+	(void)state;
+	add_nodes();
+	add_node(2, "three", "33333333-3333-4333-8333-333333333333", "10.255.0.3");
+	must(200, "PATCH", "/infra/tier-1s/t1", "{}");
+	must(200, "PATCH", "/infra/segments/web",
+	     "{\"connectivity_path\":\"/infra/tier-1s/t1\",\"subnets\":[{\"gateway_address\":"
+	     "\"10.1.0.1/24\"}]}");
+	must(200, "PATCH", "/infra/segments/web/ports/a",
+	     "{\"attachment\":{\"id\":\"" VM_1 ".4000\"},\"address_bindings\":[{\"ip_address\":"
+	     "\"10.1.0.2\"}]}");
+	must(200, "PATCH", RULES "p",
+	     "{\"category\":\"Application\",\"rules\":[{\"id\":\"r\",\"action\":\"DROP\"}]}");
+	add_vm(0, "a", VM_1, MAC_1, "web");
+	add_vm(2, "c", VM_3, MAC_3, "web");
+	wait_for(vm_here("a") != NULL && vm_here("c") != NULL);
+	wait_for(is_settled());
+	struct member *to = NULL;
+	list_each (struct member, m, &t.c->hosts->members, link_node) {
+		to = strcmp(member_name(m), t.host[1]->name) == 0 ? m : to;
+	}
+	assert_null(strstr(text(1), "\"bindings\""));
+	assert_null(strstr(text(1), "\"flood\":[\"10.255.0.3\"]"));
+	intent_cards_moving(t.c->intent, vm_here("a"), to);
+	wait_for(is_settled());
+	assert_non_null(strstr(text(0), "\"bindings\":[{\"port\":\"" VM_1 ".4000\""));
+	assert_non_null(strstr(text(1), "\"bindings\":[{\"port\":\"" VM_1 ".4000\""));
+	assert_non_null(strstr(text(1), "\"action\":\"drop\""));
+	assert_non_null(strstr(text(2), "{\"mac\":\"" MAC_1 "\",\"endpoint\":\"10.255.0.1\","
+					"\"moving_to\":\"10.255.0.2\""));
+	assert_non_null(strstr(text(1), "{\"mac\":\"" MAC_1 "\",\"endpoint\":\"10.255.0.1\","
+					"\"addresses\""));
+	assert_null(strstr(text(1), "moving_to"));
+	assert_null(strstr(text(0), MAC_1));
+	assert_non_null(strstr(text(0), "\"10.255.0.2\""));
+	assert_non_null(strstr(text(2), "\"flood\":[\"10.255.0.1\",\"10.255.0.2\"]"));
+	intent_cards_moving(t.c->intent, vm_here("a"), NULL);
+	wait_for(is_settled());
+	assert_null(strstr(text(1), "\"bindings\""));
+	assert_null(strstr(text(2), "moving_to"));
+	assert_null(strstr(text(2), "10.255.0.2"));
+}
+
 static void test_bindings(void **state)
 {
 	(void)state;
@@ -776,6 +822,7 @@ int main(void)
 		TEST(test_realization),
 		TEST(test_restart),
 		TEST(test_bindings),
+		TEST(test_moving),
 		TEST(test_rights),
 		TEST(test_host_goes),
 		TEST(test_many),
