@@ -22,12 +22,14 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/macro.h"
 #include "base/mem.h"
 
 #define CPUINFO_MAX (16 << 20) /* large machines list every thread */
 #define PROOF_MS    3000
 #define PROOF_VALUE 0x42
-#define PAGE	    4096
+#define PAGE_MAX    65536
+#define GIC_SHIFT   4 /* in the child's exit status, beside the proof */
 #define NOBODY	    65534
 
 /* What the child's exit status says. */
@@ -37,6 +39,7 @@ enum proof {
 	PROOF_CREATE, /* no VM, memory or processor can be made */
 	PROOF_RUN,    /* the processor does not run */
 	PROOF_WRONG,  /* it ran and did something else */
+	PROOF_GIC,    /* Arm: no interrupt controller in the kernel, which QEMU needs */
 	PROOF_HANGS,
 	PROOF_CRASHED,
 };
@@ -47,6 +50,7 @@ static const char *const proof_texts[] = {
 	[PROOF_CREATE] = "/dev/kvm makes no virtual machine",
 	[PROOF_RUN] = "a virtual processor does not run",
 	[PROOF_WRONG] = "a virtual processor computes wrongly",
+	[PROOF_GIC] = "/dev/kvm has no interrupt controller (GIC) for virtual machines",
 	[PROOF_HANGS] = "a virtual processor hangs",
 	[PROOF_CRASHED] = "trying a virtual processor crashes",
 };
@@ -74,6 +78,38 @@ static bool set_up(int vm, int vcpu)
 	return ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) == 0 &&
 	       ioctl(vcpu, KVM_ARM_VCPU_INIT, &init) == 0 &&
 	       ioctl(vcpu, KVM_SET_ONE_REG, &reg) == 0;
+}
+
+/* Sizes of a guest's addresses differ: 40 bits unless the machine has fewer. */
+static unsigned long vm_type(int kvm)
+{
+	int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+	return bits > 0 && bits < 40 ? KVM_VM_TYPE_ARM_IPA_SIZE((unsigned)bits) : 0;
+}
+
+static unsigned find_gic(int vm)
+{
+	static const struct {
+		uint32_t type;
+		unsigned version;
+	} kinds[] = {
+		{ KVM_DEV_TYPE_ARM_VGIC_V3, 3 },
+		{ KVM_DEV_TYPE_ARM_VGIC_V2, 2 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct kvm_create_device d = { .type = kinds[i].type,
+					       .flags = KVM_CREATE_DEVICE_TEST };
+		if (ioctl(vm, KVM_CREATE_DEVICE, &d) == 0) {
+			return kinds[i].version;
+		}
+	}
+	return 0;
+}
+
+static enum proof prove_gic(int vm, unsigned *gic)
+{
+	*gic = find_gic(vm);
+	return *gic ? PROOF_OK : PROOF_GIC;
 }
 
 static bool left_rightly(const struct kvm_run *run)
@@ -106,6 +142,19 @@ static bool set_up(int vm, int vcpu)
 	return ioctl(vcpu, KVM_SET_SREGS, &s) == 0 && ioctl(vcpu, KVM_SET_REGS, &r) == 0;
 }
 
+static unsigned long vm_type(int kvm)
+{
+	(void)kvm;
+	return 0;
+}
+
+static enum proof prove_gic(int vm, unsigned *gic)
+{
+	(void)vm;
+	*gic = 0;
+	return PROOF_OK;
+}
+
 static bool left_rightly(const struct kvm_run *run)
 {
 	return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT &&
@@ -118,22 +167,23 @@ static bool left_rightly(const struct kvm_run *run)
 #endif
 
 /* In the child: only system calls. */
-static enum proof prove(int kvm)
+static enum proof prove(int kvm, unsigned *gic)
 {
+	size_t page = (size_t)MIN(sysconf(_SC_PAGESIZE), PAGE_MAX);
 	if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
 		return PROOF_API;
 	}
-	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	int vm = ioctl(kvm, KVM_CREATE_VM, vm_type(kvm));
 	int run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	/* cppcheck-suppress invalidFunctionArg ; no file */
-	void *memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (vm < 0 || run_size < (int)sizeof(struct kvm_run) || memory == MAP_FAILED) {
 		return PROOF_CREATE;
 	}
 	memcpy(memory, code, sizeof(code));
 	struct kvm_userspace_memory_region region = {
 		.guest_phys_addr = CODE_AT,
-		.memory_size = PAGE,
+		.memory_size = page,
 		.userspace_addr = (uint64_t)(uintptr_t)memory,
 	};
 	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) != 0) {
@@ -152,7 +202,7 @@ static enum proof prove(int kvm)
 		/* cppcheck-suppress memleak ; the process ends */
 		return PROOF_RUN;
 	}
-	return left_rightly(run) ? PROOF_OK : PROOF_WRONG;
+	return left_rightly(run) ? prove_gic(vm, gic) : PROOF_WRONG;
 }
 
 /* The device is open: nobody's rights will do. */
@@ -164,13 +214,15 @@ static void become_nobody(void)
 	}
 }
 
-static enum proof prove_in_child(int kvm)
+static enum proof prove_in_child(int kvm, unsigned *gic)
 {
 	int status;
 	pid_t pid = fork();
 	if (pid == 0) {
 		become_nobody();
-		_exit((int)prove(kvm));
+		unsigned version = 0;
+		enum proof proof = prove(kvm, &version);
+		_exit((int)((unsigned)proof | version << GIC_SHIFT));
 	}
 	if (pid < 0) {
 		return PROOF_CRASHED;
@@ -189,10 +241,12 @@ static enum proof prove_in_child(int kvm)
 	if (hangs) {
 		return PROOF_HANGS;
 	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) > PROOF_WRONG) {
+	if (!WIFEXITED(status)) {
 		return PROOF_CRASHED;
 	}
-	return (enum proof)WEXITSTATUS(status);
+	unsigned said = (unsigned)WEXITSTATUS(status), proof = said % (1u << GIC_SHIFT);
+	*gic = said >> GIC_SHIFT;
+	return proof <= PROOF_GIC ? (enum proof)proof : PROOF_CRASHED;
 }
 
 /* Whether the processor says that it has them. On Arm it does not say: only trying tells. */
@@ -238,6 +292,7 @@ void accel_probe(const char *root, struct accel *out)
 	enum proof proof = PROOF_CREATE;
 	free(path);
 	out->kind = MACHINE_TCG;
+	out->gic = 0;
 	if (!has_extensions(root)) {
 		snprintf(out->why, sizeof(out->why),
 			 "TCG: the processor shows neither vmx nor svm%s",
@@ -246,10 +301,14 @@ void accel_probe(const char *root, struct accel *out)
 		snprintf(out->why, sizeof(out->why), "TCG: /dev/kvm does not open: %s",
 			 strerror(sys));
 	} else {
-		proof = prove_in_child(kvm);
+		proof = prove_in_child(kvm, &out->gic);
 		out->kind = proof == PROOF_OK ? MACHINE_KVM : MACHINE_TCG;
-		snprintf(out->why, sizeof(out->why), "%s: %s", proof == PROOF_OK ? "KVM" : "TCG",
-			 proof_texts[proof]);
+		size_t n = (size_t)snprintf(out->why, sizeof(out->why), "%s: %s",
+					    proof == PROOF_OK ? "KVM" : "TCG", proof_texts[proof]);
+		if (out->gic != 0) {
+			snprintf(out->why + n, sizeof(out->why) - n, "; interrupts by GICv%u",
+				 out->gic);
+		}
 	}
 	if (kvm >= 0) {
 		close(kvm);

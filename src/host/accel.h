@@ -13,6 +13,7 @@
 struct accel {
 	enum machine_accel kind;
 	char why[240]; /* one sentence for people: which, and why */
+	unsigned gic;  /* KVM on Arm: version of the interrupt controller of its guests; else 0 */
 };
 
 /* `root` stands before /proc and /dev: "" in production, a tree in tests. Never fails: what

@@ -217,6 +217,7 @@ void hardware_fini(struct hardware *h)
 		free(h->numa[i].cpus);
 	}
 	free(h->cpu.packages);
+	free(h->cpu.features);
 	free(h->numa);
 	free(h->pci);
 	free(h->nics);

@@ -35,6 +35,9 @@ struct hardware_cpu {
 	char architecture[32]; /* "x86_64", "aarch64" */
 	unsigned family, model_id, stepping; /* x86; on Arm part and revision in the latter two */
 	unsigned x86_level;		     /* 1..4 for x86-64-v1..v4; 0: not x86 */
+	unsigned implementer, variant;	     /* Arm: the rest of MIDR_EL1 */
+	char *features;	   /* words with blanks, as the kernel has them, or NULL */
+	uint64_t timer_hz; /* Arm: of the generic timer; 0: unknown */
 	uint64_t hz;
 	unsigned n_packages, n_cores, n_threads;
 	struct hardware_cpu_package *packages;

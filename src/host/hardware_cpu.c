@@ -17,16 +17,19 @@ static const struct arm_part {
 	unsigned implementer, part;
 	const char *name;
 } arm_parts[] = {
-	{ 0x41, 0xd03, "Cortex-A53" },	 { 0x41, 0xd04, "Cortex-A35" },
-	{ 0x41, 0xd05, "Cortex-A55" },	 { 0x41, 0xd07, "Cortex-A57" },
-	{ 0x41, 0xd08, "Cortex-A72" },	 { 0x41, 0xd09, "Cortex-A73" },
-	{ 0x41, 0xd0a, "Cortex-A75" },	 { 0x41, 0xd0b, "Cortex-A76" },
-	{ 0x41, 0xd0c, "Neoverse-N1" },	 { 0x41, 0xd0d, "Cortex-A77" },
-	{ 0x41, 0xd40, "Neoverse-V1" },	 { 0x41, 0xd41, "Cortex-A78" },
-	{ 0x41, 0xd42, "Cortex-A78AE" }, { 0x41, 0xd49, "Neoverse-N2" },
-	{ 0x41, 0xd4a, "Neoverse-E1" },	 { 0x41, 0xd4b, "Cortex-A78C" },
-	{ 0x41, 0xd4f, "Neoverse-V2" },	 { 0x43, 0x0af, "ThunderX2" },
-	{ 0x48, 0xd01, "Kunpeng-920" },	 { 0xc0, 0xac3, "Ampere-1" },
+	{ 0x41, 0xd03, "Cortex-A53" },	     { 0x41, 0xd04, "Cortex-A35" },
+	{ 0x41, 0xd05, "Cortex-A55" },	     { 0x41, 0xd07, "Cortex-A57" },
+	{ 0x41, 0xd08, "Cortex-A72" },	     { 0x41, 0xd09, "Cortex-A73" },
+	{ 0x41, 0xd0a, "Cortex-A75" },	     { 0x41, 0xd0b, "Cortex-A76" },
+	{ 0x41, 0xd0c, "Neoverse-N1" },	     { 0x41, 0xd0d, "Cortex-A77" },
+	{ 0x41, 0xd40, "Neoverse-V1" },	     { 0x41, 0xd41, "Cortex-A78" },
+	{ 0x41, 0xd42, "Cortex-A78AE" },     { 0x41, 0xd49, "Neoverse-N2" },
+	{ 0x41, 0xd4a, "Neoverse-E1" },	     { 0x41, 0xd4b, "Cortex-A78C" },
+	{ 0x41, 0xd4f, "Neoverse-V2" },	     { 0x41, 0xd8e, "Neoverse-N3" },
+	{ 0x41, 0xd84, "Neoverse-V3" },	     { 0x43, 0x0af, "ThunderX2" },
+	{ 0x43, 0x0a1, "ThunderX" },	     { 0x43, 0x0b1, "OcteonTX2 CN98XX" },
+	{ 0x43, 0x0b2, "OcteonTX2 CN96XX" }, { 0x51, 0xc00, "Falkor" },
+	{ 0x48, 0xd01, "Kunpeng-920" },	     { 0xc0, 0xac3, "Ampere-1" },
 	{ 0xc0, 0xac4, "Ampere-1a" },
 };
 
@@ -77,10 +80,21 @@ static unsigned field_number(const char *text, const char *key)
 	return 0;
 }
 
+#define FEATURES_MAX 16384
+
+static char *read_features(const char *info, const char *key)
+{
+	char *words = mem_alloc(FEATURES_MAX);
+	if (!facts_field(info, key, words, FEATURES_MAX)) {
+		free(words);
+		return NULL;
+	}
+	return words;
+}
+
 static void read_x86(struct hardware_cpu *c, const char *info)
 {
 	char vendor[64] = "";
-	char *flags = mem_alloc(16384);
 	facts_field(info, "vendor_id", vendor, sizeof(vendor));
 	facts_field(info, "model name", c->model, sizeof(c->model));
 	snprintf(c->vendor, sizeof(c->vendor), "%s",
@@ -92,24 +106,42 @@ static void read_x86(struct hardware_cpu *c, const char *info)
 	c->family = field_number(info, "cpu family");
 	c->model_id = field_number(info, "model");
 	c->stepping = field_number(info, "stepping");
-	if (facts_field(info, "flags", flags, 16384)) {
-		c->x86_level = find_x86_level(flags);
+	c->features = read_features(info, "flags");
+	if (c->features != NULL) {
+		c->x86_level = find_x86_level(c->features);
 	}
-	free(flags);
 }
 
-static void read_arm(struct hardware_cpu *c, const char *info)
+/* CNTFRQ_EL0, which the kernel lets everybody read. */
+static uint64_t timer_hz(const char *root)
 {
-	unsigned implementer = field_number(info, "CPU implementer");
+	uint64_t hz = 0;
+#if defined(__aarch64__)
+	if (root[0] == '\0') {
+		__asm__ volatile("mrs %0, cntfrq_el0" : "=r"(hz));
+	}
+#else
+	(void)root;
+#endif
+	return hz;
+}
+
+static void read_arm(struct hardware_cpu *c, const char *info, const char *root)
+{
+	c->implementer = field_number(info, "CPU implementer");
+	c->variant = field_number(info, "CPU variant");
+	c->features = read_features(info, "Features");
+	c->timer_hz = timer_hz(root);
 	c->model_id = field_number(info, "CPU part");
 	c->family = field_number(info, "CPU architecture");
 	c->stepping = field_number(info, "CPU revision");
 	snprintf(c->vendor, sizeof(c->vendor), "arm");
 	snprintf(c->architecture, sizeof(c->architecture), "aarch64");
-	snprintf(c->model, sizeof(c->model), "Arm processor 0x%02x part 0x%03x", implementer,
+	snprintf(c->model, sizeof(c->model), "Arm processor 0x%02x part 0x%03x", c->implementer,
 		 c->model_id);
 	for (size_t i = 0; i < ARRAY_LEN(arm_parts); i++) {
-		if (arm_parts[i].implementer == implementer && arm_parts[i].part == c->model_id) {
+		if (arm_parts[i].implementer == c->implementer &&
+		    arm_parts[i].part == c->model_id) {
 			snprintf(c->model, sizeof(c->model), "%s", arm_parts[i].name);
 		}
 	}
@@ -245,7 +277,7 @@ void hardware_read_cpu(struct hardware *h, const char *root)
 	if (facts_field(info.data, "vendor_id", probe, sizeof(probe))) {
 		read_x86(c, info.data);
 	} else if (facts_field(info.data, "CPU implementer", probe, sizeof(probe))) {
-		read_arm(c, info.data);
+		read_arm(c, info.data, root);
 	} else if (root[0] == '\0') {
 		struct utsname name;
 		if (uname(&name) == 0) {

@@ -258,6 +258,19 @@ static void add_identity(struct args *a)
 	add_buf(a, "-smbios", &b);
 }
 
+const char *qemu_argv_machine(enum machine_arch arch)
+{
+	return arch == MACHINE_AARCH64 ? QEMU_ARGV_MACHINE_ARM : QEMU_ARGV_MACHINE_X86;
+}
+
+const char *qemu_argv_cpu(enum machine_arch arch, enum machine_accel accel)
+{
+	if (accel == MACHINE_KVM) {
+		return "host";
+	}
+	return arch == MACHINE_AARCH64 ? "neoverse-n1" : "Nehalem";
+}
+
 static void add_platform(struct args *a)
 {
 	const struct machine_spec *s = a->spec;
@@ -266,12 +279,11 @@ static void add_platform(struct args *a)
 		add2(a, "-machine",
 		     kvm ? QEMU_ARGV_MACHINE_ARM ",gic-version=host,memory-backend=ram"
 			 : QEMU_ARGV_MACHINE_ARM ",gic-version=3,memory-backend=ram");
-		add2(a, "-cpu", kvm ? "host" : "neoverse-n1");
 	} else {
 		add2(a, "-machine",
 		     QEMU_ARGV_MACHINE_X86 ",hpet=off,vmport=off,memory-backend=ram");
-		add2(a, "-cpu", kvm ? "host" : "Nehalem");
 	}
+	add2(a, "-cpu", qemu_argv_cpu(s->arch, s->accel));
 	add2(a, "-accel", kvm ? "kvm" : "tcg,thread=multi,tb-size=128");
 	unsigned cores = s->cores_per_socket ? s->cores_per_socket : 1;
 	struct buf b = BUF_INIT;

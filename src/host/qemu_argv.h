@@ -17,6 +17,10 @@
 #define QEMU_ARGV_MACHINE_X86 "pc-i440fx-7.2" /* the oldest QEMU that is supported: 7.2 */
 #define QEMU_ARGV_MACHINE_ARM "virt-7.2"
 
+/* What `-machine` and `-cpu` name: what a running guest needs wherever it goes on. */
+const char *qemu_argv_machine(enum machine_arch arch);
+const char *qemu_argv_cpu(enum machine_arch arch, enum machine_accel accel);
+
 /* A file that QEMU does not open by itself: it gets it open, as one of the fd set `set`, and names
  * it /dev/fdset/SET. */
 struct qemu_file {
