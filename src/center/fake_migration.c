@@ -129,6 +129,7 @@ static bool on_begin(struct http_request *r)
 		return true;
 	}
 	if (f->is_mute) {
+		f->n_mute++;
 		f->waiting = r;
 	} else {
 		answer(f, r);
@@ -152,6 +153,7 @@ static void on_complete(struct http_request *r)
 		return;
 	}
 	if (f->is_mute) {
+		f->n_mute++;
 		f->waiting = r;
 	} else {
 		answer(f, r);

@@ -19,7 +19,7 @@ struct fake_migration {
 	const char *on_delete;	  /* state after DELETE; NULL: "cancelled" unless it has ended */
 	bool is_mute;		  /* requests stay without an answer until fake_migration_speak() */
 	struct json_object *last; /* body of the last PUT or POST */
-	unsigned n_puts, n_starts, n_deletes;
+	unsigned n_puts, n_starts, n_deletes, n_mute; /* the last: that were left without answer */
 	struct http_request *waiting; /* a GET that waits for news, or what is_mute holds */
 	struct buf body;
 };

@@ -9,9 +9,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/timer.h"
+#include "center/compute.h"
 #include "center/database.h"
 #include "center/dvs_policy.h"
 #include "center/intent_card.h"
+#include "center/lend.h"
 #include "center/member.h"
 #include "center/migration_impl.h"
 #include "center/mirror_enter.h"
@@ -22,6 +24,7 @@
 LOG_MODULE("migration");
 
 enum {
+	QUICK_MAX = 20, /* questions to a host in a row that it answers with news at once */
 	PATIENCE_S = 60 /* that a task lasts while nothing is heard of the hosts */
 };
 
@@ -193,11 +196,22 @@ static struct object *folder_now(const struct migration *m, struct object *vm)
 	return folder == NULL || place_child(c, folder, place_name(vm)) != NULL ? NULL : folder;
 }
 
+static struct object *pool_now(const struct migration *m)
+{
+	struct object *pool =
+		m->pool == NULL ? NULL : inventory_find(m->all->c->inventory, m->pool);
+	const struct member *to = migration_member(&m->sides[TARGET]);
+
+	return m->pool != NULL && pool == NULL && to != NULL
+		       ? compute_root_pool(compute_of_host(to->system))
+		       : pool;
+}
+
 /* The target shows the VM: from now on it is that one. */
 static void settle(struct migration *m, struct object *vm)
 {
 	struct center *c = m->all->c;
-	struct object *pool = m->pool == NULL ? NULL : inventory_find(c->inventory, m->pool);
+	struct object *pool = pool_now(m);
 	struct object *folder = folder_now(m, vm);
 	struct error e;
 
@@ -336,7 +350,8 @@ static void on_source(void *arg, const struct peer_answer *answer, const struct 
 		m->asks_target = true; /* with the next tick */
 		return;
 	}
-	bool is_news = status.version > m->version || status.state == MIGRATION_GONE;
+	bool is_news = (status.version > m->version || status.state == MIGRATION_GONE) &&
+		       m->n_quick++ < QUICK_MAX;
 	m->version = MAX(m->version, status.version);
 	source_told(m, &status);
 	if (m->phase == PHASE_RUNNING && is_news) {
@@ -357,10 +372,14 @@ static void on_target(void *arg, const struct peer_answer *answer, const struct 
 	migration_status_read(&status, answer, e);
 	bool is_over = status.state == MIGRATION_GONE || status.state == MIGRATION_FAILED ||
 		       status.state == MIGRATION_CANCELLED;
+	/* For a source that sends nothing any more. */
+	bool is_waiting = status.state == MIGRATION_PREPARED || status.state == MIGRATION_COPYING;
 	if (status.state == MIGRATION_DONE) {
 		arrive(m);
 	} else if (is_over && m->sides[SOURCE].is_gone) {
 		decide_by_sight(m);
+	} else if (is_waiting && m->sides[SOURCE].is_gone) {
+		stay_simply(m, T_MigrationFault, "the host that has the VM has given up");
 	} else {
 		m->asks_target = m->sides[SOURCE].is_gone;
 	}
@@ -480,9 +499,11 @@ static void send_prepare(struct migration *m)
 	m->target = NULL;
 }
 
-/* Which migration waits for its target's policy. */
+/* Which migration waits for the policy of its target, then of the card in that which lends it
+ * functions. */
 struct arrangement {
 	struct center *c;
+	bool is_card;
 	char id[UUID_TEXT_SIZE];
 };
 
@@ -499,43 +520,55 @@ static struct migration *arranged(const struct arrangement *x)
 	return NULL;
 }
 
-static void on_arranged(void *arg, const struct error *e)
-{
-	struct arrangement *x = arg;
-	struct migration *m = arranged(x);
+static void arrange(struct migration *m, struct member *node, bool is_card);
 
-	free(x);
-	if (m == NULL || !goes_on(m)) {
-		return;
-	}
-	const struct member *to = migration_member(&m->sides[TARGET]);
+/* The node runs its policy, or does not. */
+static void arranged_at(struct migration *m, struct member *node, bool is_card,
+			const struct error *e)
+{
+	struct member *card = is_card ? NULL : lend_card_in(m->all->c, node);
 	const char *reason = "";
 	char text[400];
-	if (to == NULL) {
-		stay_simply(m, T_HostNotReachable, "the host that the VM shall go to is away");
-	} else if (e != NULL || node_policy_state(to, &reason) == NODE_POLICY_ERROR) {
+
+	if (e != NULL || node_policy_state(node, &reason) == NODE_POLICY_ERROR) {
 		snprintf(text, sizeof(text), "host \"%s\" does not run its policy: %s",
-			 member_name(to), e != NULL ? e->msg : reason);
+			 member_name(node), e != NULL ? e->msg : reason);
 		stay_simply(m, T_MigrationFault, text);
+	} else if (card != NULL) {
+		arrange(m, card, true);
 	} else {
 		send_prepare(m);
 	}
 }
 
-static void arrange(struct migration *m)
+static void on_arranged(void *arg, const struct error *e)
 {
-	struct member *to = migration_member(&m->sides[TARGET]);
+	struct arrangement *x = arg;
+	struct migration *m = arranged(x);
+	bool is_card = x->is_card;
 
-	if (to == NULL) {
-		stay_simply(m, T_HostNotReachable, "the host that the VM shall go to is away");
+	free(x);
+	if (m == NULL || !goes_on(m)) {
 		return;
 	}
+	struct member *to = migration_member(&m->sides[TARGET]);
+	struct member *node = to == NULL || !is_card ? to : lend_card_in(m->all->c, to);
+	if (node == NULL) {
+		stay_simply(m, T_HostNotReachable, "the host that the VM shall go to is away");
+	} else {
+		arranged_at(m, node, is_card, e);
+	}
+}
+
+static void arrange(struct migration *m, struct member *node, bool is_card)
+{
 	struct arrangement *x = mem_zalloc(sizeof(*x));
+
 	x->c = m->all->c;
+	x->is_card = is_card;
 	snprintf(x->id, sizeof(x->id), "%s", m->id);
 	m->phase = PHASE_ARRANGING;
-	migration_set_moving(m, to);
-	dvs_policy_wait(to, on_arranged, x);
+	dvs_policy_wait(node, on_arranged, x);
 }
 
 static void on_claimed(void *arg, const struct peer_answer *answer, const struct error *e)
@@ -560,9 +593,16 @@ static void on_claimed(void *arg, const struct peer_answer *answer, const struct
 		return;
 	}
 	json_put(m->target, "description", description);
-	if (goes_on(m)) {
-		arrange(m);
+	struct member *to = migration_member(&m->sides[TARGET]);
+	if (!goes_on(m)) {
+		return;
 	}
+	if (to == NULL) {
+		stay_simply(m, T_HostNotReachable, "the host that the VM shall go to is away");
+		return;
+	}
+	migration_set_moving(m, to);
+	arrange(m, to, false);
 }
 
 static void send_claim(struct migration *m)
@@ -570,6 +610,7 @@ static void send_claim(struct migration *m)
 	struct migration_side *s = &m->sides[SOURCE];
 	struct json_object *body = json_object_new_object();
 
+	m->phase = PHASE_CLAIMING;
 	json_put_str(body, "role", "source");
 	json_put_str(body, "vm", s->remote);
 	if (!ask(s, "PUT", "", body, on_claimed)) {
@@ -644,7 +685,14 @@ void migration_step(struct migration *m)
 		return;
 	}
 	switch (m->phase) {
+	case PHASE_WAITING:
+		if (goes_on(m) && migration_has_room(m)) {
+			migration_heard(m);
+			send_claim(m);
+		}
+		break;
 	case PHASE_RUNNING:
+		m->n_quick = 0;
 		lose_patience(m);
 		poll(m);
 		break;
@@ -719,5 +767,5 @@ void migration_begin(struct call *c, const struct migration_order *order)
 	task_set_cancel(m->task, on_cancel, m);
 	migration_post_begin(m);
 	timer_start(center->migrations->tick, MIGRATION_TICK_MS, MIGRATION_TICK_MS);
-	send_claim(m);
+	migration_step(m);
 }

@@ -7,7 +7,8 @@
  *
  * States:
  *
- *   CLAIMING (PUT source) --> ARRANGING (the target runs the policy) --> PREPARING (PUT target)
+ *   WAITING (for others of the same hosts) --> CLAIMING (PUT source) --> ARRANGING (the target runs
+ * the policy) --> PREPARING (PUT target)
  *     --> STARTING (POST start) --> RUNNING (GET) --done--> ARRIVING (the target shows the VM)
  *     --> FORGETTING (DELETE at both) --> (none)
  *   CLAIMING … STARTING, RUNNING --refused, failed, cancelled--> FORGETTING

@@ -8,6 +8,7 @@
 #include "center/migration_link.h"
 
 enum migration_phase {
+	PHASE_WAITING, /* other migrations of one of the hosts have to end first */
 	PHASE_CLAIMING,
 	PHASE_ARRANGING,
 	PHASE_PREPARING,
@@ -45,6 +46,7 @@ struct migration {
 	bool is_cancelled;		/* somebody wants that */
 	bool asks_target;		/* the source does not answer now */
 	bool is_over;			/* to be freed */
+	unsigned n_quick;		/* questions since the last tick */
 	uint64_t version;		/* of the source's account, seen last */
 	int64_t heard_us;		/* when it was */
 	struct task *task;		/* NULL: nobody waits */
@@ -64,7 +66,8 @@ enum {
 };
 
 enum {
-	MIGRATION_TICK_MS = 500
+	MIGRATION_TICK_MS = 500,
+	MIGRATIONS_OF_HOST_MAX = 4 /* at a time; each keeps a connection to it busy */
 };
 
 static inline struct object *migration_vm(const struct migration *m)
@@ -75,6 +78,8 @@ static inline struct object *migration_vm(const struct migration *m)
 struct migration *migration_of_vm(struct center *c, const char *vm);
 /* The VM as that host has it; NULL: not known there. */
 struct mirror_source *migration_source_at(const struct migration_side *s);
+/* Has each of its hosts room for one more? */
+bool migration_has_room(const struct migration *m);
 /* The member, or NULL: it is not a host of ours any more. */
 struct member *migration_member(const struct migration_side *s);
 

@@ -258,6 +258,11 @@ struct value *migration_status_fault(const struct migration_status *s, struct ob
 		const struct value *runtime = object_get(vm, P_VirtualMachine_runtime, a);
 		value_set_num(a, f, F_InvalidPowerState_existingState,
 			      value_get_num(runtime, F_VirtualMachineRuntimeInfo_powerState, 0));
+	} else if (type == T_TaskInProgress) {
+		const struct value *tasks = object_get(vm, P_ManagedEntity_recentTask, a);
+		if (value_count(tasks) > 0) {
+			value_set(a, f, F_TaskInProgress_task, value_item(tasks, 0));
+		}
 	} else if (schema_is_a(type, T_NoDiskSpace)) {
 		value_set_str(a, f, F_FileFault_file, "");
 	}

@@ -11,6 +11,7 @@
 #include "center/fake_policy.h"
 #include "center/hosts.h"
 #include "center/hosts_rig.h"
+#include "center/intent_card.h"
 #include "center/member.h"
 #include "center/place.h"
 
@@ -150,6 +151,9 @@ static void test_moves(void **state)
 	fake_migration_set(&g.at[0], "copying", 40);
 	wait_for(value_get_num(task_info(), F_TaskInfo_progress, 0) == 40);
 	assert_true(is_at(0));
+	const struct intent_vm *card = intent_vm_by_uuid(t.c->intent, VM);
+	assert_string_equal(card->member->id, g.host[0]);
+	assert_string_equal(card->moving->id, g.host[1]);
 	arrive();
 	leave();
 	take_task();
@@ -157,6 +161,9 @@ static void test_moves(void **state)
 	assert_true(is_at(1));
 	assert_int_equal(n_vms(), 1);
 	assert_string_equal(place_name(vm()), "web");
+	wait_for(intent_vm_by_uuid(t.c->intent, VM)->member != NULL &&
+		 strcmp(intent_vm_by_uuid(t.c->intent, VM)->member->id, g.host[1]) == 0);
+	assert_null(intent_vm_by_uuid(t.c->intent, VM)->moving);
 	wait_for(is_forgotten() && n_rows() == 0);
 	assert_false(migration_is_under_way(t.c, vm(), NULL));
 	restart();
@@ -260,7 +267,6 @@ static void test_strange_refusals(void **state)
 		"[]",
 		"{",
 		"",
-		"{\"reason\":\"x\",\"fault\":\"TaskInProgress\"}",
 	};
 
 	(void)state;
@@ -384,6 +390,53 @@ static void test_target_dies(void **state)
 	fake_host_serve(t.host[1]);
 	serve(1);
 	wait_for(n_rows() == 0);
+	end_world();
+}
+
+/* The source has forgotten it before the target has had anything. */
+static void test_source_gives_up(void **state)
+{
+	(void)state;
+	begin_world();
+	migrate_until_started();
+	fake_migration_set(&g.at[0], NULL, 0);
+	expect_stayed(T_MigrationFault);
+	end_world();
+}
+
+enum {
+	MANY = 6
+};
+
+/* Hosts have a few at a time; others wait. */
+static void test_queue(void **state)
+{
+	const struct value *tasks[MANY];
+	char name[16], uuid[40];
+
+	(void)state;
+	begin_world();
+	g.at[0].is_mute = true;
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "many-%u", i);
+		snprintf(uuid, sizeof(uuid), "52000000-0000-4000-8000-00000000010%u", i);
+		fake_policy_add_vm(t.host[0], name, uuid, MAC, "seg");
+		wait_for(vm_here(name) != NULL);
+		snprintf(g.id, sizeof(g.id), "%s", object_id(vm_here(name)));
+		migrate();
+		assert_null(t.fault);
+		tasks[i] = value_hold(t.result);
+	}
+	wait_for(g.at[0].n_mute == 4);
+	turn(100);
+	assert_int_equal(g.at[0].n_mute, 4);
+	fake_host_stop(t.host[0]);
+	for (unsigned i = 0; i < MANY; i++) {
+		value_drop(t.result);
+		t.result = tasks[i];
+		take_task();
+		expect_fault(T_HostNotReachable);
+	}
 	end_world();
 }
 
@@ -549,6 +602,8 @@ int main(void)
 		unit(test_busy),
 		unit(test_not_reachable),
 		unit(test_target_dies),
+		unit(test_source_gives_up),
+		unit(test_queue),
 		unit(test_manager_dies),
 		unit(test_manager_dies_in_the_midst),
 		unit(test_manager_dies_before),

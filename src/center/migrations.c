@@ -59,6 +59,25 @@ struct mirror_source *migration_source_at(const struct migration_side *s)
 	return NULL;
 }
 
+static bool has_host(const struct migration *m, const char *host)
+{
+	return strcmp(m->sides[SOURCE].host, host) == 0 || strcmp(m->sides[TARGET].host, host) == 0;
+}
+
+bool migration_has_room(const struct migration *m)
+{
+	unsigned n[2] = { 0 };
+
+	list_each (struct migration, other, &m->all->all, link) {
+		if (other->phase == PHASE_WAITING || other->phase == PHASE_FORGETTING) {
+			continue;
+		}
+		n[SOURCE] += has_host(other, m->sides[SOURCE].host);
+		n[TARGET] += has_host(other, m->sides[TARGET].host);
+	}
+	return n[SOURCE] < MIGRATIONS_OF_HOST_MAX && n[TARGET] < MIGRATIONS_OF_HOST_MAX;
+}
+
 /* ---- time ---- */
 
 static void on_tick(void *arg)
@@ -120,19 +139,13 @@ bool migration_holds(const struct mirror_source *s)
 
 /* ---- hosts that go ---- */
 
-static bool concerns(const struct migration *m, const struct member *member)
-{
-	return strcmp(m->sides[SOURCE].host, member->id) == 0 ||
-	       strcmp(m->sides[TARGET].host, member->id) == 0;
-}
-
 void migration_drop_member(struct member *member)
 {
 	if (member->center->migrations == NULL) {
 		return;
 	}
 	list_each (struct migration, m, &member->center->migrations->all, link) {
-		if (concerns(m, member)) {
+		if (has_host(m, member->id)) {
 			database_drop_migration(member->center->db, m->id);
 		}
 	}
@@ -146,7 +159,7 @@ void migration_forget_member(struct member *member)
 		return;
 	}
 	list_each (struct migration, m, &all->all, link) {
-		if (!concerns(m, member)) {
+		if (!has_host(m, member->id)) {
 			continue;
 		}
 		struct task *t = m->task;

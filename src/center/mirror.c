@@ -385,7 +385,7 @@ void mirror_choose(struct mirror_source *s)
 	database_begin(s->mirror->member->center->db);
 	for (struct mirror_source *it = of->sources, *next; it != NULL; it = next) {
 		next = it->next;
-		if (it != s && it->object == NULL) {
+		if (it != s && it->object == NULL && mirror_is_attached(it->mirror)) {
 			mirror_leave(it);
 		}
 	}

@@ -4,7 +4,7 @@
 import re
 
 import vmomi
-from compat import HOSTS, MANAGERS, REAL
+from compat import HOSTS, MANAGERS, MOVES, NO_MOVES, REAL
 from compat_govc import GOVC
 from compat_govc_host import spare_adapter
 from govc import table
@@ -115,6 +115,32 @@ def fields_set_vm(t):
     t.govc("fields.set", "-add", "-type", "VirtualMachine", "compat-vm-field", "blue", t.vm_path)
     assert "blue" in t.govc("fields.info", t.vm_path)
     t.govc("fields.rm", "compat-vm-field")
+
+
+# ---- moving ----
+
+@row("vm.migrate -pool", on=MANAGERS, after="vm.create")
+def migrate_pool(t):
+    pool, before = f"{t.pool}/compat-move", t.get(t.vm_path, "resourcePool")
+    t.govc("pool.create", pool)
+    t.govc("vm.migrate", "-pool", pool, t.vm)
+    assert t.get(t.vm_path, "resourcePool") != before
+    assert t.get(pool, "vm") == t.govc("find", "-i", t.vm_path).strip()
+    t.govc("vm.migrate", "-pool", t.pool, t.vm)
+    assert t.get(t.vm_path, "resourcePool") == before
+    t.govc("pool.destroy", pool)
+
+
+@row("vm.migrate -host", on=MANAGERS, after="vm.create", missing=MOVES, refusal=NO_MOVES)
+def migrate_host(t):
+    reference = t.govc("find", "-i", t.vm_path).strip()
+    other = next(path for path in t.govc.lines("find", "/", "-type", "h") if path != t.host)
+    for host in (other, t.host):
+        store = t.get(t.get(host, "datastore"), "name")
+        t.govc("vm.migrate", "-host", host, "-pool", f"{host.rsplit('/', 1)[0]}/Resources",
+               "-ds", store, t.vm)
+        assert table(t.govc("vm.info", t.vm))["Host"] == host.rsplit("/", 1)[1]
+        assert t.govc("find", "-i", t.vm_path).strip() == reference
 
 
 # ---- devices ----
@@ -455,7 +481,6 @@ def create_iso(t):
 LATER = {
     "snapshot.create": ("snapshots", ("snapshot.create", "-vm", "{vm}", "one")),
     "vm.clone": ("clones", ("vm.clone", "-vm", "{vm}", "-on=false", "compat-clone")),
-    "vm.migrate": ("migration", ("vm.migrate", "-host", "{host}", "{vm}")),
     "vm.console": ("screens of machines", ("vm.console", "{vm}")),
     "vm.keystrokes": ("screens of machines", ("vm.keystrokes", "-vm", "{vm}", "-s", "x")),
     "vm.disk.attach -link": ("snapshots", ("vm.disk.attach", "-vm", "{vm}", "-disk",

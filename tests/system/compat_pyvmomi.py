@@ -5,7 +5,7 @@ import datetime
 import time
 
 import vmomi
-from compat import HOSTS, MANAGERS, REAL, Table
+from compat import CENTER, HOSTS, MANAGERS, MOVES, NO_MOVES, REAL, Table
 from vmomi import vim, vmodl
 
 PYVMOMI = Table("pyvmomi 6.7.1", (vmodl.MethodFault,))
@@ -580,6 +580,49 @@ def folders(t):
 @row("CreateFolder (NotSupported by class)", on=HOSTS)
 def folders_host(t):
     raises(vmodl.fault.NotSupported, datacenter_of(t).vmFolder.CreateFolder, "compat-py")
+
+
+def other_host(t):
+    return next(host for host in vmomi.collect(t.si, vim.HostSystem) if host != host_of(t))
+
+
+@row("CheckMigrate_Task, CheckRelocate_Task", on=MANAGERS, after="CreateVM_Task, WaitForTask")
+def check_migrate(t):
+    checker, vm = t.si.content.vmProvisioningChecker, vm_of(t)
+    (here,) = vmomi.run(t.si, checker.CheckMigrate_Task(vm, host_of(t), None, None, []))
+    assert here.vm == vm and here.host == host_of(t) and not here.error
+    spec = vim.vm.RelocateSpec(host=other_host(t))
+    (there,) = vmomi.run(t.si, checker.CheckRelocate_Task(vm, spec, []))
+    assert there.host == other_host(t) and bool(there.error) == (t.kind != CENTER)
+    wrong = vim.vm.RelocateSpec(host=host_of(t), pool=other_host(t).parent.resourcePool)
+    if wrong.pool != pool_of(t):
+        (result,) = vmomi.run(t.si, checker.CheckRelocate_Task(vm, wrong, []))
+        assert isinstance(result.error[0], vmodl.fault.InvalidArgument)
+
+
+@row("QueryVMotionCompatibility", on=MANAGERS, after="CreateVM_Task, WaitForTask")
+def vmotion_compatibility(t):
+    (here,) = t.si.QueryVMotionCompatibility(vm_of(t), [host_of(t)], None)
+    assert here.host == host_of(t) and set(here.compatibility) == {"cpu", "software"}
+    (here,) = t.si.QueryVMotionCompatibility(vm_of(t), [host_of(t)], ["cpu"])
+    assert here.compatibility == ["cpu"]
+
+
+@row("MigrateVM_Task (pool)", on=MANAGERS, after="CreateVM_Task, WaitForTask")
+def migrate_pool(t):
+    vm, pool = vm_of(t), pool_of(t)
+    vmomi.run(t.si, vm.MigrateVM_Task(pool, None, "defaultPriority", None))
+    assert vm.resourcePool == pool
+
+
+@row("MigrateVM_Task, RelocateVM_Task (other host)", on=MANAGERS,
+     after="CreateVM_Task, WaitForTask", missing=MOVES, refusal=NO_MOVES)
+def migrate_host(t):
+    vm, home, other = vm_of(t), host_of(t), other_host(t)
+    vmomi.run(t.si, vm.MigrateVM_Task(None, other, "defaultPriority", None))
+    assert vm.runtime.host == other and vm_of(t) == vm
+    vmomi.run(t.si, vm.RelocateVM_Task(vim.vm.RelocateSpec(host=home)))
+    assert vm.runtime.host == home and vm_of(t) == vm
 
 
 @row("EnvironmentBrowser.QueryConfigOption", after="CreateVM_Task, WaitForTask")
