@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "base/timer.h"
 #include "center/compute.h"
 #include "center/database.h"
@@ -112,6 +113,7 @@ static void stay(struct migration *m, const struct value *fault, const char *tex
 	}
 	log_info("\"%s\" stays on \"%s\": %s", m->vm, name_of(&m->sides[SOURCE]), text);
 	migration_post_failure(m, fault, text);
+	metric_inc(m->is_cancelled ? m->all->n_cancelled : m->all->n_stayed);
 	m->task = NULL;
 	forget(m);
 	mirror_release(migration_source_at(&m->sides[SOURCE]));
@@ -229,6 +231,7 @@ static void settle(struct migration *m, struct object *vm)
 	migration_set_moving(m, NULL);
 	migration_requests_end(m);
 	log_info("\"%s\" has moved to \"%s\"", m->vm, name_of(&m->sides[TARGET]));
+	metric_inc(m->all->n_moved);
 	migration_post_end(m);
 	struct task *t = m->task;
 	m->task = NULL;
@@ -304,6 +307,7 @@ static void source_told(struct migration *m, const struct migration_status *s)
 	m->asks_target = false;
 	switch (s->state) {
 	case MIGRATION_DONE:
+		m->downtime_us = s->downtime_us;
 		arrive(m);
 		return;
 	case MIGRATION_FAILED:

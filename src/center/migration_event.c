@@ -82,9 +82,14 @@ void migration_post_end(const struct migration *m)
 		set_place(a, event, F_VmMigratedEvent_sourceHost,
 			  F_VmMigratedEvent_sourceDatacenter, from);
 	}
+	const char *stopped =
+		!m->is_hot || m->downtime_us < 0
+			? ""
+			: arena_printf(a, "; it stood still for %d ms",
+				       (int)MIN(m->downtime_us / 1000, INT64_C(1000000000)));
 	post(m, a, event,
-	     arena_printf(a, "%s has moved from %s to %s", name_of(migration_vm(m)), name_of(from),
-			  name_of(host_of(m, TARGET))));
+	     arena_printf(a, "%s has moved from %s to %s%s", name_of(migration_vm(m)),
+			  name_of(from), name_of(host_of(m, TARGET)), stopped));
 	arena_free(a);
 }
 

@@ -49,6 +49,7 @@ struct migration {
 	unsigned n_quick;		/* questions since the last tick */
 	uint64_t version;		/* of the source's account, seen last */
 	int64_t heard_us;		/* when it was */
+	int64_t downtime_us;		/* as the source said; -1: it has not */
 	struct task *task;		/* NULL: nobody waits */
 	struct migration_side sides[2]; /* source, target */
 };
@@ -57,6 +58,7 @@ struct migrations {
 	struct center *c;
 	struct list all;
 	struct timer *tick;
+	struct metric *n_moved, *n_stayed, *n_cancelled;
 	bool is_stopping;
 };
 

@@ -13,6 +13,7 @@ struct migration *migration_new(struct migrations *all)
 	struct migration *m = mem_zalloc(sizeof(*m));
 
 	m->all = all;
+	m->downtime_us = -1;
 	for (int i = SOURCE; i <= TARGET; i++) {
 		m->sides[i].m = m;
 		m->sides[i].is_target = i == TARGET;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "base/timer.h"
 #include "center/database.h"
 #include "center/member.h"
@@ -179,6 +180,14 @@ void migration_forget_member(struct member *member)
 
 /* ---- life ---- */
 
+static struct metric *counter(const char *result)
+{
+	return metric_with(metric_counter("remora_center_migrations_total",
+					  "Migrations of VMs between hosts that have ended",
+					  "result"),
+			   &result);
+}
+
 struct migrations *migrations_new(struct center *c)
 {
 	struct migrations *all = mem_zalloc(sizeof(*all));
@@ -186,6 +195,9 @@ struct migrations *migrations_new(struct center *c)
 	all->c = c;
 	list_init(&all->all);
 	all->tick = timer_new(c->loop, c->clock, on_tick, all);
+	all->n_moved = counter("moved");
+	all->n_stayed = counter("failed");
+	all->n_cancelled = counter("cancelled");
 	return all;
 }
 
