@@ -174,35 +174,53 @@ static void part_write(struct intent_part *p, const char *endpoint)
 	p->is_fresh = true;
 }
 
-static bool has_coming_to(const struct intent_part *p, const struct member *m)
+/* What moves to the node, or from it to this part, is told to it alone. */
+static bool is_own(const struct intent_part *p, const struct member *m)
 {
 	for (size_t i = 0; i < p->cards.n; i++) {
 		if (p->cards.items[i]->to == m) {
 			return true;
 		}
 	}
+	for (size_t i = 0; i < p->coming.n; i++) {
+		if (p->coming.items[i]->at == m) {
+			return true;
+		}
+	}
 	return false;
+}
+
+static bool add_own_part(struct writing *w, const struct intent_part *p, const char *endpoint,
+			 const char *between)
+{
+	struct buf b = BUF_INIT;
+
+	write_part(&b, p, endpoint, w->m);
+	for (size_t i = 0; i < p->coming.n; i++) {
+		const struct intent_card *card = p->coming.items[i];
+		if (card->at == w->m && card->mac[0] != '\0') {
+			write_remote(&b, card, endpoint, NULL);
+		}
+	}
+	bool any = b.len > 0;
+	if (any) {
+		node_document_add(w->d, between);
+		node_document_add_copy(w->d, &b);
+	}
+	buf_free(&b);
+	return any;
 }
 
 /* A part as the node is told of it; false: nothing. */
 static bool add_part(struct writing *w, struct intent_part *p, const char *between)
 {
 	const char *endpoint = node_policy_endpoint(p->member);
-	struct buf own = BUF_INIT;
 
 	if (endpoint == NULL || p->member == w->m) {
 		return false;
 	}
-	if (has_coming_to(p, w->m)) {
-		bool any;
-		write_part(&own, p, endpoint, w->m);
-		any = own.len > 0;
-		if (any) {
-			node_document_add(w->d, between);
-			node_document_add_copy(w->d, &own);
-		}
-		buf_free(&own);
-		return any;
+	if (is_own(p, w->m)) {
+		return add_own_part(w, p, endpoint, between);
 	}
 	if (!p->is_fresh) {
 		part_write(p, endpoint);
