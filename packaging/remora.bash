@@ -16,7 +16,7 @@ _remora()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=""
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="control lab simulate switch"
+		words="control lab node simulate switch"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 2 ]; then
 		words="up down status console start stop kill"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 3 ]; then
@@ -24,6 +24,14 @@ _remora()
 		status) words="--json" ;;
 		console) words=$(_remora_names vms) ;;
 		start | stop | kill) words="center $(_remora_names hosts)" ;;
+		esac
+	elif [ "${COMP_WORDS[1]}" = node ]; then
+		case $COMP_CWORD in
+		2) words="apply check" ;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -W "--state" -f -- "$word")
+			return
+			;;
 		esac
 	elif [ "${COMP_WORDS[1]}" = control ] && [ "$COMP_CWORD" -eq 2 ]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")

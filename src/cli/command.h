@@ -11,6 +11,7 @@ bool command_wants_help(const char *word);
 int command_lab(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_control(int argc, char **argv);
+int command_node(int argc, char **argv);
 int command_switch(int argc, char **argv);
 
 #endif

@@ -12,6 +12,7 @@ static const struct command {
 } commands[] = {
 	{ "control", "ask a daemon on this machine", command_control },
 	{ "lab", "a small data centre on this machine", command_lab },
+	{ "node", "the settings file of a node's system", command_node },
 	{ "simulate", "an inventory of any size that only pretends to run", command_simulate },
 	{ "switch", "look at the data plane, and give it documents", command_switch },
 };

@@ -19,7 +19,7 @@ PAGES = sorted(os.path.relpath(path, ROOT) for pattern in
                for path in glob.glob(os.path.join(ROOT, pattern)))
 MANUALS = {"remora": "remora.1", "remora-hostd": "remora-hostd.8",
            "remora-centerd": "remora-centerd.8", "remora-switchd": "remora-switchd.8"}
-SUBCOMMANDS = ("control", "lab", "simulate", "switch")
+SUBCOMMANDS = ("control", "lab", "node", "simulate", "switch")
 
 
 def read(*names):
