@@ -195,6 +195,16 @@ static bool read_memory(const char *root, uint64_t *total, uint64_t *available)
 	return ok;
 }
 
+/* "Hugetlb: 0 kB": of all sizes, free or in use. */
+static void read_huge_pages(struct hardware *h, const char *root)
+{
+	struct buf b = BUF_INIT;
+	if (facts_read(facts_path(root, "/proc/meminfo").s, 65536, &b)) {
+		h->huge_pages = MIN(memory_field(b.data, "Hugetlb"), h->memory);
+	}
+	buf_free(&b);
+}
+
 void hardware_read(struct hardware *h, const char *root)
 {
 	uint64_t available;
@@ -203,6 +213,7 @@ void hardware_read(struct hardware *h, const char *root)
 	read_system(&h->system, root);
 	read_os(&h->os, root);
 	read_memory(root, &h->memory, &available);
+	read_huge_pages(h, root);
 	hardware_read_pci(h, root);
 	hardware_read_nics(h, root);
 	hardware_read_blocks(h, root);

@@ -101,7 +101,8 @@ struct hardware {
 	struct hardware_cpu cpu;
 	struct hardware_system system;
 	struct hardware_os os;
-	uint64_t memory; /* bytes the kernel manages */
+	uint64_t memory;     /* bytes the kernel manages */
+	uint64_t huge_pages; /* bytes of it that are set aside for those */
 	struct hardware_numa_node *numa;
 	size_t n_numa;
 	struct hardware_pci *pci;

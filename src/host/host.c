@@ -142,7 +142,7 @@ static void compute_build(struct host *h)
 	value_set_num(a, s, F_ComputeResourceSummary_numCpuThreads, h->node.cpus);
 	value_set_num(a, s, F_ComputeResourceSummary_effectiveCpu, mhz);
 	value_set_num(a, s, F_ComputeResourceSummary_effectiveMemory,
-		      (int64_t)(host_memory(h) >> 20));
+		      (int64_t)host_memory_for_vms(h));
 	value_set_num(a, s, F_ComputeResourceSummary_numHosts, 1);
 	value_set_num(a, s, F_ComputeResourceSummary_numEffectiveHosts, 1);
 	value_set_num(a, s, F_ComputeResourceSummary_overallStatus, E_ManagedEntityStatus_green);
@@ -168,6 +168,11 @@ static struct host *host_alloc(const struct host_config *c)
 	h->node = *c->node;
 	h->hardware = c->hardware;
 	h->accel = c->accel;
+	budget_make(&h->budget, &(struct budget_config){ .hardware = c->hardware,
+							 .node = c->node,
+							 .has_switch = c->has_switch,
+							 .accel = c->accel.kind,
+							 .gic = c->accel.gic });
 	h->driver = c->driver;
 	h->simulated = c->simulated;
 	h->storage = c->storage;

@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "base/timer.h"
 #include "host/accel.h"
+#include "host/budget.h"
 #include "host/datastore.h"
 #include "host/driver.h"
 #include "host/hardware.h"
@@ -130,6 +131,7 @@ struct host {
 	struct node node;
 	const struct hardware *hardware;
 	struct accel accel;
+	struct budget budget;
 	struct driver *driver;
 	char *state, *run;		   /* may be NULL */
 	struct simulated_storage *storage; /* or NULL */

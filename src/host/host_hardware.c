@@ -18,6 +18,11 @@ uint64_t host_memory(const struct host *h)
 	return h->node.memory_mib << 20;
 }
 
+uint64_t host_memory_for_vms(const struct host *h)
+{
+	return h->simulated ? h->node.memory_mib : h->budget.vms_mib;
+}
+
 unsigned host_cpu_mhz(const struct host *h)
 {
 	return (unsigned)(h->hardware->cpu.hz / 1000000);

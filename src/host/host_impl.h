@@ -19,7 +19,8 @@ struct object *host_entity_new(struct host *h, uint16_t type, const char *id, co
 /* host_hardware.c: HostHardwareInfo, HostHardwareSummary of the node's share. */
 struct value *host_hardware_info(const struct host *h, struct arena *a);
 struct value *host_hardware_summary(const struct host *h, struct arena *a);
-uint64_t host_memory(const struct host *h); /* bytes of the share */
+uint64_t host_memory(const struct host *h);	    /* bytes of the share */
+uint64_t host_memory_for_vms(const struct host *h); /* MiB of it */
 unsigned host_cpu_mhz(const struct host *h);
 
 /* host_system.c */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Advanced options of a host (vSphere API OptionManager "ha-adv-options"). */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -26,9 +28,22 @@ static void option_changed(void *arg, const char *key, const struct value *value
 	options_show(arg);
 }
 
+static void memory_text(const struct host *h, char *out, size_t size)
+{
+	const struct budget *b = &h->budget;
+
+	snprintf(out, size,
+		 "machine %" PRIu64 ", this node's share %" PRIu64 ", kept for the system and data "
+		 "planes %" PRIu64 ", for VMs %" PRIu64 ", each VM takes %" PRIu64 " more",
+		 b->machine_mib, b->share_mib, b->kept_mib, host_memory_for_vms(h),
+		 b->overhead_mib);
+}
+
 bool host_options_build(struct host *h, struct error *e)
 {
 	static const char *const roles[] = { "server", "dpu", "manager", NULL };
+	char memory[200];
+	memory_text(h, memory, sizeof(memory));
 	const struct option_spec specs[] = {
 		{
 			.key = "Remora.accel",
@@ -53,6 +68,14 @@ bool host_options_build(struct host *h, struct error *e)
 			.kind = OPTION_STRING,
 			.readonly = true,
 			.text = driver_confinement(h->driver),
+		},
+		{
+			.key = "Remora.memory",
+			.label = "Memory",
+			.summary = "How the memory of the machine is shared out, in MiB",
+			.kind = OPTION_STRING,
+			.readonly = true,
+			.text = memory,
 		},
 		{
 			.key = "Remora.role",

@@ -122,7 +122,7 @@ struct value *resource_config_check(const struct host *h, const struct value *co
 
 	return fault != NULL ? fault
 			     : allocation_check(part(config, F_ResourceConfigSpec_memoryAllocation),
-						(int64_t)h->node.memory_mib, false, a, e);
+						(int64_t)host_memory_for_vms(h), false, a, e);
 }
 
 static struct value *usage(struct arena *a, int64_t total)
@@ -140,7 +140,8 @@ struct value *resource_pool_runtime(const struct host *h, struct arena *a)
 {
 	struct value *v = value_new(a, T_ResourcePoolRuntimeInfo);
 
-	value_set(a, v, F_ResourcePoolRuntimeInfo_memory, usage(a, (int64_t)host_memory(h)));
+	value_set(a, v, F_ResourcePoolRuntimeInfo_memory,
+		  usage(a, (int64_t)host_memory_for_vms(h) << 20));
 	value_set(a, v, F_ResourcePoolRuntimeInfo_cpu,
 		  usage(a, (int64_t)host_cpu_mhz(h) * h->node.cpus));
 	value_set_num(a, v, F_ResourcePoolRuntimeInfo_overallStatus, E_ManagedEntityStatus_green);

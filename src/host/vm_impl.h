@@ -42,7 +42,8 @@ struct vm_layer {
 	struct list leftovers; /* struct vm_leftover */
 	uint32_t last_id;
 	struct map disks_in_use;    /* "[ds] path" → struct vm that runs or starts with it */
-	uint64_t memory_on_mb;	    /* of VMs that run or start */
+	uint64_t memory_on_mb;	    /* of VMs that run or start… */
+	size_t n_on;		    /* …and how many they are */
 	const struct value *common; /* kept VirtualMachineCapability */
 	struct timer *stats_timer;
 	struct timer *retry_timer; /* looks again for machines that could not be asked */
@@ -331,6 +332,8 @@ extern const struct machine_listener vm_machine_listener;
 void vm_is_on(struct vm *vm, int64_t boot_us);
 void vm_is_off(struct vm *vm, int power);
 /* Counts its memory and disks as used; false where a disk is used by another VM. */
+/* Whether a VM with so much memory can start or arrive; writes what is free for one, in MiB. */
+bool vm_memory_fits(const struct vm_layer *l, uint64_t want_mb, uint64_t *free_mb);
 bool vm_claim(struct vm *vm, const char **file);
 void vm_unclaim(struct vm *vm);
 

@@ -56,6 +56,7 @@ void vm_unclaim(struct vm *vm)
 		return;
 	}
 	l->memory_on_mb -= vm->counted_mb;
+	l->n_on--;
 	vm->counted = false;
 	map_each (&l->disks_in_use, it) {
 		if (it->value == vm) {
@@ -81,6 +82,7 @@ bool vm_claim(struct vm *vm, const char **file)
 	vm->counted_mb = (uint32_t)value_get_num(value_get_value(config, CONFIG(hardware)),
 						 F_VirtualHardware_memoryMB, 0);
 	l->memory_on_mb += vm->counted_mb;
+	l->n_on++;
 	for (size_t i = 0; i < value_count(devices) && !l->host->simulated; i++) {
 		const char *path = disk_path(value_item(devices, i));
 		if (path != NULL) {
@@ -351,16 +353,22 @@ static bool on_cpus(struct vm_op *op, const struct value *hw)
 	struct host *h = op->layer->host;
 	int64_t cpus = value_get_num(hw, F_VirtualHardware_numCPU, 1);
 
-	if (h->simulated || cpus <= h->node.cpus) {
+	if (h->simulated || cpus <= h->budget.vcpus_max) {
 		return true;
 	}
 	struct value *f = fault_new(op->arena, T_NotEnoughLogicalCpus);
-	value_set_num(op->arena, f, F_NotEnoughCpus_numCpuDest, h->node.cpus);
+	value_set_num(op->arena, f, F_NotEnoughCpus_numCpuDest, h->budget.vcpus_max);
 	value_set_num(op->arena, f, F_NotEnoughCpus_numCpuVm, cpus);
 	value_set(op->arena, f, F_NotEnoughLogicalCpus_host, h->system->ref);
 	on_failed(op, f, "\"%s\" has %lld CPUs, host \"%s\" only %u", vm_name(op->vm),
-		  (long long)cpus, h->node.name, h->node.cpus);
+		  (long long)cpus, h->node.name, h->budget.vcpus_max);
 	return false;
+}
+
+bool vm_memory_fits(const struct vm_layer *l, uint64_t want_mb, uint64_t *free_mb)
+{
+	*free_mb = budget_free(&l->host->budget, l->memory_on_mb, l->n_on);
+	return l->host->simulated || want_mb <= *free_mb;
 }
 
 /* Memory that is promised to VMs is there; a simulated host has as much as anybody wants. */
@@ -368,10 +376,9 @@ static bool on_memory(struct vm_op *op, const struct value *hw)
 {
 	struct vm_layer *l = op->layer;
 	uint64_t want = (uint64_t)value_get_num(hw, F_VirtualHardware_memoryMB, 0);
-	uint64_t have = l->host->node.memory_mib;
-	uint64_t free_mb = have > l->memory_on_mb ? have - l->memory_on_mb : 0;
+	uint64_t have = l->host->budget.vms_mib, free_mb;
 
-	if (l->host->simulated || want <= free_mb) {
+	if (vm_memory_fits(l, want, &free_mb)) {
 		return true;
 	}
 	struct value *f = fault_new(op->arena, T_InsufficientMemoryResourcesFault);
@@ -379,7 +386,10 @@ static bool on_memory(struct vm_op *op, const struct value *hw)
 		      (int64_t)(free_mb << 20));
 	value_set_num(op->arena, f, F_InsufficientMemoryResourcesFault_requested,
 		      (int64_t)(want << 20));
-	on_failed(op, f, "\"%s\" needs %llu MB of memory; host \"%s\" has %llu of %llu MB free",
+	on_failed(op, f,
+		  "\"%s\" needs %llu MB of memory; host \"%s\" has %llu MB free of the %llu MB "
+		  "that it "
+		  "has for VMs",
 		  vm_name(op->vm), (unsigned long long)want, l->host->node.name,
 		  (unsigned long long)free_mb, (unsigned long long)have);
 	return false;
