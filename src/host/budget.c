@@ -5,7 +5,7 @@
 
 #define KERNEL_MIB   160 /* kernel, init, console, caches that do not shrink */
 #define KERNEL_SHARE 64	 /* and its tables: of all memory, one part in so many */
-#define HOSTD_MIB    64
+#define HOSTD_MIB    96
 #define SWITCH_MIB   128 /* without its tables */
 #define FLOW_BYTES   512 /* a flow in the table, its index, its place in the successor's */
 #define OVERHEAD_MIB 48	 /* QEMU under KVM: code, devices, firmware */

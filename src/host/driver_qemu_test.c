@@ -32,7 +32,7 @@
 static const char *guest_disk;
 
 struct fixture {
-	char *folder, *disk, *state, *socket, *log, *iso;
+	char *folder, *disk, *state, *socket, *log, *iso, *nvram;
 	uv_loop_t loop;
 	struct driver *driver;
 	struct machine *machine;
@@ -160,6 +160,11 @@ static void make_spec(struct fixture *f)
 		.serials = &f->serial,
 		.n_serials = 1,
 	};
+	if (accel_arch() == MACHINE_AARCH64) { /* it has no BIOS, and the firmware needs more */
+		f->spec.firmware = MACHINE_EFI;
+		f->spec.nvram = f->nvram;
+		f->spec.memory_mib = 256;
+	}
 }
 
 static int set_up(void **state)
@@ -178,6 +183,7 @@ static int set_up(void **state)
 	f->state = mem_printf("%s/guest.vmss", f->folder);
 	f->socket = mem_printf("%s/serial0.sock", f->folder);
 	f->log = mem_printf("%s/serial0.log", f->folder);
+	f->nvram = mem_printf("%s/guest.nvram", f->folder);
 	f->iso = mem_printf("%s/some,thing.iso", f->folder);
 	assert_true(file_read(guest_disk, 64 << 20, &disk, &e));
 	assert_true(file_write_atomic(f->disk, disk.data, disk.len, 0600, &e));
@@ -209,6 +215,7 @@ static int tear_down(void **state)
 	free(f->socket);
 	free(f->log);
 	free(f->iso);
+	free(f->nvram);
 	free(f);
 	return 0;
 }
@@ -613,14 +620,12 @@ static void test_boot_from_each_controller(void **state)
 static void test_boot_efi(void **state)
 {
 	struct fixture *f = *state;
-	char *nvram = mem_printf("%s/guest.nvram", f->folder);
 	f->spec.firmware = MACHINE_EFI;
-	f->spec.nvram = nvram;
+	f->spec.nvram = f->nvram;
 	f->spec.memory_mib = 256; /* the firmware itself needs more than 128 */
 	boot_from(f, MACHINE_PVSCSI);
 	boot_from(f, MACHINE_NVME);
 	boot_from(f, MACHINE_AHCI);
-	free(nvram);
 }
 
 int main(int argc, char **argv)

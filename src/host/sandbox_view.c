@@ -13,9 +13,11 @@
 #define PATH_LEN  4096
 
 #if defined(__aarch64__)
-#define TRIPLET "aarch64-linux-gnu"
+#define TRIPLET	    "aarch64-linux-gnu"
+#define INTERPRETER "/lib/ld-linux-aarch64.so.1" /* ELF for the Arm 64-bit architecture */
 #else
-#define TRIPLET "x86_64-linux-gnu"
+#define TRIPLET	    "x86_64-linux-gnu"
+#define INTERPRETER "/lib64/ld-linux-x86-64.so.2" /* System V ABI, AMD64 supplement */
 #endif
 
 /* An entry for this very path, or a tree that holds it. */
@@ -162,6 +164,9 @@ void sandbox_view_add_program(struct sandbox_view *v, const char *root, const ch
 	for (size_t i = 0; i < ARRAY_LEN(systems); i++) {
 		add_libraries(v, root, systems[i]);
 	}
+	/* It may lie outside of the folders for the architecture; after them: on the way to it a
+	 * folder would else be shown alone. */
+	sandbox_view_add(v, root, INTERPRETER);
 	sandbox_view_add(v, root, "/etc/ld.so.cache");
 	const char *bin = strstr(program, "/bin/");
 	if (bin) {
