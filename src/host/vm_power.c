@@ -365,12 +365,6 @@ static bool on_cpus(struct vm_op *op, const struct value *hw)
 	return false;
 }
 
-bool vm_memory_fits(const struct vm_layer *l, uint64_t want_mb, uint64_t *free_mb)
-{
-	*free_mb = budget_free(&l->host->budget, l->memory_on_mb, l->n_on);
-	return l->host->simulated || want_mb <= *free_mb;
-}
-
 /* Memory that is promised to VMs is there; a simulated host has as much as anybody wants. */
 static bool on_memory(struct vm_op *op, const struct value *hw)
 {
