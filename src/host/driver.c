@@ -11,12 +11,15 @@
 #include "host/driver.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "host/driver_impl.h"
 
-static const char *const state_names[] = { "off",     "being adopted", "starting",
-					   "running", "suspending",    "stopping" };
+static const char *const state_names[] = {
+	"off",	    "being adopted",  "starting",	  "running",	"suspending",
+	"stopping", "being received", "being moved away", "moved away",
+};
 
 void driver_free(struct driver *d)
 {
@@ -89,6 +92,62 @@ void machine_free(struct machine *m)
 	machine_release(m);
 }
 
+/* Where an operation that has ended leaves a machine that is there. */
+static enum machine_state state_after(const struct machine *m, enum machine_op op,
+				      const struct error *e)
+{
+	switch ((int)op) {
+	case MACHINE_OP_ADOPT:
+		return m->adopted != MACHINE_OFF ? m->adopted : MACHINE_RUNNING;
+	case MACHINE_OP_RECEIVE:
+	case MACHINE_OP_STREAM:
+		return MACHINE_RECEIVING;
+	case MACHINE_OP_RUN:
+		return e != NULL ? MACHINE_RECEIVING : MACHINE_RUNNING;
+	case MACHINE_OP_SEND:
+		return e != NULL ? MACHINE_RUNNING : MACHINE_SENT;
+	case MACHINE_OP_REVIVE:
+		return e != NULL ? MACHINE_SENT : MACHINE_RUNNING;
+	default:
+		return MACHINE_RUNNING;
+	}
+}
+
+static void answer_send(struct machine *m, const struct error *e)
+{
+	const struct machine_send_listener *l = m->send_listener;
+
+	m->send_listener = NULL;
+	m->is_send_stopped = m->is_send_going = false;
+	if (l == NULL || m->freed || m->state == MACHINE_STOPPING) {
+		return;
+	}
+	if (e != NULL) {
+		l->failed(m->send_arg, e);
+	} else {
+		l->sent(m->send_arg);
+	}
+}
+
+void machine_send_progress(struct machine *m, uint64_t done, uint64_t total)
+{
+	if (m->send_listener != NULL && m->send_listener->progress != NULL && !m->freed) {
+		machine_hold(m);
+		m->send_listener->progress(m->send_arg, done, total);
+		machine_release(m);
+	}
+}
+
+void machine_send_stopped(struct machine *m)
+{
+	m->is_send_stopped = true;
+	if (m->send_listener != NULL && !m->freed) {
+		machine_hold(m);
+		m->send_listener->stopped(m->send_arg);
+		machine_release(m);
+	}
+}
+
 void machine_done(struct machine *m, const struct error *e)
 {
 	enum machine_op op = m->op;
@@ -96,7 +155,10 @@ void machine_done(struct machine *m, const struct error *e)
 	machine_hold(m);
 	m->op = MACHINE_OP_NONE;
 	if (m->state != MACHINE_STOPPING) {
-		m->state = MACHINE_RUNNING;
+		m->state = state_after(m, op, e);
+	}
+	if (op == MACHINE_OP_SEND) {
+		answer_send(m, e);
 	}
 	answer(m, &m->reply, e);
 	machine_release(m);
@@ -105,7 +167,7 @@ void machine_done(struct machine *m, const struct error *e)
 void machine_gone(struct machine *m, enum machine_exit why, const struct error *e)
 {
 	bool was_up = m->op != MACHINE_OP_START && m->op != MACHINE_OP_RESUME &&
-		      m->op != MACHINE_OP_ADOPT;
+		      m->op != MACHINE_OP_ADOPT && m->op != MACHINE_OP_RECEIVE;
 	struct error canceled = { 0 };
 	if (m->state == MACHINE_STOPPING) {
 		error_set(&canceled, ERROR_CANCELED, "the machine was powered off");
@@ -117,7 +179,9 @@ void machine_gone(struct machine *m, enum machine_exit why, const struct error *
 	bool suspended = m->op == MACHINE_OP_SUSPEND && why == MACHINE_EXIT_SUSPENDED;
 	machine_hold(m);
 	m->op = MACHINE_OP_NONE;
-	m->state = MACHINE_OFF;
+	m->state = m->adopted = MACHINE_OFF;
+	m->send_listener = NULL;
+	m->is_send_stopped = m->is_send_going = false;
 	answer(m, &m->reply, suspended ? NULL : &canceled);
 	answer(m, &m->stop_reply, NULL);
 	if (was_up && !m->freed && m->listener->exited) {
@@ -294,6 +358,104 @@ bool machine_remove_nic(struct machine *m, int32_t key, const struct machine_rep
 	}
 	begin(m, MACHINE_OP_NIC, r);
 	return began(m, m->driver->ops->remove_nic(m, key, e), MACHINE_RUNNING);
+}
+
+void machine_export_name(int32_t key, char out[24])
+{
+	snprintf(out, 24, "disk-%d", (int)key);
+}
+
+/* Not all drivers move machines. */
+static bool want_op(const struct machine *m, bool has, struct error *e)
+{
+	return has || error_set(e, ERROR_UNSUPPORTED, "the driver \"%s\" moves no machines",
+				m->driver->ops->name);
+}
+
+static bool want_credentials(const struct machine_credentials *c, struct error *e)
+{
+	if (c->certificate == NULL || c->key == NULL || c->peer == NULL || c->peer_name == NULL ||
+	    c->peer_name[0] == '\0') {
+		return error_set(e, ERROR_INVALID, "a migration without certificates");
+	}
+	return true;
+}
+
+bool machine_receive(struct machine *m, const struct machine_spec *s,
+		     const struct machine_incoming *in, const struct machine_reply *r,
+		     struct error *e)
+{
+	if (!want_op(m, m->driver->ops->receive != NULL, e) || !want_state(m, MACHINE_OFF, e) ||
+	    !machine_spec_check(s, e) || !want_credentials(&in->tls, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_RECEIVE, r);
+	m->state = MACHINE_STARTING;
+	return began(m, m->driver->ops->receive(m, s, in, e), MACHINE_OFF);
+}
+
+bool machine_receive_stream(struct machine *m, int fd, const struct machine_reply *r,
+			    struct error *e)
+{
+	if (!want_state(m, MACHINE_RECEIVING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_STREAM, r);
+	return began(m, m->driver->ops->receive_stream(m, fd, e), MACHINE_RECEIVING);
+}
+
+bool machine_receive_run(struct machine *m, const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_RECEIVING, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_RUN, r);
+	return began(m, m->driver->ops->receive_run(m, e), MACHINE_RECEIVING);
+}
+
+bool machine_send(struct machine *m, const struct machine_outgoing *out,
+		  const struct machine_send_listener *l, void *arg, struct error *e)
+{
+	if (!want_op(m, m->driver->ops->send != NULL, e) || !want_state(m, MACHINE_RUNNING, e) ||
+	    !want_credentials(&out->tls, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_SEND, NULL);
+	m->send_listener = l;
+	m->send_arg = arg;
+	m->is_send_stopped = m->is_send_going = false;
+	m->state = MACHINE_SENDING;
+	bool ok = began(m, m->driver->ops->send(m, out, e), MACHINE_RUNNING);
+	m->send_listener = ok ? l : NULL;
+	return ok;
+}
+
+bool machine_send_go(struct machine *m, struct error *e)
+{
+	if (m->state != MACHINE_SENDING || !m->is_send_stopped || m->is_send_going) {
+		return error_set(e, ERROR_STATE, "the machine is %s, and not at its switch-over",
+				 state_names[m->state]);
+	}
+	m->is_send_going = m->driver->ops->send_go(m, e);
+	return m->is_send_going;
+}
+
+bool machine_send_cancel(struct machine *m, struct error *e)
+{
+	if (m->state != MACHINE_SENDING || m->is_send_going) {
+		return error_set(e, ERROR_STATE, "the machine is %s, which cannot be cancelled%s",
+				 state_names[m->state], m->is_send_going ? " any more" : "");
+	}
+	return m->driver->ops->send_cancel(m, e);
+}
+
+bool machine_send_revive(struct machine *m, const struct machine_reply *r, struct error *e)
+{
+	if (!want_state(m, MACHINE_SENT, e)) {
+		return false;
+	}
+	begin(m, MACHINE_OP_REVIVE, r);
+	return began(m, m->driver->ops->send_revive(m, e), MACHINE_SENT);
 }
 
 void machine_tidy(struct machine *m)

@@ -9,7 +9,13 @@
  *
  *     OFF -start-> STARTING -> RUNNING -stop, guest, crash-> OFF
  *     OFF -resume-> STARTING       RUNNING -suspend-> SUSPENDING -> OFF
- *     OFF -adopt-> ADOPTING -> RUNNING or OFF
+ *     OFF -adopt-> ADOPTING -> RUNNING, RECEIVING, SENT or OFF
+ *
+ * and, from node to node (docs/internals/migration.md),
+ *
+ *     OFF -receive-> STARTING -> RECEIVING -receive_stream, receive_run-> RUNNING
+ *     RUNNING -send-> SENDING -send_go-> SENT -stop-> OFF    SENT -send_revive-> RUNNING
+ *     SENDING -failure, send_cancel-> RUNNING
  *
  * Operations return false with `e` set when they are refused at once; nothing has changed then and
  * the reply is not called. Otherwise the reply is called exactly once, later, never from within
@@ -36,6 +42,9 @@ enum machine_state {
 	MACHINE_RUNNING,
 	MACHINE_SUSPENDING,
 	MACHINE_STOPPING,
+	MACHINE_RECEIVING, /* waits for a guest that comes from another node; it has not run here */
+	MACHINE_SENDING,   /* its guest is on the way to another node, and runs on here till then */
+	MACHINE_SENT,	   /* all of it is over there; here it stands, and never runs by itself */
 };
 
 enum machine_exit {
@@ -97,8 +106,11 @@ bool machine_resume(struct machine *m, const struct machine_spec *s, const struc
 		    struct error *e);
 
 /* Looks for a VM left running by an earlier process and goes on with it; finishes what was half
- * done (a start becomes complete, an unfinished suspend is undone). ERROR_NOT_FOUND: none runs, and
- * traces of a dead one have been cleaned away. If the state file exists then, it is suspended. */
+ * done (a start becomes complete, an unfinished suspend or migration is undone). ERROR_NOT_FOUND:
+ * none runs, and traces of a dead one have been cleaned away. If the state file exists then, it is
+ * suspended. On success it is RUNNING, or RECEIVING or SENT, where only the caller can know what
+ * has been agreed with the other node: machine_receive_run(), machine_send_revive(), or
+ * machine_stop(). A stream that was not whole when the earlier process died is given up. */
 bool machine_adopt(struct machine *m, const struct machine_spec *s, const struct machine_reply *r,
 		   struct error *e);
 
@@ -125,6 +137,74 @@ bool machine_add_nic(struct machine *m, const struct machine_nic *nic,
 		     const struct machine_reply *r, struct error *e);
 bool machine_remove_nic(struct machine *m, int32_t key, const struct machine_reply *r,
 			struct error *e);
+
+/* ---- from node to node ---- */
+
+/* Of one migration: QEMUs talk TLS to each other, and each takes nobody but the other. */
+struct machine_credentials {
+	const char *certificate, *key; /* PEM, its own; the key is made for this migration */
+	const char *peer;	       /* PEM, the other's certificate, or what has issued it */
+	const char *peer_name;	       /* a name that the other's certificate bears */
+};
+
+struct machine_incoming {
+	struct machine_credentials tls;
+	/* Disks, by key, whose content comes over as well: the other side writes them through
+	 * `export_fd`, a listening socket, as exports of their names (machine_export_name()). */
+	const int32_t *disks;
+	size_t n_disks;
+	int export_fd; /* still the caller's; -1 without disks */
+};
+
+/* Starts an empty machine of this hardware that waits for a guest. The reply comes when it waits,
+ * RECEIVING. Until then, and from then on, machine_stop() throws it away. */
+bool machine_receive(struct machine *m, const struct machine_spec *s,
+		     const struct machine_incoming *in, const struct machine_reply *r,
+		     struct error *e);
+/* The connection that the guest comes by; `fd` is still the caller's. Once. The reply comes when
+ * all is there; where it fails the machine is gone. */
+bool machine_receive_stream(struct machine *m, int fd, const struct machine_reply *r,
+			    struct error *e);
+/* Lets the guest run; only when the other side never will again. Success: RUNNING. */
+bool machine_receive_run(struct machine *m, const struct machine_reply *r, struct error *e);
+
+struct machine_mirror {
+	int32_t key; /* of the disk */
+	int fd;	     /* a connection to the other side's export_fd; still the caller's */
+};
+
+struct machine_outgoing {
+	struct machine_credentials tls;
+	int stream_fd; /* a connection that the other side gives to machine_receive_stream() */
+	const struct machine_mirror *disks;
+	size_t n_disks;
+	uint64_t bandwidth; /* bytes a second; 0: as fast as it goes */
+};
+
+/* What the caller of machine_send() hears. Callbacks may call any function here. */
+struct machine_send_listener {
+	/* Bytes of disks and memory; the total grows where a guest writes. */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* The guest stands still, its disks are whole over there; next is machine_send_go(). */
+	void (*stopped)(void *arg);
+	/* All of it has gone over: SENT. */
+	void (*sent)(void *arg);
+	/* It did not, or was cancelled: the guest runs on here, RUNNING. Not called when the
+	 * machine itself ends; the machine's listener hears that. */
+	void (*failed)(void *arg, const struct error *e);
+};
+
+bool machine_send(struct machine *m, const struct machine_outgoing *out,
+		  const struct machine_send_listener *l, void *arg, struct error *e);
+/* After `stopped`: gives the rest away. Cannot be cancelled any more. */
+bool machine_send_go(struct machine *m, struct error *e);
+/* Before machine_send_go(); `failed` follows, with ERROR_CANCELED. */
+bool machine_send_cancel(struct machine *m, struct error *e);
+/* SENT: the guest goes on here; only when the other side never will. Success: RUNNING. */
+bool machine_send_revive(struct machine *m, const struct machine_reply *r, struct error *e);
+
+/* The name under which a disk's content is taken in; out of at least 24 bytes. */
+void machine_export_name(int32_t key, char out[24]);
 
 /* Keeps logs that its guest can fill short; to be called now and then while it runs. Of a serial
  * port's log that has more than 8 MiB the last MiB stays, as LOG.1. */

@@ -23,6 +23,11 @@ enum machine_op {
 	MACHINE_OP_MEDIUM,
 	MACHINE_OP_LINK,
 	MACHINE_OP_NIC,
+	MACHINE_OP_RECEIVE,
+	MACHINE_OP_STREAM,
+	MACHINE_OP_RUN,
+	MACHINE_OP_SEND,
+	MACHINE_OP_REVIVE,
 };
 
 struct driver_ops {
@@ -41,6 +46,18 @@ struct driver_ops {
 	bool (*set_link)(struct machine *m, int32_t key, bool connected, struct error *e);
 	bool (*add_nic)(struct machine *m, const struct machine_nic *nic, struct error *e);
 	bool (*remove_nic)(struct machine *m, int32_t key, struct error *e);
+	/* From node to node: all of them, or NULL. Ends with machine_done(m, NULL), it waits, or
+	 * machine_gone() */
+	bool (*receive)(struct machine *m, const struct machine_spec *s,
+			const struct machine_incoming *in, struct error *e);
+	bool (*receive_stream)(struct machine *m, int fd, struct error *e); /* the same */
+	bool (*receive_run)(struct machine *m, struct error *e);
+	/* machine_send_stopped(), and after `send_go` machine_done(m, NULL), or machine_done() with
+	 * e: it runs on */
+	bool (*send)(struct machine *m, const struct machine_outgoing *out, struct error *e);
+	bool (*send_go)(struct machine *m, struct error *e);
+	bool (*send_cancel)(struct machine *m, struct error *e);
+	bool (*send_revive)(struct machine *m, struct error *e);
 	void (*tidy)(struct machine *m); /* NULL: nothing to do */
 	bool (*usage)(const struct machine *m, struct machine_usage *out, struct error *e);
 	const char *(*driver_confinement)(const struct driver *d);   /* NULL: none */
@@ -58,10 +75,15 @@ struct machine {
 	void *arg;
 	struct machine_reply reply;	 /* of `op` */
 	struct machine_reply stop_reply; /* while STOPPING */
+	const struct machine_send_listener *send_listener;
+	void *send_arg;
 	enum machine_state state : 8;
 	enum machine_op op : 8;
+	enum machine_state adopted : 8; /* set by the driver that adopts: RECEIVING, SENT */
 	bool freed : 1;
-	unsigned calls : 7; /* callbacks on the stack; freed when the last returns */
+	bool is_send_stopped : 1; /* machine_send_go() may come */
+	bool is_send_going : 1;	  /* it came */
+	unsigned calls : 7;	  /* callbacks on the stack; freed when the last returns */
 };
 
 /* The op under way ended. May free m where a callback did so: touch it no more, or hold it with
@@ -72,6 +94,10 @@ void machine_done(struct machine *m, const struct error *e);
 void machine_gone(struct machine *m, enum machine_exit why, const struct error *e);
 
 void machine_was_reset(struct machine *m);
+
+/* Of a SENDING one. */
+void machine_send_progress(struct machine *m, uint64_t done, uint64_t total);
+void machine_send_stopped(struct machine *m);
 
 void machine_has_stalled(struct machine *m, const char *why);
 
