@@ -388,8 +388,17 @@ static bool read_endpoint(struct config_reader *r, const struct json_at *at, uin
 static bool read_remote(struct config_reader *r, const struct json_at *at, struct config_remote *m)
 {
 	struct json_at endpoint;
+	uint16_t to;
 	bool has_mac;
 
+	m->moving_to = -1;
+	if (json_has(at, "moving_to")) {
+		if (!json_get(at, "moving_to", &endpoint, r->e) ||
+		    !read_endpoint(r, &endpoint, &to)) {
+			return false;
+		}
+		m->moving_to = to;
+	}
 	return read_mac(r, at, m->mac, &has_mac) && json_get(at, "endpoint", &endpoint, r->e) &&
 	       read_endpoint(r, &endpoint, &m->endpoint) &&
 	       read_addresses(r, at, "addresses", &m->addresses, &m->n_addresses);
@@ -488,7 +497,9 @@ static bool check_segment(struct config_reader *r, const struct json_at *at,
 				  s->mtu, t->name, t->mtu, t->mtu - overhead);
 	}
 	for (size_t i = 0; i < s->n_remotes; i++) {
-		if (r->config->endpoints[s->remotes[i].endpoint].ip != t->address.ip) {
+		const struct config_remote *m = &s->remotes[i];
+		if (r->config->endpoints[m->endpoint].ip != t->address.ip ||
+		    (m->moving_to >= 0 && r->config->endpoints[m->moving_to].ip != t->address.ip)) {
 			return json_error(at, r->e,
 					  "has an endpoint of another IP version than the "
 					  "team's address");

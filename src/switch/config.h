@@ -133,6 +133,7 @@ struct gateway {
 struct config_remote {
 	uint8_t mac[6];
 	uint16_t endpoint;
+	int32_t moving_to; /* endpoint that it may be behind as well; -1: none */
 	struct address *addresses;
 	size_t n_addresses;
 };

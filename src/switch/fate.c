@@ -350,6 +350,7 @@ static void flood(struct way *w, enum guests guests)
 static void leave_by(struct way *w, const struct whereabouts *at)
 {
 	w->fate->out = (struct fate_out){ at->iface, at->endpoint };
+	w->fate->is_moving = at->moving != 0;
 	w->fate->makes_flow = packet_has_connection(w->packet);
 }
 

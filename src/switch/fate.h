@@ -73,6 +73,7 @@ struct fate {
 	bool is_flooded, is_routed;
 	bool is_copied;	 /* flooded for those who want to see all: it has one way out besides */
 	bool makes_flow; /* IP, one way out: the rest of its connection may follow it */
+	bool is_moving;	 /* who gets it is on the way to another place */
 	uint8_t log;	 /* bits of enum rule_direction: rules asked there that want it told */
 	bool learns;	 /* the source's MAC address is to be learned where it came in */
 	uint8_t destination[6], source[6];

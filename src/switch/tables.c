@@ -100,8 +100,19 @@ struct router {
 	} * routes;
 };
 
+/* A guest that moves. Only which of its places it is at changes: a worker writes, all read. */
+struct moving {
+	uint8_t mac[6];
+	uint16_t segment;
+	struct {
+		uint16_t iface, endpoint;
+	} places[2]; /* where it comes from, and goes to */
+	unsigned at; /* atomic */
+};
+
 struct tables {
 	struct switch_config *config;
+	VEC(struct moving) moving; /* struct whereabouts: index plus one */
 	uint16_t epoch;
 	struct classifier *classifier;
 	struct iface ifaces[FLOW_IFACES_MAX];
@@ -257,6 +268,56 @@ static void add_places(struct tables *t, const struct whereabouts *at, uint16_t 
 	}
 }
 
+static struct place *own_place(struct tables *t, const struct place_key *k)
+{
+	const struct place *p = places_find(&t->places, k);
+
+	return p == NULL ? NULL : &t->places.items[p - t->places.items];
+}
+
+/* Addresses of a port that has a guest's MAC address are where that guest is. */
+static void mark_moving(struct tables *t, uint16_t segment, const struct address *addresses,
+			size_t n, const struct whereabouts *here)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct place_key k = address_key(segment, &addresses[i]);
+		struct place *p = own_place(t, &k);
+		if (p != NULL && p->at.iface == here->iface) {
+			p->at.moving = here->moving;
+		}
+	}
+}
+
+/* A remote guest; where its MAC address is a port's as well, it comes here. */
+static void add_remote(struct tables *t, uint16_t segment, const struct config_remote *m)
+{
+	struct whereabouts at = { .iface = t->segments[segment].out, .endpoint = m->endpoint };
+	struct place_key k = mac_key(segment, m->mac);
+	struct place *own = own_place(t, &k);
+	bool comes_here = own != NULL && t->ifaces[own->at.iface].kind == IFACE_PORT;
+
+	memcpy(at.mac, m->mac, 6);
+	if ((comes_here ? own->at.moving == 0 : own == NULL && m->moving_to >= 0) &&
+	    t->moving.n < UINT16_MAX) {
+		struct moving v = { .segment = segment,
+				    .places = { { at.iface, m->endpoint },
+						{ at.iface, (uint16_t)m->moving_to } } };
+		memcpy(v.mac, m->mac, 6);
+		if (comes_here) {
+			v.places[1].iface = own->at.iface;
+			v.places[1].endpoint = 0;
+		}
+		vec_push(&t->moving, v);
+		at.moving = (uint16_t)t->moving.n;
+	}
+	if (comes_here && at.moving != 0) {
+		const struct config_port *p = &t->config->ports[t->ifaces[own->at.iface].port];
+		own->at.moving = at.moving;
+		mark_moving(t, segment, p->addresses, p->n_addresses, &own->at);
+	}
+	add_places(t, &at, segment, m->addresses, m->n_addresses);
+}
+
 static void add_all_places(struct tables *t)
 {
 	const struct switch_config *c = t->config;
@@ -278,10 +339,7 @@ static void add_all_places(struct tables *t)
 	}
 	for (size_t s = 0; s < c->n_segments; s++) {
 		for (size_t i = 0; i < c->segments[s].n_remotes; i++) {
-			const struct config_remote *m = &c->segments[s].remotes[i];
-			struct whereabouts at = { t->segments[s].out, m->endpoint, { 0 } };
-			memcpy(at.mac, m->mac, 6);
-			add_places(t, &at, (uint16_t)s, m->addresses, m->n_addresses);
+			add_remote(t, (uint16_t)s, &c->segments[s].remotes[i]);
 		}
 	}
 	for (size_t i = 0; i < c->n_endpoints; i++) {
@@ -427,6 +485,7 @@ void tables_free(struct tables *t)
 	free(t->places.items);
 	free(t->vnis.items);
 	free(t->endpoints.items);
+	vec_free(&t->moving);
 	classifier_free(t->classifier);
 	switch_config_free(t->config);
 	free(t);
@@ -517,6 +576,12 @@ static bool find_place(const struct tables *t, const struct place_key *k, struct
 		return false;
 	}
 	*out = p->at;
+	if (UNLIKELY(out->moving != 0)) {
+		const struct moving *m = &t->moving.items[out->moving - 1];
+		unsigned at = __atomic_load_n(&m->at, __ATOMIC_RELAXED);
+		out->iface = m->places[at].iface;
+		out->endpoint = m->places[at].endpoint;
+	}
 	return true;
 }
 
@@ -534,6 +599,63 @@ bool tables_find_address(const struct tables *t, uint16_t segment, const struct 
 	struct place_key k = address_key(segment, address);
 
 	return find_place(t, &k, out);
+}
+
+/* ---- guests that move ---- */
+
+size_t tables_n_moving(const struct tables *t)
+{
+	return t->moving.n;
+}
+
+void tables_hear(const struct tables *t, uint16_t segment, const uint8_t mac[6], uint16_t iface,
+		 uint16_t endpoint)
+{
+	struct place_key k = mac_key(segment, mac);
+	const struct place *p = places_find(&t->places, &k);
+
+	if (p == NULL || p->at.moving == 0) {
+		return;
+	}
+	struct moving *m = &t->moving.items[p->at.moving - 1];
+	for (unsigned i = 0; i < 2; i++) {
+		if (m->places[i].iface == iface && m->places[i].endpoint == endpoint) {
+			__atomic_store_n(&m->at, i, __ATOMIC_RELAXED);
+		}
+	}
+}
+
+/* Interfaces keep their numbers, endpoints need not. */
+static bool is_place(const struct tables *t, const struct moving *m, unsigned i,
+		     const struct tables *before, const struct moving *was)
+{
+	const struct address *a = &t->config->endpoints[m->places[i].endpoint],
+			     *b = &before->config->endpoints[was->places[was->at].endpoint];
+
+	if (m->places[i].iface != was->places[was->at].iface) {
+		return false;
+	}
+	return t->ifaces[m->places[i].iface].kind != IFACE_TUNNEL ||
+	       (a->ip == b->ip && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0);
+}
+
+void tables_follow_moving(struct tables *t, const struct tables *before)
+{
+	vec_each (&t->moving, m) {
+		uint64_t id = t->config->segments[m->segment].id;
+		for (size_t k = 0; before != NULL && k < before->moving.n; k++) {
+			const struct moving *was = &before->moving.items[k];
+			if (memcmp(m->mac, was->mac, 6) != 0 ||
+			    before->config->segments[was->segment].id != id) {
+				continue;
+			}
+			for (unsigned i = 0; i < 2; i++) {
+				if (is_place(t, m, i, before, was)) {
+					m->at = i;
+				}
+			}
+		}
+	}
 }
 
 bool tables_is_gateway(const struct tables *t, uint16_t segment, const struct address *address)

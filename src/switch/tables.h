@@ -81,16 +81,27 @@ struct segment_ifaces {
 };
 const struct segment_ifaces *tables_segment(const struct tables *t, uint16_t segment);
 
-/* Where an address known from the configuration is. */
+/* Where an address known from the configuration is. Of a guest that moves: where it was heard
+ * last. */
 struct whereabouts {
 	uint16_t iface;
 	uint16_t endpoint; /* IFACE_TUNNEL */
 	uint8_t mac[6];
+	uint16_t moving; /* it may be elsewhere by the next packet: not 0 */
 };
 bool tables_find_mac(const struct tables *t, uint16_t segment, const uint8_t mac[6],
 		     struct whereabouts *out);
 bool tables_find_address(const struct tables *t, uint16_t segment, const struct address *address,
 			 struct whereabouts *out);
+
+/* Guests that move: how many the document says so of. */
+size_t tables_n_moving(const struct tables *t);
+/* A frame from that MAC address came in there (endpoint: of IFACE_TUNNEL): if it is a guest's that
+ * moves, and one of its two places, it is reached there from now on. Worker's thread. */
+void tables_hear(const struct tables *t, uint16_t segment, const uint8_t mac[6], uint16_t iface,
+		 uint16_t endpoint);
+/* Guests that moved already when these tables' predecessor ran are where they were heard last. */
+void tables_follow_moving(struct tables *t, const struct tables *before);
 
 /* Is it an address of the segment's router? */
 bool tables_is_gateway(const struct tables *t, uint16_t segment, const struct address *address);

@@ -70,6 +70,17 @@ static inline void take_flow(struct worker *w, struct flow *f, unsigned d, struc
 
 /* ---- what comes in ---- */
 
+/* A guest that comes here is here when it is heard. */
+static void hear(const struct worker *w, const struct item *it)
+{
+	const struct tables *t = w->wiring->tables;
+
+	if (it->key.iface != 0 && it->mbuf->data_len >= 12) {
+		tables_hear(t, tables_iface(t, it->key.iface)->segment,
+			    rte_pktmbuf_mtod(it->mbuf, const uint8_t *) + 6, it->key.iface, 0);
+	}
+}
+
 static inline bool enter(struct worker *w, struct item *it)
 {
 	const struct config_port *p = &w->wiring->config->ports[it->port];
@@ -117,6 +128,9 @@ static unsigned read_burst(struct worker *w, uint16_t port, struct rte_mbuf **m,
 		c->rx_bytes += m[i]->pkt_len;
 		if (UNLIKELY(!enter(w, it))) {
 			continue;
+		}
+		if (UNLIKELY(w->has_moving) && it->endpoint == 0) {
+			hear(w, it);
 		}
 		if (LIKELY(worker_read_plain(rte_pktmbuf_mtod(it->mbuf, const uint8_t *),
 					     it->mbuf->data_len, it->mbuf->pkt_len, it->key.iface,
@@ -209,6 +223,10 @@ static void quiet_point(struct worker *w)
 		}
 		wiring_carry_ports(next, w->counters->ports, sizeof(w->counters->ports[0]));
 		wiring_take_rules(next, w->wiring);
+		if (w->wiring != NULL) {
+			tables_follow_moving(next->tables, w->wiring->tables);
+		}
+		w->has_moving = tables_n_moving(next->tables) > 0;
 		__atomic_store_n(&w->wiring, next, __ATOMIC_RELEASE);
 		__atomic_store_n(&w->next, NULL, __ATOMIC_RELEASE);
 	}

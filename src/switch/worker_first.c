@@ -67,17 +67,38 @@ static void send_one(struct worker *w, struct item *it, const struct packet *p,
 	}
 }
 
+/* May the sender, who is behind a tunnel, be at another place by the next packet? In a router's
+ * name whoever moves may send. */
+static bool is_senders_moving(const struct worker *w, const struct item *it, const struct packet *p)
+{
+	const struct tables *t = w->wiring->tables;
+	const struct switch_config *c = w->wiring->config;
+	struct whereabouts at;
+
+	if (LIKELY(tables_n_moving(t) == 0)) {
+		return false;
+	}
+	for (size_t i = 0; i < c->n_routers; i++) {
+		if (memcmp(c->routers[i].mac, p->data + 6, 6) == 0) {
+			return true;
+		}
+	}
+	return tables_find_mac(t, tables_iface(t, it->key.iface)->segment, p->data + 6, &at) &&
+	       at.moving != 0;
+}
+
 /* What the record says about the way of packets of end d, from a fate. */
 static void flow_set_way(struct worker *w, struct flow *f, unsigned d, const struct item *it,
 			 const struct packet *p, const struct fate *fate)
 {
 	bool to_tunnel = w->wiring->wires[fate->out.iface].kind == IFACE_TUNNEL;
+	bool is_asked = fate->is_copied || fate->is_moving || (to_tunnel && it->endpoint != 0) ||
+			is_senders_moving(w, it, p);
 
 	f->epoch = w->wiring->epoch;
 	f->rule = (uint32_t)(fate->rule_in >= 0 ? fate->rule_in : fate->rule_out);
 	f->flags = (uint8_t)((f->flags & (0xff ^ (FLOW_ROUTED | FLOW_ASKS))) |
-			     (fate->is_routed ? FLOW_ROUTED : 0) |
-			     (fate->is_copied || (to_tunnel && it->endpoint != 0) ? FLOW_ASKS : 0));
+			     (fate->is_routed ? FLOW_ROUTED : 0) | (is_asked ? FLOW_ASKS : 0));
 	memcpy(f->mac[d], p->data, 12);
 	memcpy(f->mac[1 - d], fate->source, 6);
 	memcpy(f->mac[1 - d] + 6, fate->destination, 6);

@@ -71,6 +71,7 @@ struct worker {
 	uint64_t us_tsc, idle_since; /* 0: it is not idle */
 	bool is_drowsy;		     /* it has said that it will sleep */
 	bool has_more_to_age;
+	bool has_moving;		    /* the tables know of guests that move */
 	bool is_running;		    /* atomic: on its core */
 	uint16_t waiting[CONFIG_PORTS_MAX]; /* ports with packets to send, n_waiting of them */
 	uint16_t n_waiting;

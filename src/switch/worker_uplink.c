@@ -28,6 +28,11 @@ static bool decapsulate(struct worker *w, const struct config_team *team, struct
 	}
 	it->key.iface = iface;
 	it->endpoint = (uint16_t)(endpoint + 1);
+	if (UNLIKELY(tables_n_moving(t) > 0) && it->mbuf->data_len >= 12) {
+		tables_hear(t, tables_iface(t, iface)->segment,
+			    rte_pktmbuf_mtod(it->mbuf, const uint8_t *) + 6, iface,
+			    (uint16_t)endpoint);
+	}
 	return true;
 }
 
