@@ -230,3 +230,14 @@ size_t answer_make(const struct packet *p, const struct fate *fate, const uint8_
 	}
 	return may_be_told(p) ? answer_error(p, fate, mac, own, out) : 0;
 }
+
+size_t answer_reverse(const uint8_t mac[6], uint8_t out[ANSWER_SIZE_MAX])
+{
+	memset(out, 0, 60);
+	memset(out, 0xff, 6);
+	memcpy(out + 6, mac, 6);
+	memcpy(out + 12, "\x80\x35\0\1\x08\0\6\4\0\3", 10);
+	memcpy(out + 22, mac, 6);
+	memcpy(out + 32, mac, 6);
+	return 60;
+}

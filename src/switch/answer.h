@@ -26,4 +26,7 @@ size_t answer_make(const struct packet *p, const struct fate *fate, const uint8_
 size_t answer_ask(const uint8_t own_mac[6], const struct address *own, const struct address *target,
 		  uint8_t out[ANSWER_SIZE_MAX]);
 
+/* Here is who has that MAC address: a reverse ARP request that nobody is to answer (RFC 903). */
+size_t answer_reverse(const uint8_t mac[6], uint8_t out[ANSWER_SIZE_MAX]);
+
 #endif

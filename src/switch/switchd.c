@@ -27,11 +27,13 @@
 #include "base/number.h"
 #include "base/timer.h"
 #include "base/vec.h"
+#include "switch/connection.h"
 #include "switch/keeper.h"
 #include "switch/standby.h"
 #include "switch/switch.h"
 #include "switch/switch_capture.h"
 #include "switch/switch_log.h"
+#include "switch/switch_move.h"
 #include "switch/switch_watch.h"
 #include "switch/upgrade.h"
 
@@ -329,6 +331,74 @@ static void let_go(void *arg)
 	_exit(0);
 }
 
+static void on_export(void *arg, struct rpc_call *call)
+{
+	static const char *const members[] = { "port", "after" };
+	struct switchd *d = arg;
+	const struct json_at *params = rpc_call_params(call);
+	struct json_object *o = NULL;
+	uint32_t after = 0;
+	const char *port;
+	struct error e;
+
+	if (json_check_members(params, members, ARRAY_LEN(members), &e) &&
+	    json_get_str(params, "port", &port, &e) &&
+	    (!json_has(params, "after") || json_get_u32(params, "after", &after, &e))) {
+		o = switch_connections_export(d->sw, port, after, &e);
+	}
+	if (o == NULL) {
+		fail(call, &e);
+	} else {
+		rpc_call_reply(call, o);
+	}
+}
+
+static void on_import(void *arg, struct rpc_call *call)
+{
+	static const char *const members[] = { "port", "version", "connections" };
+	struct switchd *d = arg;
+	const struct json_at *params = rpc_call_params(call);
+	struct json_object *o = NULL;
+	struct json_at connections;
+	uint64_t version;
+	const char *port;
+	struct error e;
+
+	if (json_check_members(params, members, ARRAY_LEN(members), &e) &&
+	    json_get_str(params, "port", &port, &e) &&
+	    json_get_u64(params, "version", &version, &e) &&
+	    json_get_array(params, "connections", &connections, &e)) {
+		if (version == CONNECTION_VERSION) {
+			o = switch_connections_import(d->sw, port, &connections, &e);
+		} else {
+			error_set(&e, ERROR_UNSUPPORTED, "\"version\": %llu; this switch has %d",
+				  (unsigned long long)version, CONNECTION_VERSION);
+		}
+	}
+	if (o == NULL) {
+		fail(call, &e);
+	} else {
+		rpc_call_reply(call, o);
+	}
+}
+
+static void on_announce(void *arg, struct rpc_call *call)
+{
+	struct switchd *d = arg;
+	const char *port;
+	struct error e;
+	unsigned n;
+
+	if (!json_get_str(rpc_call_params(call), "port", &port, &e) ||
+	    !switch_announce(d->sw, port, &n, &e)) {
+		fail(call, &e);
+		return;
+	}
+	struct json_object *o = json_object_new_object();
+	json_put_u64(o, "frames", n);
+	rpc_call_reply(call, o);
+}
+
 static void on_upgrade(void *arg, struct rpc_call *call)
 {
 	struct switchd *d = arg;
@@ -348,6 +418,12 @@ static const struct control_command commands[] = {
 	  on_explain },
 	{ "plane.capture", "{port?, filter?, snap?, count?, stages?}",
 	  "from now on, notifications with packets, as pcapng", on_capture },
+	{ "plane.connections.export", "{port, after?}", "connections of a port, for another node",
+	  on_export },
+	{ "plane.connections.import", "{port, version, connections}",
+	  "go on with connections of a guest that comes here", on_import },
+	{ "plane.announce", "{port}", "tell the networks that a port's guest is here",
+	  on_announce },
 	{ "plane.upgrade", "{binary?}", "hand over to a process of another binary", on_upgrade },
 };
 

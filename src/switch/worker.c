@@ -230,6 +230,11 @@ static void quiet_point(struct worker *w)
 		__atomic_store_n(&w->wiring, next, __ATOMIC_RELEASE);
 		__atomic_store_n(&w->next, NULL, __ATOMIC_RELEASE);
 	}
+	struct worker_errand *errand = __atomic_load_n(&w->errand, __ATOMIC_ACQUIRE);
+	if (UNLIKELY(errand != NULL)) {
+		errand->fn(w, errand->arg);
+		__atomic_store_n(&w->errand, NULL, __ATOMIC_RELEASE);
+	}
 	struct capture *capture = __atomic_load_n(&w->capture, __ATOMIC_ACQUIRE);
 	if (UNLIKELY(capture != w->capturing)) {
 		__atomic_store_n(&w->capturing, capture, __ATOMIC_RELEASE);
@@ -441,6 +446,22 @@ struct wiring *worker_publish(struct worker *w, struct wiring *next)
 		nanosleep(&pause, NULL);
 	}
 	return before;
+}
+
+void worker_do(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg)
+{
+	static const struct timespec pause = { .tv_nsec = 20000 };
+	struct worker_errand errand = { fn, arg };
+
+	if (!__atomic_load_n(&w->is_running, __ATOMIC_ACQUIRE)) {
+		fn(w, arg); /* nobody else is at what it owns */
+		return;
+	}
+	__atomic_store_n(&w->errand, &errand, __ATOMIC_RELEASE);
+	sleep_wake();
+	while (__atomic_load_n(&w->errand, __ATOMIC_ACQUIRE) != NULL) {
+		nanosleep(&pause, NULL);
+	}
 }
 
 void worker_pass(const struct worker *w)

@@ -23,6 +23,7 @@ struct rte_mempool;
 struct capture;
 struct fragments;
 struct rule_log;
+struct connection;
 struct worker;
 
 struct worker_options {
@@ -82,6 +83,14 @@ struct wiring *worker_publish(struct worker *w, struct wiring *next);
 
 /* From its next turn on it puts packets there; NULL: no more. Waits until it is so. */
 void worker_set_capture(struct worker *w, struct capture *c);
+
+/* Has the worker do something between two bursts, and waits for it. */
+void worker_do(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
+
+/* For worker_do(). A connection of a guest that comes here; NULL, or why it is not taken. And word
+ * to the networks of a port's guest that it is here; how many frames. */
+const char *worker_take_connection(struct worker *w, struct connection *c, uint16_t port);
+unsigned worker_announce_port(struct worker *w, uint16_t port);
 
 const struct worker_counters *worker_counters(const struct worker *w);
 struct flow_table *worker_flows(const struct worker *w);

@@ -61,12 +61,19 @@ struct want {
 	uint32_t tick;
 };
 
+/* worker_do() */
+struct worker_errand {
+	void (*fn)(struct worker *w, void *arg);
+	void *arg;
+};
+
 struct worker {
 	struct worker_options o;
-	struct wiring *wiring; /* that it goes by */
-	struct wiring *next;   /* atomic: published; taken at a quiet point */
-	bool is_stopping;      /* atomic */
-	uint32_t now;	       /* tick */
+	struct wiring *wiring;	      /* that it goes by */
+	struct wiring *next;	      /* atomic: published; taken at a quiet point */
+	struct worker_errand *errand; /* atomic: done and taken away at a quiet point */
+	bool is_stopping;	      /* atomic */
+	uint32_t now;		      /* tick */
 	uint64_t tick_tsc, next_tick_tsc;
 	uint64_t us_tsc, idle_since; /* 0: it is not idle */
 	bool is_drowsy;		     /* it has said that it will sleep */
@@ -191,6 +198,8 @@ unsigned worker_limit_burst(struct worker *w, uint16_t port, struct rte_mbuf **m
 bool worker_may_leave(struct worker *w, uint16_t port, struct rte_mbuf *m);
 /* May what came in there begin a connection? */
 enum drop_reason worker_may_begin(struct worker *w, uint16_t iface);
+/* May one more that its guest began be open there? */
+enum drop_reason worker_has_quota(const struct worker *w, uint16_t iface);
 
 /* ---- worker_first.c ---- */
 

@@ -86,7 +86,7 @@ static uint64_t n_flows_of(const struct worker *w, const struct config_port *p, 
 	return n;
 }
 
-enum drop_reason worker_may_begin(struct worker *w, uint16_t iface)
+enum drop_reason worker_has_quota(const struct worker *w, uint16_t iface)
 {
 	const struct iface *from = tables_iface(w->wiring->tables, iface);
 
@@ -94,8 +94,17 @@ enum drop_reason worker_may_begin(struct worker *w, uint16_t iface)
 		return DROP_NONE;
 	}
 	const struct config_port *p = &w->wiring->config->ports[from->port];
-	if (p->flows_max > 0 && n_flows_of(w, p, from->port) >= p->flows_max) {
-		return DROP_FLOW_QUOTA;
+	return p->flows_max > 0 && n_flows_of(w, p, from->port) >= p->flows_max ? DROP_FLOW_QUOTA
+										: DROP_NONE;
+}
+
+enum drop_reason worker_may_begin(struct worker *w, uint16_t iface)
+{
+	const struct iface *from = tables_iface(w->wiring->tables, iface);
+	enum drop_reason r = worker_has_quota(w, iface);
+
+	if (from->kind != IFACE_PORT || r != DROP_NONE) {
+		return r;
 	}
 	struct bucket *b = &w->limits[from->port].flows;
 	return b->rate == 0 || bucket_take(b, rte_rdtsc(), 1) ? DROP_NONE : DROP_FLOW_RATE;

@@ -167,13 +167,9 @@ static void announce_guest(struct worker *w, uint16_t out, const uint8_t mac[6])
 	if (m == NULL) {
 		return;
 	}
-	uint8_t *f = (uint8_t *)rte_pktmbuf_append(m, 60);
-	memset(f, 0, 60);
-	memset(f, 0xff, 6);
-	memcpy(f + 6, mac, 6);
-	memcpy(f + 12, "\x80\x35\0\1\x08\0\6\4\0\3", 10);
-	memcpy(f + 22, mac, 6);
-	memcpy(f + 32, mac, 6);
+	uint8_t frame[ANSWER_SIZE_MAX];
+	size_t n = answer_reverse(mac, frame);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)n), frame, n);
 	(void)worker_leave(w, m, out, 0, 0);
 }
 
