@@ -10,6 +10,7 @@
 #include "base/macro.h"
 #include "base/number.h"
 #include "base/uuid.h"
+#include "host/board.h"
 #include "host/facts.h"
 #include "host/hardware_read.h"
 #include "host/text.h"
@@ -205,6 +206,17 @@ static void read_huge_pages(struct hardware *h, const char *root)
 	buf_free(&b);
 }
 
+/* Firmware that says nothing, or only what a kit says, is helped out. */
+static void take_board(struct hardware_system *s, const struct board *b)
+{
+	if (b != NULL && s->vendor[0] == '\0') {
+		snprintf(s->vendor, sizeof(s->vendor), "%s", b->maker);
+	}
+	if (b != NULL && s->model[0] == '\0') {
+		snprintf(s->model, sizeof(s->model), "%s", b->name);
+	}
+}
+
 void hardware_read(struct hardware *h, const char *root)
 {
 	uint64_t available;
@@ -215,6 +227,8 @@ void hardware_read(struct hardware *h, const char *root)
 	read_memory(root, &h->memory, &available);
 	read_huge_pages(h, root);
 	hardware_read_pci(h, root);
+	h->board = board_find(h, root);
+	take_board(&h->system, h->board);
 	hardware_read_nics(h, root);
 	hardware_read_blocks(h, root);
 }

@@ -97,7 +97,10 @@ struct hardware_os {
 	int64_t boot_time; /* seconds since 1970; 0: unknown */
 };
 
+struct board;
+
 struct hardware {
+	const struct board *board; /* host/board.h; NULL: none that is known */
 	struct hardware_cpu cpu;
 	struct hardware_system system;
 	struct hardware_os os;

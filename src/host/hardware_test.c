@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "host/board.h"
 #include "host/facts.h"
 #include "host/node.h"
 
@@ -74,16 +75,13 @@ static void unpack_line(const struct tree *t, const char *line, int *fd)
 	}
 }
 
-static struct tree unpack(const char *name)
+static struct tree unpack_text(char *text)
 {
 	struct tree t = { .root = "/tmp/hardware_test_XXXXXX" };
-	struct buf b = BUF_INIT;
 	int fd = -1;
 	assert_non_null(mkdtemp(t.root));
 	t.dir = open(t.root, O_RDONLY | O_DIRECTORY);
-	char *path = mem_printf("%s/%s", data_folder, name);
-	assert_true(file_read(path, 1 << 20, &b, NULL));
-	for (char *line = b.data; *line != '\0';) {
+	for (char *line = text; *line != '\0';) {
 		char *end = line + strcspn(line, "\n");
 		*end = '\0';
 		unpack_line(&t, line, &fd);
@@ -92,6 +90,15 @@ static struct tree unpack(const char *name)
 	if (fd >= 0) {
 		close(fd);
 	}
+	return t;
+}
+
+static struct tree unpack(const char *name)
+{
+	struct buf b = BUF_INIT;
+	char *path = mem_printf("%s/%s", data_folder, name);
+	assert_true(file_read(path, 1 << 20, &b, NULL));
+	struct tree t = unpack_text(b.data);
 	free(path);
 	buf_free(&b);
 	return t;
@@ -204,8 +211,73 @@ static void test_raspberry_pi(void **state)
 	assert_string_equal(h.nics[0].pci, "");
 	assert_int_equal(h.n_blocks, 1);
 	assert_string_equal(h.blocks[0].model, "SD32G");
+	assert_string_equal(h.board->id, "raspberry-pi-4");
 	hardware_fini(&h);
 	drop(&t);
+}
+
+/* Trees of nothing but what identifies a board. */
+static const struct {
+	const char *id;	   /* NULL: none */
+	const char *lines; /* of a tree */
+} board_trees[] = {
+	{ "bluefield-2", "file sys/bus/acpi/devices/MLNXBF22:00/hid\n|MLNXBF22\n"
+			 "file sys/class/dmi/id/product_name\n|BlueField SoC\n" },
+	{ "bluefield-3", "file sys/bus/acpi/devices/MLNXBF33:00/hid\n|MLNXBF33\n" },
+	{ "pensando-elba", "file proc/device-tree/compatible\n"
+			   "|amd,pensando-elba-ortano\n|amd,pensando-elba\n" },
+	{ "octeon-9", "file sys/bus/pci/devices/0002:01:00.0/vendor\n|0x177d\n"
+		      "file sys/bus/pci/devices/0002:01:00.0/device\n|0xa065\n"
+		      "file sys/bus/pci/devices/0002:01:00.0/subsystem_device\n|0xb200\n" },
+	{ "octeon-10", "file sys/bus/pci/devices/0002:01:00.0/vendor\n|0x177d\n"
+		       "file sys/bus/pci/devices/0002:01:00.0/device\n|0xa065\n"
+		       "file sys/bus/pci/devices/0002:01:00.0/subsystem_device\n|0xb900\n" },
+	{ "ipu-e2000", "file sys/bus/pci/devices/0000:00:01.0/vendor\n|0x8086\n"
+		       "file sys/bus/pci/devices/0000:00:01.0/device\n|0x1452\n" },
+	{ "altra", "file sys/firmware/acpi/tables/MCFG\n"
+		   "|MCFG....r.AmpereAltra   0000aaaa0000\n"
+		   "file sys/bus/pci/devices/0000:00:01.0/vendor\n|0x8086\n"
+		   "file sys/bus/pci/devices/0000:00:01.0/device\n|0x1452\n" },
+	{ "raspberry-pi-4", "file sys/class/dmi/id/product_name\n"
+			    "|Raspberry Pi 4 Model B\n" },
+	{ "raspberry-pi-5", "file proc/device-tree/compatible\n"
+			    "|raspberrypi,5-model-b\n|brcm,bcm2712\n" },
+	{ "qemu-virt", "file proc/device-tree/compatible\n|linux,dummy-virt\n" },
+	{ NULL, "file proc/device-tree/compatible\n|brcm,bcm27112\n"
+		"file sys/firmware/acpi/tables/MCFG\n|MCFG\n"
+		"file sys/bus/pci/devices/0000:03:00.0/vendor\n|0x15b3\n"
+		"file sys/bus/pci/devices/0000:03:00.0/device\n|0xa2d6\n" },
+};
+
+static const char arm_cpu[] = "file proc/cpuinfo\n|processor : 0\n|CPU implementer : 0x41\n"
+			      "|CPU part : 0xd0c\n";
+static const char x86_cpu[] = "file proc/cpuinfo\n|processor : 0\n|vendor_id : GenuineIntel\n";
+
+static const struct board *board_of(const char *cpu, const char *lines)
+{
+	struct hardware h;
+	char *text = mem_printf("%s%s", cpu, lines);
+	struct tree t = unpack_text(text);
+	hardware_read(&h, t.root);
+	const struct board *b = h.board;
+	hardware_fini(&h);
+	drop(&t);
+	free(text);
+	return b;
+}
+
+static void test_boards(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(board_trees); i++) {
+		const struct board *b = board_of(arm_cpu, board_trees[i].lines);
+		const char *id = board_trees[i].id;
+		if ((b == NULL) != (id == NULL) || (b != NULL && strcmp(b->id, id) != 0)) {
+			fail_msg("%s: taken for %s", id ? id : "none", b ? b->id : "none");
+		}
+		/* A server with such a card in it is not the card. */
+		assert_null(board_of(x86_cpu, board_trees[i].lines));
+	}
 }
 
 static void test_nonsense_is_left_out(void **state)
@@ -332,13 +404,10 @@ static void test_makes_a_node(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_server),
-		cmocka_unit_test(test_raspberry_pi),
-		cmocka_unit_test(test_nonsense_is_left_out),
-		cmocka_unit_test(test_nothing_at_all),
-		cmocka_unit_test(test_this_machine),
-		cmocka_unit_test(test_usage),
-		cmocka_unit_test(test_lists_and_addresses),
+		cmocka_unit_test(test_server),	       cmocka_unit_test(test_raspberry_pi),
+		cmocka_unit_test(test_boards),	       cmocka_unit_test(test_nonsense_is_left_out),
+		cmocka_unit_test(test_nothing_at_all), cmocka_unit_test(test_this_machine),
+		cmocka_unit_test(test_usage),	       cmocka_unit_test(test_lists_and_addresses),
 		cmocka_unit_test(test_makes_a_node),
 	};
 	if (argc != 2) {

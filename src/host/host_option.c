@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "host/board.h"
 #include "host/draft.h"
 #include "host/host_services.h"
 
@@ -39,44 +40,47 @@ static void memory_text(const struct host *h, char *out, size_t size)
 		 b->overhead_mib);
 }
 
+static void board_text(const struct host *h, char *out, size_t size)
+{
+	const struct board *b = h->hardware->board;
+
+	snprintf(out, size, "%s%s%s", b == NULL ? "" : b->name, b == NULL ? "" : ": ",
+		 b == NULL ? "" : b->follows);
+}
+
+/* What was found out and nobody sets. */
+static struct option_spec fact(const char *key, const char *label, const char *summary,
+			       const char *text)
+{
+	return (struct option_spec){
+		.key = key,
+		.label = label,
+		.summary = summary,
+		.kind = OPTION_STRING,
+		.readonly = true,
+		.text = text,
+	};
+}
+
 bool host_options_build(struct host *h, struct error *e)
 {
 	static const char *const roles[] = { "server", "dpu", "manager", NULL };
-	char memory[200];
+	char memory[200], board[200];
 	memory_text(h, memory, sizeof(memory));
+	board_text(h, board, sizeof(board));
 	const struct option_spec specs[] = {
-		{
-			.key = "Remora.accel",
-			.label = "Acceleration of VMs",
-			.summary = "kvm, or tcg where the processors do not offer virtualization",
-			.kind = OPTION_STRING,
-			.readonly = true,
-			.text = h->simulated ? "simulated" : machine_accel_name(h->accel.kind),
-		},
-		{
-			.key = "Remora.accelWhy",
-			.label = "Why this acceleration",
-			.summary = "What was found out when the host started",
-			.kind = OPTION_STRING,
-			.readonly = true,
-			.text = h->accel.why,
-		},
-		{
-			.key = "Remora.confinement",
-			.label = "What confines VMs",
-			.summary = "Layers around the process of each VM, and those missing here",
-			.kind = OPTION_STRING,
-			.readonly = true,
-			.text = driver_confinement(h->driver),
-		},
-		{
-			.key = "Remora.memory",
-			.label = "Memory",
-			.summary = "How the memory of the machine is shared out, in MiB",
-			.kind = OPTION_STRING,
-			.readonly = true,
-			.text = memory,
-		},
+		fact("Remora.accel", "Acceleration of VMs",
+		     "kvm, or tcg where the processors do not offer virtualization",
+		     h->simulated ? "simulated" : machine_accel_name(h->accel.kind)),
+		fact("Remora.accelWhy", "Why this acceleration",
+		     "What was found out when the host started", h->accel.why),
+		fact("Remora.confinement", "What confines VMs",
+		     "Layers around the process of each VM, and those missing here",
+		     driver_confinement(h->driver)),
+		fact("Remora.memory", "Memory",
+		     "How the memory of the machine is shared out, in MiB", memory),
+		fact("Remora.board", "Board",
+		     "Which of the known boards this node is, and what follows", board),
 		{
 			.key = "Remora.role",
 			.label = "What this node is",
