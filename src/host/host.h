@@ -42,6 +42,7 @@ struct host_lending;
 struct host_services;
 struct host_stats;
 struct host_maintenance;
+struct host_transits;
 struct simulated_storage;
 
 /* What the host stands on; made before it and freed after it. */
@@ -170,6 +171,7 @@ struct host {
 	struct host_lending *lending; /* NULL: this host is no card */
 	struct host_stats *stats;
 	struct host_maintenance *maintenance;
+	struct host_transits *transits; /* NULL: VMs do not move */
 };
 
 /* Builds the inventory; nothing runs yet. NULL with `e`. */

@@ -19,6 +19,8 @@
 #include "host/host.h"
 #include "host/policy_route.h"
 #include "host/switch_link.h"
+#include "host/transit.h"
+#include "host/transit_route.h"
 #include "host/uid_lease.h"
 #include "host/vm.h"
 #include "vim/account.h"
@@ -241,6 +243,7 @@ static bool server_begin(struct hostd *d, struct error *e)
 	if (d->server != NULL) {
 		folder_route_add(d->server, d->host);
 		policy_route_add(d->server, d->host);
+		transit_route_add(d->server, d->host, cert);
 		d->node.port = server_port(d->server);
 		host_set_endpoint(d->host, d->node.port, cert);
 	}
@@ -304,6 +307,7 @@ static void hostd_stop(void *arg, int signal)
 	log_info("signal %d: stopping; %zu VM(s) run on", signal, host_n_running(d->host));
 	server_free(d->server);
 	d->server = NULL;
+	transits_stop(d->host);
 }
 
 static bool hostd_is_busy(void *arg)

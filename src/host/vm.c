@@ -7,6 +7,7 @@
 
 #include "base/macro.h"
 #include "base/mem.h"
+#include "host/transit.h"
 #include "host/vm_impl.h"
 #include "vim/fault.h"
 
@@ -24,6 +25,7 @@ static void layer_unload(struct host *h)
 	vm_stats_stop(l);
 	vm_retry_stop(l);
 	vm_store_finish(l);
+	transits_close(h);
 	/* The lists that name the VMs go with the host in the same turn: nobody reads them again.
 	 */
 	struct list_node *n;

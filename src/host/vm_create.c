@@ -150,6 +150,25 @@ static bool plan_new_folder(struct create_plan *x, struct datastore *ds, const c
 	return refuse_path(x, name, "no free folder name");
 }
 
+bool vm_create_place(struct vm_layer *l, struct arena *a, struct host_datastore *d,
+		     struct vm_place *place, struct vm_refusal *r)
+{
+	struct create_plan x = { .layer = l, .a = a, .store = d, .name = place->name };
+	struct datastore *ds;
+	struct error e;
+
+	if (!open_store(&x, &ds, &e)) {
+		return vm_refuse(r, fault_from_error(a, &e), "%s", e.msg);
+	}
+	if (!plan_new_folder(&x, ds, "")) {
+		*r = x.r;
+		return false;
+	}
+	place->folder = x.folder;
+	place->path = x.path;
+	return true;
+}
+
 /* "[ds] dir/x.vmx": just there. */
 static bool plan_given_file(struct create_plan *x, struct datastore *ds, const char *path)
 {

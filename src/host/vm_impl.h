@@ -152,6 +152,8 @@ struct vm_op {
  * NULL: another one works on the VM, the client has been told. */
 void *vm_op_begin(struct call *c, struct vm_layer *l, struct vm *vm, size_t size);
 void *vm_op_begin_plain(struct call *c, struct vm *vm, const char *description_id, size_t size);
+/* One that no call asked for; nothing else may be at work on the VM. */
+struct vm_op *vm_op_begin_internal(struct vm *vm, const char *name, const char *description_id);
 void vm_op_hold(struct vm_op *op, struct host_datastore *d);
 /* Keeps others off the file until the operation ends; ERROR_BUSY. */
 bool vm_op_claim(struct vm_op *op, const char *ds_path, struct error *e);
@@ -314,6 +316,14 @@ void vm_wires_remove(struct vm *vm);
 
 /* ---- parts ---- */
 
+/* vm_create.c: where a new VM of that name would go on the datastore. False with the refusal. */
+struct vm_place {
+	const char *name;
+	const char *folder; /* beneath the datastore, to be made */
+	const char *path;   /* "[ds] dir/x.vmx" */
+};
+bool vm_create_place(struct vm_layer *l, struct arena *a, struct host_datastore *d,
+		     struct vm_place *place, struct vm_refusal *r);
 void vm_create_register(struct vm_layer *l);
 void vm_register_register(struct vm_layer *l);
 void vm_remove_register(struct vm_layer *l);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/transit.h"
 #include "host/vm_impl.h"
 #include "vim/fault.h"
 
@@ -316,6 +317,7 @@ bool vm_layer_load(struct host *h, struct error *e)
 		}
 		adopt_wait(l);
 		vm_stats_start(l);
+		return h->state == NULL || transits_open(h, e);
 	}
 	return true;
 }

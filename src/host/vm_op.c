@@ -71,6 +71,14 @@ void *vm_op_begin_plain(struct call *c, struct vm *vm, const char *description_i
 	return op;
 }
 
+struct vm_op *vm_op_begin_internal(struct vm *vm, const char *name, const char *description_id)
+{
+	struct task *t = task_begin_internal(vm->layer->host->api.tasks, vm->object, name,
+					     description_id, "");
+
+	return op_init(vm->layer, vm, t, sizeof(struct vm_op));
+}
+
 void vm_op_hold(struct vm_op *op, struct host_datastore *d)
 {
 	for (size_t i = 0; i < op->held.n; i++) {
