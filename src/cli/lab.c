@@ -104,13 +104,40 @@ static bool password_load(struct lab *lab, bool make, struct error *e)
 	return good;
 }
 
-bool lab_open(struct lab *lab, bool make, struct error *e)
+/* The architecture is chosen when the lab is made, and written down before its password. */
+static bool arch_load(struct lab *lab, bool make, const char *arch, struct error *e)
+{
+	char *path = lab_path(lab, "arch"), *password = lab_path(lab, "password");
+	bool is_new = access(password, F_OK) != 0, good = true;
+	struct buf b = BUF_INIT;
+
+	if (make && is_new) {
+		arch = arch == NULL ? "amd64" : arch;
+		good = file_write_atomic(path, arch, strlen(arch), 0600, e);
+		lab_nodes_of(lab, strcmp(arch, "arm64") == 0);
+	} else {
+		bool is_arm64 = file_read(path, 16, &b, NULL) && b.len >= 5 &&
+				strncmp(b.data, "arm64", 5) == 0;
+		const char *here = is_arm64 ? "arm64" : "amd64";
+		lab_nodes_of(lab, is_arm64);
+		good = arch == NULL || strcmp(arch, here) == 0 ||
+		       error_set(e, ERROR_BUSY,
+				 "the lab in \"%s\" is one of %s: \"remora lab down\" first",
+				 lab->folder, here);
+	}
+	buf_free(&b);
+	free(path);
+	free(password);
+	return good;
+}
+
+bool lab_open(struct lab *lab, bool make, const char *arch, struct error *e)
 {
 	*lab = (struct lab){ .folder = folder_default(), .bin = own_folder() };
 	if (make && !file_make_dirs(lab->folder, 0700, e)) {
 		return false;
 	}
-	return password_load(lab, make, e);
+	return arch_load(lab, make, arch, e) && password_load(lab, make, e);
 }
 
 void lab_close(struct lab *lab)
@@ -144,12 +171,12 @@ int lab_down(struct lab *lab)
 	struct error e;
 
 	/* Manager first: it should not see its hosts vanish one by one. */
-	for (size_t i = 0; i < lab_n_nodes; i++) {
-		bool ran = lab_node_is_running(lab, &lab_nodes[i]);
-		lab_node_stop(lab, &lab_nodes[i], false, &e);
-		lab_node_clear(lab, &lab_nodes[i]);
+	for (size_t i = 0; i < lab->n_nodes; i++) {
+		bool ran = lab_node_is_running(lab, &lab->nodes[i]);
+		lab_node_stop(lab, &lab->nodes[i], false, &e);
+		lab_node_clear(lab, &lab->nodes[i]);
 		if (ran) {
-			lab_say("%s is down", lab_nodes[i].name);
+			lab_say("%s is down", lab->nodes[i].name);
 		}
 	}
 	if (!file_remove_tree_at(AT_FDCWD, lab->folder, &e)) {
@@ -161,14 +188,14 @@ int lab_down(struct lab *lab)
 
 static int node_command(struct lab *lab, const char *verb, const char *name)
 {
-	const struct lab_node *n = lab_node_find(name);
+	const struct lab_node *n = lab_node_find(lab, name);
 	struct error e;
 	bool good;
 
 	if (n == NULL) {
 		struct buf names = BUF_INIT;
-		for (size_t i = 0; i < lab_n_nodes; i++) {
-			buf_addf(&names, "%s%s", i == 0 ? "" : ", ", lab_nodes[i].name);
+		for (size_t i = 0; i < lab->n_nodes; i++) {
+			buf_addf(&names, "%s%s", i == 0 ? "" : ", ", lab->nodes[i].name);
 		}
 		error_set(&e, ERROR_NOT_FOUND, "there is no node \"%s\": the lab has %s", name,
 			  names.data);
@@ -189,7 +216,8 @@ static int node_command(struct lab *lab, const char *verb, const char *name)
 
 static int usage(FILE *to, int status)
 {
-	fputs("usage: remora lab up | down | status [--json] | console VM |\n"
+	fputs("usage: remora lab up [--arch amd64|arm64] | down | status [--json] | console "
+	      "VM|NODE |\n"
 	      "       start NODE | stop NODE | kill NODE\n",
 	      to);
 	return status;
@@ -217,20 +245,26 @@ int command_lab(int argc, char **argv)
 	const char *verb = argc > 1 ? argv[1] : "";
 	bool on_node = strcmp(verb, "start") == 0 || strcmp(verb, "stop") == 0 ||
 		       strcmp(verb, "kill") == 0;
-	bool whole = strcmp(verb, "up") == 0 || strcmp(verb, "down") == 0;
+	bool up = strcmp(verb, "up") == 0, down = strcmp(verb, "down") == 0;
+	const char *arch = up && argc == 4 && strcmp(argv[2], "--arch") == 0 ? argv[3] : NULL;
+	bool is_known = arch == NULL || strcmp(arch, "amd64") == 0 || strcmp(arch, "arm64") == 0;
 	bool status = strcmp(verb, "status") == 0, console = strcmp(verb, "console") == 0;
 	bool json = status && argc == 3 && strcmp(argv[2], "--json") == 0;
 
 	if (command_wants_help(verb)) {
 		return usage(stdout, 0);
 	}
-	if (!((whole && argc == 2) || (on_node && argc == 3) || (status && (argc == 2 || json)) ||
-	      (console && argc == 3))) {
+	if (!is_known) {
+		fprintf(stderr, "remora: no lab of \"%s\": there are amd64 and arm64\n", arch);
+		return 2;
+	}
+	if (!(((up || down) && argc == 2) || arch != NULL || (on_node && argc == 3) ||
+	      (status && (argc == 2 || json)) || (console && argc == 3))) {
 		return usage(stderr, 2);
 	}
-	if (!lab_open(&lab, strcmp(verb, "up") == 0, &e)) {
+	if (!lab_open(&lab, up, arch, &e)) {
 		lab_close(&lab);
-		if (strcmp(verb, "down") == 0 && e.kind == ERROR_NOT_FOUND) {
+		if (down && e.kind == ERROR_NOT_FOUND) {
 			printf("there is no lab\n");
 			return 0;
 		}

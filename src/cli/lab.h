@@ -9,6 +9,11 @@
  *                     each card that is plugged into it
  *   link-1/, link-2/  the folders that stand for the PCIe links between servers and cards
  *   guest/            the guest disk that was built
+ *   arch              "arm64": dpu-1 is an emulated 64-bit Arm card that boots the image, and has
+ *                     no server; absent where all nodes are programs of this machine
+ *
+ * An emulated card is a QEMU: nodes/dpu-1/ has its disk.img and remora.conf, the socket of its
+ * serial console (console.sock, what it said in console.log) and process as other nodes have.
  */
 #ifndef CLI_LAB_H
 #define CLI_LAB_H
@@ -16,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "cli/remote.h"
 
@@ -30,6 +36,7 @@ struct lab_node {
 	const char *link;	 /* folder of the PCIe link below the lab's, or NULL */
 	const char *endpoint; /* plugged into the top-of-rack switch, with this tunnel endpoint; or
 			       * NULL */
+	const char *cpu; /* an emulated card's processor, as QEMU calls it; NULL: no such card */
 	unsigned cpus, memory_mib;
 };
 
@@ -37,22 +44,27 @@ struct lab {
 	char *folder;
 	char password[40];
 	char *bin; /* folder of our own program: the daemons are beside it */
+	const struct lab_node *nodes;
+	size_t n_nodes;
+	bool is_arm64; /* the cards are emulated ones */
 };
 
-extern const struct lab_node lab_nodes[];
-extern const size_t lab_n_nodes;
 enum {
 	LAB_CENTER = 0,
-	LAB_PORT = 8443
+	LAB_PORT = 8443,
+	LAB_CARD_ARGS = 48
 };
 
-/* Finds the folder; `make`: makes it and the password where missing. ERROR_NOT_FOUND: there is no
- * lab. */
-bool lab_open(struct lab *lab, bool make, struct error *e);
+/* Finds the folder; `make`: makes it and the password where missing, for `arch` ("arm64", "amd64";
+ * NULL: as it is, else "amd64"). ERROR_NOT_FOUND: there is no lab; ERROR_BUSY: it is one of another
+ * architecture. */
+bool lab_open(struct lab *lab, bool make, const char *arch, struct error *e);
 void lab_close(struct lab *lab);
 char *lab_path(const struct lab *lab, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-const struct lab_node *lab_node_find(const char *name); /* or NULL */
+/* The nodes of such a lab. */
+void lab_nodes_of(struct lab *lab, bool is_arm64);
+const struct lab_node *lab_node_find(const struct lab *lab, const char *name); /* or NULL */
 bool lab_node_is_host(const struct lab_node *n);
 bool lab_node_is_running(const struct lab *lab, const struct lab_node *n);
 
@@ -69,6 +81,16 @@ void lab_node_clear(const struct lab *lab, const struct lab_node *n);
 
 /* Logs in at a node. */
 struct remote *lab_node_connect(const struct lab *lab, const struct lab_node *n, struct error *e);
+
+/* An emulated card: makes its disk of the image and its settings, both anew from the lab's; the
+ * disk is kept once it is there. Then the command line of its QEMU, an argv whose words live as
+ * long as `words`. */
+bool lab_card_prepare(const struct lab *lab, const struct lab_node *n, const char *uuid,
+		      struct error *e);
+void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena *words,
+		   const char *argv[LAB_CARD_ARGS]);
+/* Waits until its hostd lets us in. */
+bool lab_card_ready(const struct lab *lab, const struct lab_node *n, struct error *e);
 
 /* The top-of-rack switch: waits until it answers and gives it its document. */
 bool lab_switch_ready(const struct lab *lab, const struct lab_node *n, struct error *e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attaches the terminal to a VM's first serial port; Ctrl-] lets go. */
+/* Attaches the terminal to a VM's first serial port, or an emulated card's; Ctrl-] lets go. */
 #include "cli/lab.h"
 
 #include <errno.h>
@@ -22,11 +22,15 @@ enum {
 /* Path of the VM's socket on whichever node has it; NULL: none. */
 static char *console_find(const struct lab *lab, const char *vm)
 {
+	const struct lab_node *card = lab_node_find(lab, vm);
 	char *found = NULL;
 
-	for (size_t i = 0; i < lab_n_nodes && found == NULL; i++) {
+	if (card != NULL && card->cpu != NULL) {
+		return lab_path(lab, "nodes/%s/console.sock", card->name);
+	}
+	for (size_t i = 0; i < lab->n_nodes && found == NULL; i++) {
 		char *pattern = lab_path(lab, "nodes/%s/datastores/*/%s/serial0.sock",
-					 lab_nodes[i].name, vm);
+					 lab->nodes[i].name, vm);
 		glob_t g;
 		if (strpbrk(vm, "*?[/") == NULL && glob(pattern, GLOB_NOSORT, NULL, &g) == 0) {
 			found = mem_strdup(g.gl_pathv[0]);

@@ -11,19 +11,22 @@
 #include "base/mem.h"
 #include "base/process.h"
 
-/* One build at a time: a command is one process with one lab. */
-static struct {
+/* One build for each architecture: a command is one process with one lab. */
+static struct build {
 	uv_loop_t loop;
 	bool begun, ended, good;
 	struct process *process;
 	char *out; /* the disk */
-} build;
+} builds[2];
+
+static const char *const archs[2] = { "amd64", "arm64" };
 
 static void build_exit(void *arg, const struct process_exit *how)
 {
-	(void)arg;
-	build.ended = true;
-	build.good = how->is_known && how->status == 0 && how->signal == 0;
+	struct build *build = arg;
+
+	build->ended = true;
+	build->good = how->is_known && how->status == 0 && how->signal == 0;
 }
 
 /* The script: beside the sources when run from the build folder, else as installed. */
@@ -42,11 +45,13 @@ static char *script_find(const struct lab *lab, bool *in_tree)
 	return NULL;
 }
 
-bool lab_guest_begin(const struct lab *lab, struct error *e)
+static bool begin(const struct lab *lab, size_t arch, struct error *e)
 {
+	struct build *build = &builds[arch];
+	const char *suffix = arch == 0 ? "" : "-arm64";
 	bool in_tree = false;
 	char *script = script_find(lab, &in_tree), *folder = lab_path(lab, "guest");
-	char *log = lab_path(lab, "guest/log");
+	char *log = lab_path(lab, "guest/log%s", suffix);
 
 	if (script == NULL) {
 		error_set(e, ERROR_NOT_FOUND, "lab/guest/build is not beside \"%s\"", lab->bin);
@@ -55,23 +60,23 @@ bool lab_guest_begin(const struct lab *lab, struct error *e)
 		return false;
 	}
 	/* A tree keeps its disk from lab to lab. */
-	build.out = in_tree ? mem_printf("%s/guest/guest.raw", lab->bin)
-			    : mem_printf("%s/guest.raw", folder);
+	build->out = in_tree ? mem_printf("%s/guest/guest%s.raw", lab->bin, suffix)
+			     : mem_printf("%s/guest%s.raw", folder, suffix);
 	bool good = file_make_dirs(folder, 0700, e);
 	int fd = good ? open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
 	if (good && fd < 0) {
 		good = error_set_sys(e, errno, "\"%s\"", log);
 	}
 	if (good) {
-		const char *argv[] = { script, build.out, NULL };
-		uv_loop_init(&build.loop);
-		build.begun = true;
-		build.process = process_spawn(
-			&build.loop,
+		const char *argv[] = { script, "--arch", archs[arch], build->out, NULL };
+		uv_loop_init(&build->loop);
+		build->begun = true;
+		build->process = process_spawn(
+			&build->loop,
 			&(struct process_options){ .argv = argv, .stdout_fd = fd, .stderr_fd = fd },
-			build_exit, NULL, e);
-		good = build.process != NULL;
-		build.ended = !good;
+			build_exit, build, e);
+		good = build->process != NULL;
+		build->ended = !good;
 	}
 	if (fd >= 0) {
 		close(fd);
@@ -82,32 +87,46 @@ bool lab_guest_begin(const struct lab *lab, struct error *e)
 	return good;
 }
 
-bool lab_guest_path(const struct lab *lab, char **path, struct error *e)
+bool lab_guest_begin(const struct lab *lab, struct error *e)
 {
-	if (!build.ended) {
+	return begin(lab, 0, e) && (!lab->is_arm64 || begin(lab, 1, e));
+}
+
+bool lab_guest_path(const struct lab *lab, bool is_arm64, char **path, struct error *e)
+{
+	struct build *build = &builds[is_arm64];
+
+	if (!build->ended) {
 		lab_say("building the guest disk from Debian's kernel and busybox");
 	}
-	while (!build.ended && uv_run(&build.loop, UV_RUN_ONCE) != 0) {
+	while (!build->ended && uv_run(&build->loop, UV_RUN_ONCE) != 0) {
 	}
-	if (!build.good) {
-		return error_set(e, ERROR_IO, "the guest disk could not be built: see %s/guest/log",
-				 lab->folder);
+	if (!build->good) {
+		return error_set(e, ERROR_IO,
+				 "the guest disk could not be built: see %s/guest/log%s",
+				 lab->folder, is_arm64 ? "-arm64" : "");
 	}
-	*path = mem_strdup(build.out);
+	*path = mem_strdup(build->out);
 	return true;
+}
+
+static void end(struct build *build)
+{
+	if (build->begun) {
+		if (build->process != NULL && !build->ended) {
+			process_stop(build->process, 1000);
+			while (!build->ended && uv_run(&build->loop, UV_RUN_ONCE) != 0) {
+			}
+		}
+		process_free(build->process);
+		uv_run(&build->loop, UV_RUN_NOWAIT);
+		uv_loop_close(&build->loop);
+	}
+	free(build->out);
 }
 
 void lab_guest_end(void)
 {
-	if (build.begun) {
-		if (build.process != NULL && !build.ended) {
-			process_stop(build.process, 1000);
-			while (!build.ended && uv_run(&build.loop, UV_RUN_ONCE) != 0) {
-			}
-		}
-		process_free(build.process);
-		uv_run(&build.loop, UV_RUN_NOWAIT);
-		uv_loop_close(&build.loop);
-	}
-	free(build.out);
+	end(&builds[0]);
+	end(&builds[1]);
 }

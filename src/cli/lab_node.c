@@ -30,7 +30,7 @@ enum {
 	POLL_MS = 30
 };
 
-const struct lab_node lab_nodes[] = {
+static const struct lab_node native_nodes[] = {
 	{ .name = "center",
 	  .role = "manager",
 	  .address = "127.0.10.1",
@@ -71,18 +71,59 @@ const struct lab_node lab_nodes[] = {
 	  .cpus = 2,
 	  .memory_mib = 1024 },
 };
-const size_t lab_n_nodes = ARRAY_LEN(lab_nodes);
+
+/* The same with a 64-bit Arm card, which stands alone. */
+static const struct lab_node arm64_nodes[] = {
+	{ .name = "center",
+	  .role = "manager",
+	  .address = "127.0.10.1",
+	  .program = "remora-centerd",
+	  .cpus = 1,
+	  .memory_mib = 512 },
+	{ .name = "tor-1", .role = "switch", .program = "remora-switchd" },
+	{ .name = "dpu-1",
+	  .role = "dpu",
+	  .address = "127.0.10.12",
+	  .program = "qemu-system-aarch64",
+	  .endpoint = "10.255.0.12/24",
+	  .cpu = "cortex-a72",
+	  .cpus = 2,
+	  .memory_mib = 2048 },
+	{ .name = "server-2",
+	  .role = "server",
+	  .address = "127.0.10.21",
+	  .program = "remora-hostd",
+	  .link = "link-2",
+	  .cpus = 2,
+	  .memory_mib = 2048 },
+	{ .name = "dpu-2",
+	  .role = "dpu",
+	  .address = "127.0.10.22",
+	  .program = "remora-hostd",
+	  .server = "server-2",
+	  .link = "link-2",
+	  .endpoint = "10.255.0.22/24",
+	  .cpus = 2,
+	  .memory_mib = 1024 },
+};
+
+void lab_nodes_of(struct lab *lab, bool is_arm64)
+{
+	lab->is_arm64 = is_arm64;
+	lab->nodes = is_arm64 ? arm64_nodes : native_nodes;
+	lab->n_nodes = is_arm64 ? ARRAY_LEN(arm64_nodes) : ARRAY_LEN(native_nodes);
+}
 
 bool lab_node_is_host(const struct lab_node *n)
 {
-	return n->address != NULL && n != &lab_nodes[LAB_CENTER];
+	return n->address != NULL && strcmp(n->role, "manager") != 0;
 }
 
-const struct lab_node *lab_node_find(const char *name)
+const struct lab_node *lab_node_find(const struct lab *lab, const char *name)
 {
-	for (size_t i = 0; i < lab_n_nodes; i++) {
-		if (strcmp(lab_nodes[i].name, name) == 0) {
-			return &lab_nodes[i];
+	for (size_t i = 0; i < lab->n_nodes; i++) {
+		if (strcmp(lab->nodes[i].name, name) == 0) {
+			return &lab->nodes[i];
 		}
 	}
 	return NULL;
@@ -115,20 +156,21 @@ static bool node_prepare(const struct lab *lab, const struct lab_node *n, struct
 	struct node node = { .port = LAB_PORT, .cpus = n->cpus, .memory_mib = n->memory_mib };
 	bool good = file_make_dirs(state, 0700, e);
 
-	if (is_switch(n)) {
+	node_uuid(lab, n, node.uuid);
+	if (is_switch(n) || n->cpu != NULL) {
 		free(state);
-		return good;
+		return good && (is_switch(n) || lab_card_prepare(lab, n, node.uuid, e));
 	}
 	snprintf(node.name, sizeof(node.name), "%s", n->name);
 	snprintf(node.address, sizeof(node.address), "%s", n->address);
-	node_uuid(lab, n, node.uuid);
 	node.role = strcmp(n->role, "dpu") == 0	     ? NODE_DPU
 		    : strcmp(n->role, "server") == 0 ? NODE_SERVER
 						     : NODE_MANAGER;
 	if (good && n->link != NULL) {
 		char *link = lab_path(lab, "%s", n->link);
 		good = file_make_dirs(link, 0700, e);
-		const struct lab_node *server = n->server == NULL ? NULL : lab_node_find(n->server);
+		const struct lab_node *server =
+			n->server == NULL ? NULL : lab_node_find(lab, n->server);
 		if (server != NULL) {
 			snprintf(node.link, sizeof(node.link), "%s", link);
 			node_uuid(lab, server, node.server_uuid);
@@ -188,6 +230,9 @@ static bool wait_ready(const struct lab *lab, const struct lab_node *n, struct e
 	if (is_switch(n)) {
 		return lab_switch_ready(lab, n, e);
 	}
+	if (n->cpu != NULL) {
+		return lab_card_ready(lab, n, e);
+	}
 	int64_t end = clock_mono_us(clock_real()) + READY_S * INT64_C(1000000);
 
 	while (!answers(n)) {
@@ -208,28 +253,16 @@ static bool wait_ready(const struct lab *lab, const struct lab_node *n, struct e
 	return true;
 }
 
-static bool spawn(const struct lab *lab, const struct lab_node *n, struct error *e)
+/* Starts the program of a node, a process of its own, and writes down which it is. */
+static bool spawn(const struct lab *lab, const struct lab_node *n, const char *const argv[],
+		  struct error *e)
 {
-	char *program = mem_printf("%s/%s", lab->bin, n->program);
-	char *state = lab_path(lab, "nodes/%s", n->name);
 	char *log = lab_path(lab, "nodes/%s/log", n->name);
-	char *link = n->link == NULL ? NULL : lab_path(lab, "%s", n->link);
-	char *password = lab_path(lab, "password");
 	char *identity = lab_path(lab, "nodes/%s/process", n->name);
-	const char *argv[10] = { program, "--state", state };
 	char text[PROCESS_IDENTITY_TEXT_SIZE];
 	uv_loop_t loop;
 	bool good = false;
 
-	size_t argc = 3;
-	if (!is_switch(n)) {
-		argv[argc++] = "--password-file";
-		argv[argc++] = password;
-	}
-	if (link != NULL && strcmp(n->role, "server") == 0) {
-		argv[argc++] = "--link";
-		argv[argc++] = link;
-	}
 	uv_loop_init(&loop);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0) {
@@ -250,12 +283,44 @@ static bool spawn(const struct lab *lab, const struct lab_node *n, struct error 
 	}
 	uv_run(&loop, UV_RUN_NOWAIT);
 	uv_loop_close(&loop);
+	free(log);
+	free(identity);
+	return good;
+}
+
+static bool daemon_spawn(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	char *program = mem_printf("%s/%s", lab->bin, n->program);
+	char *state = lab_path(lab, "nodes/%s", n->name);
+	char *link = n->link == NULL ? NULL : lab_path(lab, "%s", n->link);
+	char *password = lab_path(lab, "password");
+	const char *argv[10] = { program, "--state", state };
+	size_t argc = 3;
+
+	if (!is_switch(n)) {
+		argv[argc++] = "--password-file";
+		argv[argc++] = password;
+	}
+	if (link != NULL && strcmp(n->role, "server") == 0) {
+		argv[argc++] = "--link";
+		argv[argc++] = link;
+	}
+	bool good = spawn(lab, n, argv, e);
 	free(program);
 	free(state);
-	free(log);
 	free(link);
 	free(password);
-	free(identity);
+	return good;
+}
+
+static bool card_spawn(const struct lab *lab, const struct lab_node *n, struct error *e)
+{
+	const char *argv[LAB_CARD_ARGS];
+	struct arena *words = arena_new(0);
+
+	lab_card_argv(lab, n, words, argv);
+	bool good = spawn(lab, n, argv, e);
+	arena_free(words);
 	return good;
 }
 
@@ -269,7 +334,9 @@ bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct erro
 				 "%s:%d is in use by another program (another lab?): stop it first",
 				 n->address, LAB_PORT);
 	}
-	return node_prepare(lab, n, e) && spawn(lab, n, e) && wait_ready(lab, n, e);
+	return node_prepare(lab, n, e) &&
+	       (n->cpu != NULL ? card_spawn(lab, n, e) : daemon_spawn(lab, n, e)) &&
+	       wait_ready(lab, n, e);
 }
 
 /* ---- stopping ---- */
@@ -446,6 +513,9 @@ bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once
 			close(fd);
 		}
 	}
+	if (n->cpu != NULL) {
+		return true;
+	}
 	if (lab_node_is_host(n)) {
 		end_machines(lab, n, at_once);
 	}
@@ -458,7 +528,7 @@ bool lab_node_stop(const struct lab *lab, const struct lab_node *n, bool at_once
 struct remote *lab_node_connect(const struct lab *lab, const struct lab_node *n, struct error *e)
 {
 	char *url = mem_printf("https://%s:%d/sdk", n->address, LAB_PORT);
-	bool center = n == &lab_nodes[LAB_CENTER];
+	bool center = n == &lab->nodes[LAB_CENTER];
 	struct remote *r = remote_open(
 		&(struct remote_config){ .url = url,
 					 .user = center ? LAB_CENTER_USER : LAB_HOST_USER,

@@ -17,7 +17,7 @@ static void node_url(const struct lab_node *n, char out[64])
 
 static struct json_object *center_json(const struct lab *lab, struct remote *r)
 {
-	const struct lab_node *n = &lab_nodes[LAB_CENTER];
+	const struct lab_node *n = &lab->nodes[LAB_CENTER];
 	struct json_object *o = json_object_new_object();
 	char url[64];
 
@@ -154,16 +154,16 @@ static void print_table(struct json_object *hosts, struct json_object *vms)
 int lab_status(struct lab *lab, bool json)
 {
 	struct error e;
-	bool up = lab_node_is_running(lab, &lab_nodes[LAB_CENTER]);
-	struct remote *r = up ? lab_node_connect(lab, &lab_nodes[LAB_CENTER], &e) : NULL;
+	bool up = lab_node_is_running(lab, &lab->nodes[LAB_CENTER]);
+	struct remote *r = up ? lab_node_connect(lab, &lab->nodes[LAB_CENTER], &e) : NULL;
 	struct json_object *all = json_object_new_object();
 	struct json_object *hosts = json_object_new_array(), *vms = json_object_new_array();
 
 	json_put(all, "center", center_json(lab, r));
 	remote_close(r);
-	for (size_t i = 1; i < lab_n_nodes; i++) {
-		json_object_array_add(hosts, host_json(lab, &lab_nodes[i]));
-		host_vms(lab, &lab_nodes[i], vms);
+	for (size_t i = 1; i < lab->n_nodes; i++) {
+		json_object_array_add(hosts, host_json(lab, &lab->nodes[i]));
+		host_vms(lab, &lab->nodes[i], vms);
 	}
 	json_put(all, "hosts", hosts);
 	json_put(all, "vms", vms);

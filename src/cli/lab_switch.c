@@ -35,9 +35,11 @@ static struct json_object *port_json(const struct lab *lab, const struct lab_nod
 	char *path = lab_switch_socket(lab, card);
 
 	json_put_str(port, "name", card->name);
-	json_put_str(port, "kind", "memif");
+	/* An emulated card's QEMU makes the socket: it connects only once, the switch as often as
+	 * it takes. */
+	json_put_str(port, "kind", card->cpu != NULL ? "stream" : "memif");
 	json_put_str(port, "path", path);
-	json_put(port, "server", json_object_new_boolean(true));
+	json_put(port, "server", json_object_new_boolean(card->cpu == NULL));
 	json_put(port, "mtu", json_object_new_int(FABRIC_MTU));
 	json_put_str(port, "segment", "fabric");
 	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
@@ -55,9 +57,9 @@ static struct json_object *document(const struct lab *lab)
 	struct json_object *ports = json_object_new_array(), *segments = json_object_new_array();
 	struct json_object *segment = json_object_new_object(), *all = json_object_new_object();
 
-	for (size_t i = 0; i < lab_n_nodes; i++) {
-		if (lab_nodes[i].endpoint != NULL) {
-			json_object_array_add(ports, port_json(lab, &lab_nodes[i]));
+	for (size_t i = 0; i < lab->n_nodes; i++) {
+		if (lab->nodes[i].endpoint != NULL) {
+			json_object_array_add(ports, port_json(lab, &lab->nodes[i]));
 		}
 	}
 	json_put_str(segment, "name", "fabric");

@@ -24,7 +24,10 @@
 
 enum {
 	LOGIN_WAIT_S = 150,
+	LOGIN_CARD_WAIT_S = 600, /* a guest in an emulated machine */
 	LOGIN_POLL_MS = 100,
+	LOGIN_CARD_POLL_MS = 1000,
+	CONSOLE_MAX = 16 << 20,
 	GUEST_MEMORY_MB = 128
 };
 
@@ -345,7 +348,7 @@ static bool vm_make(const struct lab *lab, struct remote *r, const struct value 
 		    const struct value **vm, struct error *e)
 {
 	const char *name = lab_vms[i].vm;
-	const struct lab_node *n = lab_node_find(lab_vms[i].node);
+	const struct lab_node *n = lab_node_find(lab, lab_vms[i].node);
 	struct place at = { .dc = dc };
 
 	if (!find(r, "VirtualMachine", name, vm, e)) {
@@ -357,8 +360,8 @@ static bool vm_make(const struct lab *lab, struct remote *r, const struct value 
 	char *raw = NULL;
 	bool good = n != NULL && find(r, "HostSystem", n->name, &at.host, e) &&
 		    (at.host != NULL || error_set(e, ERROR_NOT_FOUND, "no such host")) &&
-		    datastore_name(r, at.host, &at.datastore, e) && lab_guest_path(lab, &raw, e) &&
-		    image_upload(lab, n, raw, e);
+		    datastore_name(r, at.host, &at.datastore, e) &&
+		    lab_guest_path(lab, n->cpu != NULL, &raw, e) && image_upload(lab, n, raw, e);
 	if (good) {
 		lab_say("the guest disk is on %s's datastore", n->name);
 	}
@@ -410,43 +413,75 @@ static bool vm_power_on(struct remote *r, const struct value *vm, struct error *
 
 /* ---- consoles ---- */
 
+static bool console_read(const struct lab *lab, const struct lab_node *n, const char *vm,
+			 struct buf *out)
+{
+	char *log = lab_path(lab, "nodes/%s/datastores/" DATASTORE "/%s/serial0.log", n->name, vm);
+	bool good;
+	struct error e;
+
+	if (n->cpu != NULL) {
+		char *file = mem_printf("%s/serial0.log", vm);
+		struct remote *r = lab_node_connect(lab, n, &e);
+		good = r != NULL && remote_read(r,
+						&(struct remote_download){ .datastore = DATASTORE,
+									   .file = file,
+									   .max = CONSOLE_MAX },
+						out, &e);
+		remote_close(r);
+		free(file);
+	} else {
+		good = file_read(log, CONSOLE_MAX, out, NULL);
+	}
+	free(log);
+	return good && out->len > 0;
+}
+
 /* Does the VM's console show "NAME login:"? */
 static bool at_login(const struct lab *lab, size_t i)
 {
-	char *log = lab_path(lab, "nodes/%s/datastores/" DATASTORE "/%s/serial0.log",
-			     lab_vms[i].node, lab_vms[i].vm);
+	const struct lab_node *n = lab_node_find(lab, lab_vms[i].node);
 	char *prompt = mem_printf("%s login:", lab_vms[i].vm);
 	struct buf b = BUF_INIT;
-	bool there = file_read(log, 16 << 20, &b, NULL) && b.len > 0 &&
+	bool there = console_read(lab, n, lab_vms[i].vm, &b) &&
 		     memmem(b.data, b.len, prompt, strlen(prompt)) != NULL;
 
 	buf_free(&b);
 	free(prompt);
-	free(log);
 	return there;
 }
 
 static bool wait_logins(const struct lab *lab, struct error *e)
 {
-	int64_t end = clock_mono_us(clock_real()) + LOGIN_WAIT_S * INT64_C(1000000);
+	int limit = lab->is_arm64 ? LOGIN_CARD_WAIT_S : LOGIN_WAIT_S;
+	int64_t end = clock_mono_us(clock_real()) + limit * INT64_C(1000000);
+	int poll_ms = lab->is_arm64 ? LOGIN_CARD_POLL_MS : LOGIN_POLL_MS;
 	bool seen[ARRAY_LEN(lab_vms)] = { false };
 
 	for (size_t n = 0; n < ARRAY_LEN(lab_vms);) {
+		size_t waits = 0;
 		for (size_t i = 0; i < ARRAY_LEN(lab_vms); i++) {
+			if (!seen[i] && lab_node_find(lab, lab_vms[i].node) == NULL) {
+				seen[i] = true;
+				n++;
+			}
 			if (!seen[i] && at_login(lab, i)) {
 				seen[i] = true;
 				n++;
 				lab_say("%s is at its login prompt on %s", lab_vms[i].vm,
 					lab_vms[i].node);
 			}
+			waits = seen[i] ? waits : i;
 		}
 		if (n < ARRAY_LEN(lab_vms) && clock_mono_us(clock_real()) > end) {
 			return error_set(
 				e, ERROR_TIMEOUT,
-				"no login prompt after %d s: see \"remora lab console %s\"",
-				LOGIN_WAIT_S, lab_vms[seen[0] ? 1 : 0].vm);
+				"no login prompt after %d s: see \"remora lab console %s\"", limit,
+				lab_vms[waits].vm);
 		}
-		nanosleep(&(struct timespec){ .tv_nsec = LOGIN_POLL_MS * 1000000L }, NULL);
+		nanosleep(&(struct timespec){ .tv_sec = poll_ms / 1000,
+					      .tv_nsec = poll_ms % 1000 * 1000000L },
+			  NULL);
 	}
 	return true;
 }
@@ -455,17 +490,17 @@ static bool wait_logins(const struct lab *lab, struct error *e)
 
 static bool nodes_start(const struct lab *lab, struct error *e)
 {
-	for (size_t i = 0; i < lab_n_nodes; i++) {
-		bool ran = lab_node_is_running(lab, &lab_nodes[i]);
-		if (!lab_node_start(lab, &lab_nodes[i], e)) {
+	for (size_t i = 0; i < lab->n_nodes; i++) {
+		bool ran = lab_node_is_running(lab, &lab->nodes[i]);
+		if (!lab_node_start(lab, &lab->nodes[i], e)) {
 			return false;
 		}
 		const char *word = ran ? "is running" : "is up";
-		if (lab_nodes[i].address == NULL) {
-			lab_say("%s %s, the switch between the cards", lab_nodes[i].name, word);
+		if (lab->nodes[i].address == NULL) {
+			lab_say("%s %s, the switch between the cards", lab->nodes[i].name, word);
 		} else {
-			lab_say("%s %s at https://%s:%d", lab_nodes[i].name, word,
-				lab_nodes[i].address, LAB_PORT);
+			lab_say("%s %s at https://%s:%d", lab->nodes[i].name, word,
+				lab->nodes[i].address, LAB_PORT);
 		}
 	}
 	return true;
@@ -478,9 +513,9 @@ static bool inventory_make(const struct lab *lab, struct remote *r, struct error
 	if (!datacenter(r, &dc, e)) {
 		return false;
 	}
-	for (size_t i = 0; i < lab_n_nodes; i++) {
-		if (lab_node_is_host(&lab_nodes[i]) && !host_add(lab, r, dc, &lab_nodes[i], e)) {
-			return error_prefix(e, "%s: ", lab_nodes[i].name);
+	for (size_t i = 0; i < lab->n_nodes; i++) {
+		if (lab_node_is_host(&lab->nodes[i]) && !host_add(lab, r, dc, &lab->nodes[i], e)) {
+			return error_prefix(e, "%s: ", lab->nodes[i].name);
 		}
 	}
 	lab_say("the manager has its hosts");
@@ -489,6 +524,9 @@ static bool inventory_make(const struct lab *lab, struct remote *r, struct error
 	}
 	lab_say("segment " LAB_SEGMENT " is in force on the cards");
 	for (size_t i = 0; i < ARRAY_LEN(lab_vms); i++) {
+		if (lab_node_find(lab, lab_vms[i].node) == NULL) {
+			continue; /* a lab of another architecture has fewer servers */
+		}
 		if (!vm_make(lab, r, dc, i, &vm, e) || !vm_bind(r, vm, i, e) ||
 		    !vm_power_on(r, vm, e)) {
 			return false;
@@ -500,17 +538,24 @@ static bool inventory_make(const struct lab *lab, struct remote *r, struct error
 
 static void tell(const struct lab *lab)
 {
-	const struct lab_node *c = &lab_nodes[LAB_CENTER];
+	const struct lab_node *c = &lab->nodes[LAB_CENTER];
 
-	printf("\nThe lab is up: edge-1 and edge-2 run on the DPUs (dpu-1, dpu-2), web-1 on the\n"
-	       "server (server-1), by a function that dpu-1 lends; all are on " LAB_SEGMENT
-	       ".\n\n");
+	if (lab->is_arm64) {
+		printf("\nThe lab is up: edge-1 runs under KVM on dpu-1, an emulated 64-bit Arm "
+		       "card,\nedge-2 on dpu-2, a part of this machine; both are on " LAB_SEGMENT
+		       ".\n\n");
+	} else {
+		printf("\nThe lab is up: edge-1 and edge-2 run on the DPUs (dpu-1, dpu-2), web-1 "
+		       "on "
+		       "the\nserver (server-1), by a function that dpu-1 lends; all are "
+		       "on " LAB_SEGMENT ".\n\n");
+	}
 	printf("  manager   https://%s:%d/sdk    %s\n", c->address, LAB_PORT, LAB_CENTER_USER);
-	for (size_t i = 0; i < lab_n_nodes; i++) {
-		if (!lab_node_is_host(&lab_nodes[i])) {
+	for (size_t i = 0; i < lab->n_nodes; i++) {
+		if (!lab_node_is_host(&lab->nodes[i])) {
 			continue;
 		}
-		printf("  %-9s https://%s:%d/sdk   %s\n", lab_nodes[i].name, lab_nodes[i].address,
+		printf("  %-9s https://%s:%d/sdk   %s\n", lab->nodes[i].name, lab->nodes[i].address,
 		       LAB_PORT, LAB_HOST_USER);
 	}
 	printf("  password  %s\n\nTry:\n\n", lab->password);
@@ -532,7 +577,7 @@ int lab_up(struct lab *lab)
 {
 	struct error e;
 	bool good = lab_guest_begin(lab, &e) && nodes_start(lab, &e);
-	struct remote *r = good ? lab_node_connect(lab, &lab_nodes[LAB_CENTER], &e) : NULL;
+	struct remote *r = good ? lab_node_connect(lab, &lab->nodes[LAB_CENTER], &e) : NULL;
 
 	good = r != NULL && inventory_make(lab, r, &e) && wait_logins(lab, &e);
 	remote_close(r);

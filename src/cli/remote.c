@@ -469,3 +469,48 @@ bool remote_rest(struct remote *r, const char *method, const char *path, struct 
 	}
 	return good;
 }
+
+/* ---- small files ---- */
+
+struct reading {
+	struct remote *r;
+	const char *file;
+	struct buf *out;
+};
+
+static void reading_done(void *arg, const struct peer_answer *answer, const struct error *e)
+{
+	struct reading *x = arg;
+	struct remote *r = x->r;
+
+	r->answered = true;
+	if (e != NULL) {
+		r->e = *e;
+	} else if (answer->status == 200 || answer->status == 206) {
+		buf_add(x->out, answer->body, answer->len);
+		r->good = true;
+	} else if (answer->status == 404 || answer->status == 416) {
+		error_set(&r->e, ERROR_NOT_FOUND, "\"%s\" is not there", x->file);
+	} else {
+		error_set(&r->e, ERROR_INVALID, "\"%s\" was answered with status %d", x->file,
+			  answer->status);
+	}
+}
+
+bool remote_read(struct remote *r, const struct remote_download *d, struct buf *out,
+		 struct error *e)
+{
+	struct reading x = { .r = r, .file = d->file, .out = out };
+	char *path = mem_printf("/folder/%s?dcPath=ha-datacenter&dsName=%s", d->file, d->datastore);
+
+	begin(r);
+	peer_send(client_peer(r->client), &(struct peer_order){ .method = "GET",
+								.path = path,
+								.max_bytes = d->max,
+								.timeout_ms = REST_MS,
+								.done = reading_done,
+								.arg = &x });
+	bool good = wait_answer(r, e);
+	free(path);
+	return good;
+}

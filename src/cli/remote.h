@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "vim/value.h"
@@ -58,6 +59,15 @@ struct remote_upload {
 	void *arg;
 };
 bool remote_put(struct remote *r, const struct remote_upload *u, struct error *e);
+
+/* A small file of a host's datastore, refused where it has more than `max` bytes; its name needs no
+ * escapes. ERROR_NOT_FOUND: no such file. */
+struct remote_download {
+	const char *datastore, *file;
+	size_t max;
+};
+bool remote_read(struct remote *r, const struct remote_download *d, struct buf *out,
+		 struct error *e);
 
 /* A request of the REST interface with the session's cookie: method "PUT", path
  * "/policy/api/v1/…". `body` is taken over, NULL: none. *out (may be NULL) is the caller's, NULL
