@@ -24,10 +24,15 @@ cross:
 	@tools/cross $(ARCH) build-$(ARCH)
 	@ninja -C build-$(ARCH) -j $(JOBS)
 
+# With another ARCH (arm64), dpu-1 is an emulated machine that boots the image.
 lab:
-	@tools/bootstrap build lab
-	@$(MAKE) --no-print-directory native
-	@$(BUILD)/remora lab up
+	@tools/bootstrap build lab $(if $(filter $(ARCH),$(NATIVE)),,cross image)
+	@$(MAKE) --no-print-directory native ARCH=$(NATIVE)
+	@$(if $(filter $(ARCH),$(NATIVE)),:,$(MAKE) --no-print-directory cross image/build-$(ARCH))
+	@$(BUILD)/remora lab up $(if $(filter $(ARCH),$(NATIVE)),,--arch $(ARCH))
+
+image/build-%:
+	@image/build --arch $*
 
 lab-down:
 	@$(BUILD)/remora lab down

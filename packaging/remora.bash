@@ -21,10 +21,13 @@ _remora()
 		words="up down status console start stop kill"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$COMP_CWORD" -eq 3 ]; then
 		case $before in
+		up) words="--arch" ;;
 		status) words="--json" ;;
 		console) words=$(_remora_names vms) ;;
 		start | stop | kill) words="center $(_remora_names hosts)" ;;
 		esac
+	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$before" = --arch ]; then
+		words="amd64 arm64"
 	elif [ "${COMP_WORDS[1]}" = node ]; then
 		case $COMP_CWORD in
 		2) words="apply check" ;;
