@@ -5,6 +5,7 @@
 
 #include "center/database.h"
 #include "center/member.h"
+#include "center/migration.h"
 #include "center/place.h"
 #include "vim/event.h"
 
@@ -40,7 +41,7 @@ void member_event(void *arg, const struct value *event)
 	const char *user = value_get_str(event, F_Event_userName);
 
 	m->last_event = key;
-	if (m->system != NULL && !is_own(event)) {
+	if (m->system != NULL && !is_own(event) && !migration_explains(m, event)) {
 		struct object *o = subject(m, event);
 		struct value *here = value_edit(a, mirror_import(&m->mirror, event, a));
 		/* Filled in anew from what the event is about, with the manager's names. */

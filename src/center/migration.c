@@ -232,6 +232,7 @@ static void settle(struct migration *m, struct object *vm)
 	migration_requests_end(m);
 	log_info("\"%s\" has moved to \"%s\"", m->vm, name_of(&m->sides[TARGET]));
 	metric_inc(m->all->n_moved);
+	migration_note(&m->sides[SOURCE]);
 	migration_post_end(m);
 	struct task *t = m->task;
 	m->task = NULL;
@@ -484,6 +485,7 @@ static void on_prepared(void *arg, const struct peer_answer *answer, const struc
 		stay_for(m, s, &status);
 		return;
 	}
+	migration_note(s);
 	if (!keep_row(m, &why)) {
 		stay_simply(m, T_SystemError, why.msg);
 	} else if (goes_on(m)) {

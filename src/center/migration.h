@@ -68,6 +68,9 @@ void migration_look(struct center *c);
 
 /* ---- for members ---- */
 
+/* Is it a host's event that a VM was registered or removed there, because it has moved? */
+bool migration_explains(const struct member *m, const struct value *event);
+
 /* It is taken out of the database, in the transaction that is begun; then out of the inventory. */
 void migration_drop_member(struct member *m);
 void migration_forget_member(struct member *m);

@@ -54,11 +54,20 @@ struct migration {
 	struct migration_side sides[2]; /* source, target */
 };
 
+/* A VM of a host that comes or goes by a migration. */
+struct migration_trace {
+	char host[CENTER_ID_MAX];
+	char *remote;  /* NULL: none */
+	uint16_t type; /* of the event that says so */
+};
+
 struct migrations {
 	struct center *c;
 	struct list all;
 	struct timer *tick;
 	struct metric *n_moved, *n_stayed, *n_cancelled;
+	struct migration_trace traces[256]; /* the newest */
+	unsigned n_traces;
 	bool is_stopping;
 };
 
@@ -80,6 +89,9 @@ static inline struct object *migration_vm(const struct migration *m)
 struct migration *migration_of_vm(struct center *c, const char *vm);
 /* The VM as that host has it; NULL: not known there. */
 struct mirror_source *migration_source_at(const struct migration_side *s);
+/* What the host tells of the VM's coming there (the target), or of its having gone (the source), is
+ * no news: migration_explains(). */
+void migration_note(const struct migration_side *s);
 /* Has each of its hosts room for one more? */
 bool migration_has_room(const struct migration *m);
 /* The member, or NULL: it is not a host of ours any more. */

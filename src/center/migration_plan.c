@@ -33,6 +33,10 @@ bool migration_wish_relocate(struct center *c, struct arena *a, struct object *v
 		return refuse(r, fault_new(a, T_NotSupported),
 			      "VM \"%s\" cannot be moved to another manager", place_name(vm));
 	}
+	if (value_has(spec, F_VirtualMachineRelocateSpec_cryptoSpec)) {
+		return refuse(r, fault_new(a, T_NotSupported),
+			      "VM \"%s\" cannot be encrypted while it moves", place_name(vm));
+	}
 	out->disks = value_get_value(spec, F_VirtualMachineRelocateSpec_disk);
 	out->devices = value_get_value(spec, F_VirtualMachineRelocateSpec_deviceChange);
 	return named(c, a, value_get_value(spec, F_VirtualMachineRelocateSpec_pool), &out->pool,

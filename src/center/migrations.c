@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All migrations: found by VM and host, looked at in time, brought back by the next manager. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -77,6 +79,55 @@ bool migration_has_room(const struct migration *m)
 		n[TARGET] += has_host(other, m->sides[TARGET].host);
 	}
 	return n[SOURCE] < MIGRATIONS_OF_HOST_MAX && n[TARGET] < MIGRATIONS_OF_HOST_MAX;
+}
+
+/* ---- events ---- */
+
+void migration_note(const struct migration_side *s)
+{
+	struct migrations *all = s->m->all;
+	struct migration_trace *t = &all->traces[all->n_traces % ARRAY_LEN(all->traces)];
+
+	if (s->remote == NULL) {
+		return;
+	}
+	free(t->remote);
+	t->remote = mem_strdup(s->remote);
+	t->type = s->is_target ? T_VmRegisteredEvent : T_VmRemovedEvent;
+	snprintf(t->host, sizeof(t->host), "%s", s->host);
+	all->n_traces++;
+}
+
+/* The source tells before it is known here that the VM has gone. */
+static bool is_leaving(const struct migrations *all, const struct member *m, const char *remote)
+{
+	list_each (struct migration, it, &all->all, link) {
+		const struct migration_side *s = &it->sides[SOURCE];
+		if (it->is_started && strcmp(s->host, m->id) == 0 && s->remote != NULL &&
+		    strcmp(s->remote, remote) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool migration_explains(const struct member *m, const struct value *event)
+{
+	const struct migrations *all = m->center->migrations;
+	const struct value *vm = value_get_value(event, F_Event_vm);
+	const struct value *ref = vm == NULL ? NULL : value_get_value(vm, F_VmEventArgument_vm);
+
+	if (all == NULL || ref == NULL) {
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(all->traces); i++) {
+		const struct migration_trace *t = &all->traces[i];
+		if (t->remote != NULL && value_type(event) == t->type &&
+		    strcmp(t->host, m->id) == 0 && strcmp(t->remote, value_bytes(ref)) == 0) {
+			return true;
+		}
+	}
+	return value_type(event) == T_VmRemovedEvent && is_leaving(all, m, value_bytes(ref));
 }
 
 /* ---- time ---- */
@@ -211,6 +262,10 @@ static void take_row(void *arg, const char *id, const char *data)
 		return;
 	}
 	migration_heard(m);
+	migration_note(&m->sides[TARGET]);
+	if (m->has_moved) {
+		migration_note(&m->sides[SOURCE]);
+	}
 	/* Of two hosts that have it. */
 	struct mirror_source *s = migration_source_at(&m->sides[m->has_moved ? TARGET : SOURCE]);
 	if (s != NULL && s->of->sources->next != NULL) {
@@ -244,6 +299,9 @@ void migrations_free(struct migrations *all)
 		migration_free(m);
 	}
 	all->c->migrations = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(all->traces); i++) {
+		free(all->traces[i].remote);
+	}
 	timer_free(all->tick);
 	free(all);
 }
