@@ -6,10 +6,10 @@
 #define KERNEL_MIB   160 /* kernel, init, console, caches that do not shrink */
 #define KERNEL_SHARE 64	 /* and its tables: of all memory, one part in so many */
 #define HOSTD_MIB    96
-#define SWITCH_MIB   128 /* without its tables */
+#define SWITCH_MIB   192 /* two processes and packet buffers, without the tables */
 #define FLOW_BYTES   512 /* a flow in the table, its index, its place in the successor's */
-#define OVERHEAD_MIB 48	 /* QEMU under KVM: code, devices, firmware */
-#define TCG_MIB	     144 /* and where it translates: the translations */
+#define OVERHEAD_MIB 64	 /* QEMU under KVM: code, devices, firmware */
+#define TCG_MIB	     128 /* and where it translates: the translations */
 #define GIC2_VCPUS   8	 /* interfaces of a GICv2 (Arm IHI 0048, 1.2) */
 #define MIB	     (UINT64_C(1) << 20)
 
