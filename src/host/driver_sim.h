@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver that only pretends: no processes, no files, thousands of machines at less than 100
- * bytes each. Every operation succeeds after the delay; machine_adopt() finds nothing.
+ * The driver that only pretends: no processes, no files, thousands of machines at less than 200
+ * bytes each. Every operation succeeds after the delay; machine_adopt() finds nothing. Machines
+ * move to others of this kind, in this process or another; what is on their disks does not.
  */
 #pragma once
 

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -163,6 +165,138 @@ static void test_free_cancels(void **state)
 	clock_manual_free(c);
 }
 
+struct move {
+	unsigned n_stopped, n_sent, n_failed;
+	enum error_kind kind;
+};
+
+static void on_stopped(void *arg)
+{
+	((struct move *)arg)->n_stopped++;
+}
+
+static void on_sent(void *arg)
+{
+	((struct move *)arg)->n_sent++;
+}
+
+static void on_failed(void *arg, const struct error *e)
+{
+	((struct move *)arg)->n_failed++;
+	((struct move *)arg)->kind = e->kind;
+}
+
+static const struct machine_send_listener send_listener = { .stopped = on_stopped,
+							    .sent = on_sent,
+							    .failed = on_failed };
+
+static const struct machine_credentials tls = { "certificate", "key", "peer", "name" };
+
+/* Two machines in one process and the stream between them. */
+struct pair {
+	uv_loop_t loop;
+	struct driver *d;
+	struct machine *from, *to;
+	struct seen seen;
+	struct move move;
+	int stream[2];
+};
+
+static void open_pair(struct pair *p)
+{
+	const struct machine_incoming in = { .tls = tls, .export_fd = -1 };
+	struct machine_reply r = { on_done, &p->seen };
+	struct error e;
+	*p = (struct pair){ 0 };
+	assert_int_equal(uv_loop_init(&p->loop), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p->stream), 0);
+	p->d = driver_sim_new(&p->loop, clock_real(), 0);
+	p->from = machine_new(p->d, &listener, &p->seen);
+	p->to = machine_new(p->d, &listener, &p->seen);
+	assert_true(machine_start(p->from, &spec, &r, &e));
+	assert_true(machine_receive(p->to, &spec, &in, &r, &e));
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	assert_int_equal(machine_state(p->from), MACHINE_RUNNING);
+	assert_int_equal(machine_state(p->to), MACHINE_RECEIVING);
+	const struct machine_outgoing out = { .tls = tls, .stream_fd = p->stream[0] };
+	assert_true(machine_send(p->from, &out, &send_listener, &p->move, &e));
+	assert_true(machine_receive_stream(p->to, p->stream[1], &r, &e));
+	while (p->move.n_stopped == 0) {
+		uv_run(&p->loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(machine_state(p->from), MACHINE_SENDING);
+}
+
+static void close_pair(struct pair *p)
+{
+	machine_free(p->from);
+	machine_free(p->to);
+	driver_free(p->d);
+	close(p->stream[0]);
+	close(p->stream[1]);
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&p->loop), 0);
+}
+
+static void test_move(void **state)
+{
+	(void)state;
+	struct pair p;
+	struct error e;
+	open_pair(&p);
+	struct machine_reply r = { on_done, &p.seen };
+	assert_false(machine_receive_run(p.to, &r, &e)); /* it is on the way */
+	assert_true(machine_send_go(p.from, &e));
+	assert_false(machine_send_cancel(p.from, &e));
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+	assert_int_equal(p.move.n_sent, 1);
+	assert_int_equal(p.seen.n_done, 3);
+	assert_int_equal(machine_state(p.from), MACHINE_SENT);
+	assert_int_equal(machine_state(p.to), MACHINE_RECEIVING);
+	assert_true(machine_receive_run(p.to, &r, &e));
+	assert_true(machine_stop(p.from, &r, &e));
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+	assert_int_equal(machine_state(p.from), MACHINE_OFF);
+	assert_int_equal(machine_state(p.to), MACHINE_RUNNING);
+	close_pair(&p);
+}
+
+static void test_move_cancelled(void **state)
+{
+	(void)state;
+	struct pair p;
+	struct error e;
+	open_pair(&p);
+	assert_true(machine_send_cancel(p.from, &e));
+	while (p.move.n_failed == 0) {
+		uv_run(&p.loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(p.move.kind, ERROR_CANCELED);
+	assert_int_equal(machine_state(p.from), MACHINE_RUNNING);
+	shutdown(p.stream[0], SHUT_RDWR);
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+	assert_int_equal(machine_state(p.to), MACHINE_OFF);
+	assert_int_equal(p.seen.kind, ERROR_UNREACHABLE);
+	close_pair(&p);
+}
+
+static void test_move_revived(void **state)
+{
+	(void)state;
+	struct pair p;
+	struct error e;
+	open_pair(&p);
+	struct machine_reply r = { on_done, &p.seen };
+	assert_true(machine_send_go(p.from, &e));
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+	assert_true(machine_stop(p.to, &r, &e));
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+	assert_true(machine_send_revive(p.from, &r, &e));
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+	assert_int_equal(machine_state(p.from), MACHINE_RUNNING);
+	close_pair(&p);
+}
+
 static void test_many_on_a_loop(void **state)
 {
 	(void)state;
@@ -191,10 +325,10 @@ static void test_many_on_a_loop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_states),
-		cmocka_unit_test(test_stop_overtakes),
-		cmocka_unit_test(test_free_cancels),
-		cmocka_unit_test(test_many_on_a_loop),
+		cmocka_unit_test(test_states),	     cmocka_unit_test(test_stop_overtakes),
+		cmocka_unit_test(test_free_cancels), cmocka_unit_test(test_many_on_a_loop),
+		cmocka_unit_test(test_move),	     cmocka_unit_test(test_move_cancelled),
+		cmocka_unit_test(test_move_revived),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
