@@ -114,6 +114,40 @@ static void test_view(void **state)
 	assert_true(file_remove_tree_at(AT_FDCWD, root, NULL));
 }
 
+#if defined(__aarch64__)
+#define LIB	    "/lib"
+#define TRIPLET	    "aarch64-linux-gnu"
+#define INTERPRETER "ld-linux-aarch64.so.1"
+#else
+#define LIB	    "/lib64"
+#define TRIPLET	    "x86_64-linux-gnu"
+#define INTERPRETER "ld-linux-x86-64.so.2"
+#endif
+
+/* Libraries by architecture are shown, not those beside them, but for what loads programs. */
+static void test_view_of_a_program(void **state)
+{
+	char root[] = "/tmp/remora-view-XXXXXX";
+	struct sandbox_view v = { 0 };
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	make(root, "/usr" LIB "/" TRIPLET "/", NULL);
+	make(root, "/usr" LIB "/" TRIPLET "/loader.so", NULL);
+	make(root, "/usr" LIB "/" INTERPRETER, TRIPLET "/loader.so");
+	make(root, "/usr" LIB "/other.so", NULL);
+	make(root, "/usr/bin/", NULL);
+	make(root, "/usr/bin/prog", NULL);
+	make(root, LIB, "usr" LIB);
+
+	sandbox_view_add_program(&v, root, "/usr/bin/prog");
+	assert_entry(&v, SANDBOX_FILE, "/usr/bin/prog");
+	assert_entry(&v, SANDBOX_TREE, "/usr" LIB "/" TRIPLET);
+	assert_entry(&v, SANDBOX_LINK, "/usr" LIB "/" INTERPRETER);
+	assert_null(find(&v, "/usr" LIB "/other.so"));
+	sandbox_view_fini(&v);
+	assert_true(file_remove_tree_at(AT_FDCWD, root, NULL));
+}
+
 /* ---- inside ---- */
 
 static void say(const char *what, const char *found)
@@ -392,6 +426,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_view),
+		cmocka_unit_test(test_view_of_a_program),
 		cmocka_unit_test_setup_teardown(test_all_layers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_layer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_landlock_alone, set_up, tear_down),
