@@ -222,6 +222,7 @@ static void quiet_point(struct worker *w)
 			worker_set_limits(w, next);
 		}
 		wiring_carry_ports(next, w->counters->ports, sizeof(w->counters->ports[0]));
+		wiring_carry_ports(next, w->announced, sizeof(w->announced[0]));
 		wiring_take_rules(next, w->wiring);
 		if (w->wiring != NULL) {
 			tables_follow_moving(next->tables, w->wiring->tables);
@@ -247,6 +248,9 @@ static void quiet_point(struct worker *w)
 			worker_age_seen(w);
 		}
 		worker_announce(w);
+		if (UNLIKELY(w->n_announced > 0)) {
+			worker_announce_again(w);
+		}
 		fragments_age(w->fragments, w->now, FRAGMENTS_PORTION);
 		w->next_tick_tsc = tsc + w->tick_tsc;
 	}

@@ -91,7 +91,9 @@ struct worker {
 	struct fragments *fragments;
 	struct want *wants; /* by hash */
 	uint32_t asked_tick, n_asked;
-	uint32_t moved[CONFIG_TEAMS_MAX]; /* of each team's ways: those that were announced */
+	uint16_t announced[CONFIG_PORTS_MAX]; /* by port: since when, plus one; 0: not at all */
+	uint16_t n_announced;		      /* ports that are being announced */
+	uint32_t moved[CONFIG_TEAMS_MAX];     /* of each team's ways: those that were announced */
 	uint64_t stage_begin; /* when the present stage began; 0: this turn is no sample */
 	struct worker_counters *counters;
 };
@@ -200,6 +202,11 @@ bool worker_may_leave(struct worker *w, uint16_t port, struct rte_mbuf *m);
 enum drop_reason worker_may_begin(struct worker *w, uint16_t iface);
 /* May one more that its guest began be open there? */
 enum drop_reason worker_has_quota(const struct worker *w, uint16_t iface);
+
+/* ---- worker_move.c ---- */
+
+/* Every 10 ms: guests that have come are announced again, some times. */
+void worker_announce_again(struct worker *w);
 
 /* ---- worker_first.c ---- */
 

@@ -99,7 +99,7 @@ static unsigned announce_on(struct worker *w, const struct config_port *p, uint1
 	return n;
 }
 
-unsigned worker_announce_port(struct worker *w, uint16_t port)
+static unsigned announce_port(struct worker *w, uint16_t port)
 {
 	const struct config_port *p = &w->wiring->config->ports[port];
 	uint16_t iface = tables_ingress(w->wiring->tables, port, PACKET_NO_VLAN);
@@ -109,4 +109,32 @@ unsigned worker_announce_port(struct worker *w, uint16_t port)
 		n += announce_on(w, p, tables_ingress(w->wiring->tables, port, p->trunk[i].vlan));
 	}
 	return n;
+}
+
+unsigned worker_announce_port(struct worker *w, uint16_t port)
+{
+	w->announced[port] = 1;
+	w->n_announced = 1; /* counted when it is looked at next */
+	return announce_port(w, port);
+}
+
+/* The first may have been lost where a tunnel's next hop was not known yet. */
+void worker_announce_again(struct worker *w)
+{
+	static const uint16_t rounds[] = { 1, 3, 10, 50, 200 }; /* in 10 ms */
+
+	w->n_announced = 0;
+	for (uint16_t p = 0; w->wiring != NULL && p < w->wiring->config->n_ports; p++) {
+		uint16_t since = w->announced[p];
+		if (since == 0) {
+			continue;
+		}
+		for (size_t i = 0; i < ARRAY_LEN(rounds); i++) {
+			if (since == rounds[i] && w->wiring->config->ports[p].has_mac) {
+				(void)announce_port(w, p);
+			}
+		}
+		w->announced[p] = since < rounds[ARRAY_LEN(rounds) - 1] ? (uint16_t)(since + 1) : 0;
+		w->n_announced = (uint16_t)(w->n_announced + (w->announced[p] != 0));
+	}
 }

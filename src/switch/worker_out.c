@@ -106,15 +106,15 @@ void worker_check_tunnel(struct worker *w, struct tunnel *t, const struct wire *
 	const struct address *hop = encap_next_hop(team, to);
 	uint8_t mac[6];
 
-	if (t->checked == w->now && t->is_asked) {
-		return;
-	}
+	bool is_due = t->checked != w->now || !t->is_asked;
 	t->checked = w->now;
-	t->is_asked = true;
 	if (learned_find_neighbor(w->o.learned, LEARNED_UNDERLAY, hop, mac, w->now)) {
 		encap_header_make(&t->header, team, to, mac, encapsulation);
-	} else {
-		t->header.ip = 0;
+		return;
+	}
+	t->header.ip = 0;
+	if (is_due) {
+		t->is_asked = true;
 		ask_for_neighbor(w, wire->team, hop);
 	}
 }
