@@ -30,7 +30,7 @@ _remora()
 		words="amd64 arm64"
 	elif [ "${COMP_WORDS[1]}" = node ]; then
 		case $COMP_CWORD in
-		2) words="apply check" ;;
+		2) words="apply check join menu" ;;
 		*)
 			mapfile -t COMPREPLY < <(compgen -W "--state" -f -- "$word")
 			return

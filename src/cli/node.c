@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* remora node: what the system of a card, board or server does with its settings file. */
+#include "cli/node.h"
+
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/macro.h"
 #include "base/mem.h"
 #include "cli/command.h"
-#include "host/node_settings.h"
 #include "vim/user.h"
 
 #define PASSWORD_MARK_MAX 256
@@ -19,7 +21,9 @@
 static int usage(void)
 {
 	fputs("usage: remora node check FILE\n"
-	      "       remora node apply --state DIR FILE\n",
+	      "       remora node apply --state DIR FILE\n"
+	      "       remora node join --state DIR FILE\n"
+	      "       remora node menu --state DIR FILE\n",
 	      stderr);
 	return 2;
 }
@@ -30,26 +34,42 @@ static int complain(const struct error *e)
 	return 1;
 }
 
-/* Reads the file; what is wrong in it is told line by line. */
+bool node_read_settings(const char *path, struct node_settings *out, struct buf *wrong,
+			struct error *e)
+{
+	struct buf text = BUF_INIT, mistakes = BUF_INIT;
+	bool ok = file_read(path, NODE_SETTINGS_MAX, &text, e);
+
+	if (ok && !node_settings_read(text.data, text.len, out, &mistakes)) {
+		ok = error_set(e, ERROR_INVALID, "\"%s\", %.*s", path,
+			       (int)strcspn(mistakes.data, "\n"), mistakes.data);
+		if (wrong != NULL) {
+			buf_add(wrong, mistakes.data, mistakes.len);
+		}
+	}
+	sodium_memzero(text.data, text.len);
+	buf_free(&text);
+	buf_free(&mistakes);
+	return ok;
+}
+
+/* The same, with what is wrong told line by line. */
 static bool read_file(const char *path, struct node_settings *out)
 {
-	struct buf text = BUF_INIT, wrong = BUF_INIT;
+	struct buf wrong = BUF_INIT;
 	struct error e = { 0 };
-	bool ok = file_read(path, NODE_SETTINGS_MAX, &text, &e);
+	bool ok = node_read_settings(path, out, &wrong, &e);
 
-	if (!ok) {
+	if (!ok && wrong.len == 0) {
 		complain(&e);
-	} else if (!node_settings_read(text.data, text.len, out, &wrong)) {
+	} else if (!ok) {
 		char *rest = wrong.data;
 		for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
 			if (line[0] != '\0') {
 				fprintf(stderr, "%s, %s\n", path, line);
 			}
 		}
-		ok = false;
 	}
-	sodium_memzero(text.data, text.len);
-	buf_free(&text);
 	buf_free(&wrong);
 	return ok;
 }
@@ -94,6 +114,11 @@ static bool apply_password(const char *state, const char *password, struct error
 		}
 		ok = ok && write_file(state, "password-applied", mark, e);
 	}
+	if (ok && password[0] != '\0') {
+		char *first = mem_printf("%s/initial-password", state);
+		unlink(first); /* it is root's no more */
+		free(first);
+	}
 	free(path);
 	return ok;
 }
@@ -118,6 +143,18 @@ static bool apply(const char *state, const struct node_settings *s, struct error
 	return ok;
 }
 
+/* Keeps the file as it was applied. */
+static bool keep(const char *state, const char *path, struct error *e)
+{
+	struct buf text = BUF_INIT;
+	bool ok = file_read(path, NODE_SETTINGS_MAX, &text, e) &&
+		  write_file(state, NODE_SETTINGS_HELD, text.data, e);
+
+	sodium_memzero(text.data, text.len);
+	buf_free(&text);
+	return ok;
+}
+
 static int run_apply(const char *state, const char *path)
 {
 	struct node_settings *s = mem_zalloc(sizeof(*s));
@@ -130,7 +167,7 @@ static int run_apply(const char *state, const char *path)
 	} else if (!read_file(path, s)) {
 		fprintf(stderr, "remora: nothing of \"%s\" is applied, what was before holds\n",
 			path);
-	} else if (!apply(state, s, &e)) {
+	} else if (!apply(state, s, &e) || !keep(state, path, &e)) {
 		complain(&e);
 	} else {
 		status = 0;
@@ -152,14 +189,26 @@ static int run_check(const char *path)
 
 int command_node(int argc, char **argv)
 {
+	struct error e = { 0 };
+
 	if (sodium_init() < 0) {
 		return 1;
 	}
 	if (argc == 3 && strcmp(argv[1], "check") == 0) {
 		return run_check(argv[2]);
 	}
-	if (argc == 5 && strcmp(argv[1], "apply") == 0 && strcmp(argv[2], "--state") == 0) {
-		return run_apply(argv[3], argv[4]);
+	if (argc != 5 || strcmp(argv[2], "--state") != 0) {
+		return usage();
+	}
+	const struct node_folder folder = { .state = argv[3], .settings = argv[4] };
+	if (strcmp(argv[1], "apply") == 0) {
+		return run_apply(folder.state, folder.settings);
+	}
+	if (strcmp(argv[1], "menu") == 0) {
+		return node_menu(&folder);
+	}
+	if (strcmp(argv[1], "join") == 0) {
+		return node_join(&folder, &e) ? 0 : complain(&e);
 	}
 	return usage();
 }

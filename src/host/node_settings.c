@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/address.h"
 #include "base/macro.h"
 #include "base/number.h"
 #include "base/uuid.h"
@@ -127,6 +128,37 @@ static bool check_uuid(const char *value, void *to, size_t size, struct error *e
 	return take_text(value, to, size, e);
 }
 
+static bool check_manager(const char *value, void *to, size_t size, struct error *e)
+{
+	char host[256];
+	uint16_t port = 0;
+
+	if (!address_split(value, host, sizeof(host), &port, e)) {
+		return false;
+	}
+	if (host[0] == '\0') {
+		return error_set(e, ERROR_INVALID, "no host is named");
+	}
+	return take_text(value, to, size, e);
+}
+
+/* Hex pairs with colons: 20 of SHA-1 or 32 of SHA-256. */
+static bool check_thumbprint(const char *value, void *to, size_t size, struct error *e)
+{
+	size_t n = strlen(value);
+	bool ok = n == 20 * 3 - 1 || n == 32 * 3 - 1;
+
+	for (size_t i = 0; ok && i < n; i++) {
+		ok = i % 3 == 2 ? value[i] == ':'
+				: strchr("0123456789abcdefABCDEF", value[i]) != NULL;
+	}
+	if (!ok) {
+		return error_set(e, ERROR_INVALID,
+				 "wanted is a SHA-1 or SHA-256 thumbprint, hex pairs with colons");
+	}
+	return take_text(value, to, size, e);
+}
+
 static bool check_role(const char *value, void *to, size_t size, struct error *e)
 {
 	if (strcmp(value, "server") != 0 && strcmp(value, "dpu") != 0) {
@@ -227,6 +259,10 @@ static const struct setting {
 	SETTING(migration_interface, check_interface),
 	SETTING(migration_address, check_network),
 	SETTING(password, check_password),
+	SETTING(manager, check_manager),
+	SETTING(manager_thumbprint, check_thumbprint),
+	SETTING(manager_user, check_password),
+	SETTING(manager_password, check_password),
 	SETTING(uuid, check_uuid),
 	SETTING(role, check_role),
 	SETTING(server_uuid, check_uuid),
@@ -324,6 +360,13 @@ static void check_together(struct reading *r)
 	if ((s->migration_address[0] == '\0') != (s->migration_interface[0] == '\0')) {
 		mistake(r, "migration_address", "it and \"migration_interface\" go together");
 	}
+	if (s->manager[0] != '\0' &&
+	    (s->manager_thumbprint[0] == '\0' || s->manager_user[0] == '\0' ||
+	     s->manager_password[0] == '\0' || s->password[0] == '\0')) {
+		mistake(r, "manager",
+			"it goes with \"manager_thumbprint\", \"manager_user\", "
+			"\"manager_password\" and \"password\"");
+	}
 	if (s->endpoint_gateway[0] != '\0' && s->endpoint[0] == '\0') {
 		mistake(r, "endpoint_gateway", "it goes with an \"endpoint\"");
 	}
@@ -355,6 +398,43 @@ bool node_settings_read(const char *text, size_t n, struct node_settings *out, s
 		buf_addf(wrong, "and %u more\n", r.mistakes - MISTAKES_MAX);
 	}
 	return r.mistakes == 0;
+}
+
+/* Whether a line sets the key. */
+static bool line_sets(const char *line, size_t n, const char *key)
+{
+	size_t k = strlen(key), i = 0;
+
+	while (i < n && (line[i] == ' ' || line[i] == '\t')) {
+		i++;
+	}
+	if (n - i < k || memcmp(line + i, key, k) != 0) {
+		return false;
+	}
+	for (i += k; i < n && (line[i] == ' ' || line[i] == '\t');) {
+		i++;
+	}
+	return i < n && line[i] == '=';
+}
+
+void node_settings_set(const char *text, const char *key, const char *value, struct buf *out)
+{
+	bool is_there = false;
+
+	for (const char *line = text; line[0] != '\0';) {
+		size_t n = strcspn(line, "\n");
+		if (!line_sets(line, n, key)) {
+			buf_add(out, line, n);
+			buf_addc(out, '\n');
+		} else if (value != NULL && !is_there) {
+			buf_addf(out, "%s = %s\n", key, value);
+			is_there = true;
+		}
+		line += n + (line[n] == '\n');
+	}
+	if (value != NULL && !is_there) {
+		buf_addf(out, "%s = %s\n", key, value);
+	}
 }
 
 static void put_text(char *to, size_t size, const char *from)

@@ -32,6 +32,8 @@ struct node_settings {
 	char migration_interface[16]; /* where machines move from node to node */
 	char migration_address[64];
 	char password[128]; /* root's */
+	char manager[256];  /* which the node adds itself to: "center.example.com:8443" */
+	char manager_thumbprint[96], manager_user[128], manager_password[128];
 	char uuid[37];
 	char role[8]; /* "server", "dpu" */
 	char server_uuid[37];
@@ -46,6 +48,10 @@ struct node_settings {
 /* False where anything is wrong: `wrong` has a line for each mistake then, "line 3: …", twenty at
  * the most, and `out` is not to be used. */
 bool node_settings_read(const char *text, size_t n, struct node_settings *out, struct buf *wrong);
+
+/* The same text with the one setting changed, or added at its end; other lines stay as they are.
+ * A `value` of NULL takes the setting out. */
+void node_settings_set(const char *text, const char *key, const char *value, struct buf *out);
 
 /* What the settings say of the node's identity, put into `n`, which node_save() checks again. */
 void node_settings_to_node(const struct node_settings *s, struct node *n);

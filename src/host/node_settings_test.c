@@ -104,6 +104,10 @@ static void what_is_wrong_is_told_by_its_line(void **state)
 		{ "uplinks = a b c d e f g h i", "more than 8" },
 		{ "uplinks = a/b", "\"a/b\": no name of a network interface" },
 		{ "a\001b = c", "a control character" },
+		{ "manager = center", "it goes with \"manager_thumbprint\"" },
+		{ "manager = :443", "no host is named" },
+		{ "manager = center:x", "\"manager\"" },
+		{ "manager_thumbprint = AB:CD", "a SHA-1 or SHA-256 thumbprint" },
 	};
 	struct buf wrong = BUF_INIT;
 
@@ -139,6 +143,22 @@ static void all_mistakes_are_counted(void **state)
 	buf_free(&wrong);
 }
 
+static void one_setting_is_changed(void **state)
+{
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	node_settings_set("# mine\nhostname=a\n hostname = b\naddress = dhcp", "hostname", "c", &b);
+	assert_string_equal(b.data, "# mine\nhostname = c\naddress = dhcp\n");
+	buf_clear(&b);
+	node_settings_set("#hostname = a\nhostnames = x\n", "hostname", "c", &b);
+	assert_string_equal(b.data, "#hostname = a\nhostnames = x\nhostname = c\n");
+	buf_clear(&b);
+	node_settings_set("a = b\nhostname = a\n", "hostname", NULL, &b);
+	assert_string_equal(b.data, "a = b\n");
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +166,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_dhcp),
 		cmocka_unit_test(what_is_wrong_is_told_by_its_line),
 		cmocka_unit_test(all_mistakes_are_counted),
+		cmocka_unit_test(one_setting_is_changed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
