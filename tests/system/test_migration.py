@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VMs that move between hosts by their manager: real hosts, real QEMU machines."""
 
+import os
 import time
 
 import pytest
@@ -10,6 +11,8 @@ from daemon import wait_until
 from vmomi import Disconnect, connect, find, vim, vmodl, wait_for_task
 
 NAME = "moves"
+DISK_MIB = 24
+MOMENTS_S = (0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class Site:
@@ -32,17 +35,50 @@ class Site:
     def vm(self):
         return find(self.si, vim.VirtualMachine, NAME)
 
-    def make(self):
+    def make(self, *devices):
         pool = self.host(0).parent.resourcePool
         spec = vim.vm.ConfigSpec(name=NAME, memoryMB=64, numCPUs=1, guestId="otherGuest64",
-                                 files=vim.vm.FileInfo(vmPathName="[datastore1]"))
+                                 files=vim.vm.FileInfo(vmPathName="[datastore1]"),
+                                 deviceChange=list(devices))
         folder = find(self.si, vim.Datacenter, "dc").vmFolder
-        vm = wait_for_task(self.si, folder.CreateVM_Task(spec, pool, self.host(0)))
-        wait_for_task(self.si, vm.PowerOnVM_Task())
-        return vm
+        return wait_for_task(self.si, folder.CreateVM_Task(spec, pool, self.host(0)))
+
+    def path(self, index, *names):
+        return os.path.join(self.hosts[index].state, "datastores", "datastore1", *names)
+
+    def owners(self):
+        """Which hosts say themselves that they have the VM."""
+        found = []
+        for index, host in enumerate(self.hosts):
+            si = connect(host)
+            if find(si, vim.VirtualMachine, NAME) is not None:
+                found.append(index)
+            Disconnect(si)
+        return found
+
+    def settled(self):
+        """The one host that has the VM, by its own account and the manager's; None: not yet."""
+        owners, vm = self.owners(), self.vm
+        at = vm.runtime.host.name if vm is not None else None
+        return owners[0] if len(owners) == 1 and at == self.names[owners[0]] else None
 
     def move(self, index):
         return self.vm.MigrateVM_Task(None, self.host(index), "defaultPriority", None)
+
+    def begin(self, index):
+        """The same, as soon as what a killed manager has begun is concluded, and hosts that were
+        killed are found to be back."""
+        tasks = []
+
+        def is_taken():
+            try:
+                tasks.append(self.move(index))
+            except (vim.fault.InvalidState, vim.fault.TaskInProgress,
+                    vmodl.fault.HostNotReachable):
+                return False
+            return True
+        wait_until(is_taken, 30, "the VM may be moved", 0.1)
+        return tasks[0]
 
     def machines(self):
         """Guests on each host."""
@@ -65,8 +101,41 @@ def site(module_rig):
 
 @pytest.fixture
 def vm(site):
-    yield site.make()
+    """One that runs."""
+    it = site.make()
+    wait_for_task(site.si, it.PowerOnVM_Task())
+    yield it
     site.unmake()
+
+
+def with_disk():
+    controller = vim.vm.device.VirtualDeviceSpec(
+        operation="add", device=vim.vm.device.ParaVirtualSCSIController(
+            key=-100, busNumber=0, sharedBus="noSharing"))
+    disk = vim.vm.device.VirtualDeviceSpec(
+        operation="add", fileOperation="create", device=vim.vm.device.VirtualDisk(
+            key=-1, unitNumber=0, controllerKey=-100, capacityInKB=DISK_MIB << 10,
+            backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+                diskMode="persistent", thinProvisioned=True, fileName="")))
+    return controller, disk
+
+
+@pytest.fixture
+def off(site):
+    """One that is off, with a disk that has something on it."""
+    it = site.make(*with_disk())
+    site.content = os.urandom(DISK_MIB << 20)
+    with open(site.path(0, NAME, f"{NAME}-flat.vmdk"), "r+b") as disk:
+        disk.write(site.content)
+    yield it
+    site.unmake()
+
+
+def check_disk(site, index):
+    with open(site.path(index, NAME, f"{NAME}-flat.vmdk"), "rb") as disk:
+        assert disk.read() == site.content
+    wait_until(lambda: not os.path.exists(site.path(1 - index, NAME)), 20,
+               "the other host has removed its files", 0.05)
 
 
 def fault_of(site, task):
@@ -115,3 +184,78 @@ def test_a_host_in_maintenance_takes_none(site, vm):
     finally:
         wait_for_task(site.si, other.ExitMaintenanceMode_Task(0))
     assert site.machines() == [1, 0]
+
+
+def test_one_that_is_off_moves_with_its_disk(site, off):
+    reference, uuid = off._moId, off.config.instanceUuid
+    field = site.si.content.customFieldsManager.AddCustomFieldDef("owner", vim.VirtualMachine)
+    off.SetCustomValue("owner", "me")
+    for index in (1, 0):
+        wait_for_task(site.si, site.move(index))
+        vm = site.vm
+        assert vm._moId == reference and vm.config.instanceUuid == uuid
+        assert vm.runtime.host == site.host(index) and vm.customValue[0].value == "me"
+        assert vm.resourcePool == site.host(index).parent.resourcePool
+        wait_until(lambda: site.owners() == [index], 20, "the other host has forgotten it", 0.1)
+        check_disk(site, index)
+        wait_for_task(site.si, vm.PowerOnVM_Task())
+        assert site.machines() == [1 - index, index]
+        wait_for_task(site.si, vm.PowerOffVM_Task())
+    site.si.content.customFieldsManager.RemoveCustomFieldDef(field.key)
+    events = site.si.content.eventManager.QueryEvents(vim.event.EventFilterSpec(
+        entity=vim.event.EventFilterSpec.ByEntity(entity=off, recursion="self")))
+    kinds = [type(event) for event in events]
+    assert kinds.count(vim.event.VmMigratedEvent) == 2
+    assert kinds.count(vim.event.VmBeingMigratedEvent) == 2
+    # What its hosts say of its coming and going is no news.
+    assert vim.event.VmRemovedEvent not in kinds and vim.event.VmRegisteredEvent not in kinds
+
+
+def test_cancelled_at_any_moment_it_is_in_one_place(site, off):
+    for moment in MOMENTS_S:
+        here = site.settled()
+        task = site.move(1 - here)
+        time.sleep(moment)
+        try:
+            task.CancelTask()
+        except vmodl.MethodFault:
+            pass  # it was too late
+        try:
+            wait_for_task(site.si, task)
+            there = 1 - here
+        except vmodl.fault.RequestCanceled:
+            there = here
+        wait_until(lambda there=there: site.settled() == there, 20, "it is in one place", 0.1)
+        check_disk(site, there)
+
+
+def test_the_manager_is_killed_in_the_midst(site, off):
+    reference = off._moId
+    for moment in MOMENTS_S:
+        site.begin(1 - site.settled())
+        time.sleep(moment)
+        site.center.kill()
+        site.center.start()
+        site.again()
+        wait_until(lambda: all(site.host(i).runtime.connectionState == "connected"
+                               for i in (0, 1)), 60, "the manager has its hosts", 0.1)
+        wait_until(lambda: site.settled() is not None, 60, "it is in one place", 0.1)
+        check_disk(site, site.settled())
+        assert site.vm._moId == reference
+
+
+def test_a_host_is_killed_in_the_midst(site, off):
+    for moment in MOMENTS_S:
+        for victim in site.hosts:
+            wait_until(lambda: site.settled() is not None, 60, "it is in one place", 0.1)
+            task = site.begin(1 - site.settled())
+            time.sleep(moment)
+            victim.kill()
+            victim.start()
+            wait_until(lambda: task.info.state in ("success", "error"), 120, "the task ends", 0.1)
+            wait_until(lambda: all(site.host(i).runtime.connectionState == "connected"
+                                   for i in (0, 1)), 60, "the manager has its hosts", 0.1)
+            wait_until(lambda: site.settled() is not None, 60, "it is in one place", 0.1)
+            check_disk(site, site.settled())
+    site.begin(1 - site.settled())  # they are found to be back
+    wait_until(lambda: site.vm.recentTask[-1].info.state == "success", 60, "it has moved", 0.1)
