@@ -31,6 +31,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "host/qemu_argv.h"
+#include "host/qemu_move.h"
 #include "host/qemu_sandbox.h"
 #include "host/qemu_start.h"
 
@@ -62,6 +63,7 @@ static void forget(struct qemu_machine *m)
 {
 	qemu_steps_clear(m);
 	qemu_state_drop(m);
+	qemu_move_drop(m);
 	qmp_free(m->qmp);
 	m->qmp = NULL;
 	process_free(m->process);
@@ -95,7 +97,8 @@ static void forget(struct qemu_machine *m)
 	m->after = NULL;
 	m->unplugged[0] = '\0';
 	m->is_unplugged = m->is_waiting_unplug = false;
-	m->is_up = m->is_ending = m->is_saved = m->is_guest_off = m->is_stalled = false;
+	m->is_up = m->is_ending = m->is_saved = m->is_discarded = false;
+	m->is_guest_off = m->is_stalled = false;
 	m->reset_us = m->stalled_us = 0;
 	m->failure = (struct error){ 0 };
 }
@@ -115,6 +118,7 @@ void qemu_machine_tick(struct qemu_machine *m, int64_t ms, void (*tick)(struct q
 void qemu_machine_clean(struct qemu_machine *m, bool with_log)
 {
 	qemu_sandbox_end(m);
+	qemu_move_clean(&m->run);
 	qemu_run_clean(&m->run, with_log);
 	vec_each (&m->sockets, path) {
 		unlink(*path);
@@ -145,7 +149,7 @@ void qemu_machine_fail(struct qemu_machine *m, const struct error *e)
 	}
 	m->failure = *e;
 	m->is_ending = true;
-	bool kill = m->base.op != MACHINE_OP_ADOPT || m->is_saved;
+	bool kill = m->base.op != MACHINE_OP_ADOPT || m->is_saved || m->is_discarded;
 	if (kill && m->process) {
 		process_stop(m->process, STOP_GRACE_MS);
 	} else {
@@ -308,7 +312,8 @@ static void on_revive(void *arg)
 	if (m->is_ending) {
 		return;
 	}
-	if (m->base.op != MACHINE_OP_NONE || !qmp_is_ready(m->qmp)) {
+	bool runs_here = m->base.state == MACHINE_RUNNING;
+	if (!runs_here || m->base.op != MACHINE_OP_NONE || !qmp_is_ready(m->qmp)) {
 		timer_start(m->revive, REVIVE_MS, 0);
 		return;
 	}
@@ -348,6 +353,7 @@ static void on_event(void *arg, const char *name, const struct json_at *data)
 {
 	struct qemu_machine *m = arg;
 	bool by_guest;
+	qemu_move_take_event(m, name, data);
 	if (strcmp(name, "DEVICE_DELETED") == 0) {
 		qemu_nic_take_deleted(m, data);
 		return;
@@ -387,7 +393,8 @@ static void on_closed(void *arg, const struct error *e)
 	if (m->is_up) {
 		log_debug("\"%s\": %s", m->name, e->msg);
 		timer_start(m->reconnect, RECONNECT_MS, 0);
-	} else if (m->base.op == MACHINE_OP_ADOPT && e->kind == ERROR_TIMEOUT) {
+	} else if (m->base.op == MACHINE_OP_ADOPT && e->kind == ERROR_TIMEOUT &&
+		   qemu_move_marked(m) == QEMU_MARK_NONE) {
 		log_warn("\"%s\": runs, but does not answer: %s", m->name, e->msg);
 		timer_start(m->reconnect, RECONNECT_MS, 0);
 		qemu_machine_up(m);
@@ -436,6 +443,7 @@ static void remember(struct qemu_machine *m, const struct machine_spec *s)
 {
 	m->name = mem_strdup(s->name);
 	m->arch = s->arch;
+	m->memory = s->memory_mib << 20;
 	m->accel = s->accel;
 	m->uuid = mem_strdup(s->uuid);
 	if (s->state_file && s->state_file[0]) {
@@ -473,6 +481,22 @@ static bool power_on(struct machine *base, enum machine_op how, const struct mac
 		return true;
 	}
 	if (!qemu_start(m, how, s, on_exit_seen, e)) {
+		forget(m);
+		return false;
+	}
+	return true;
+}
+
+static bool receive(struct machine *base, const struct machine_spec *s,
+		    const struct machine_incoming *in, struct error *e)
+{
+	struct qemu_machine *m = qemu_machine(base);
+	if (!file_make_dirs(s->run, 0700, e)) {
+		return false;
+	}
+	remember(m, s);
+	if (!qemu_receive_prepare(m, in, e) ||
+	    !qemu_start(m, MACHINE_OP_RECEIVE, s, on_exit_seen, e)) {
 		forget(m);
 		return false;
 	}
@@ -607,6 +631,13 @@ static const struct driver_ops qemu_ops = {
 	.set_link = qemu_steps_set_link,
 	.add_nic = qemu_nic_add,
 	.remove_nic = qemu_nic_remove,
+	.receive = receive,
+	.receive_stream = qemu_receive_stream,
+	.receive_run = qemu_receive_run,
+	.send = qemu_send,
+	.send_go = qemu_send_go,
+	.send_cancel = qemu_send_cancel,
+	.send_revive = qemu_send_revive,
 	.tidy = tidy,
 	.usage = usage,
 	.driver_confinement = driver_words,

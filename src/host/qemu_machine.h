@@ -2,7 +2,7 @@
 /*
  * The insides of a machine that is a QEMU process, shared by the files that drive it:
  * driver_qemu.c (its life), qemu_start.c and qemu_sandbox.c (its beginning), qemu_steps.c
- * (orders), qemu_state.c (saving, loading, adopting).
+ * (orders), qemu_state.c (saving, loading, adopting), qemu_move.h (to other nodes).
  * All on the loop's thread.
  */
 #pragma once
@@ -46,6 +46,7 @@ struct qemu_name {
 };
 
 struct qemu_sync; /* an fsync() on the way, qemu_state.c */
+struct qemu_move; /* qemu_move.h */
 
 struct qemu_machine {
 	struct machine base;
@@ -81,12 +82,15 @@ struct qemu_machine {
 	/* Its end: the last step's value, or the error that ended it. */
 	void (*after)(struct qemu_machine *m, const struct json_at *value, const struct error *e);
 
+	struct qemu_move *move; /* NULL: it is not on its way */
+	uint64_t memory;	/* of the guest, bytes */
 	int state_fd;		/* state file being read or written; -1 */
 	struct qemu_sync *sync; /* NULL: none on the way */
 
 	bool is_up;	      /* power-on is complete */
 	bool is_ending;	      /* stop, quit or kill was ordered: replies do not matter any more */
 	bool is_saved;	      /* the state file is complete: its end means suspended */
+	bool is_discarded;    /* nothing of a guest is in what was adopted: it is ended */
 	bool is_guest_off;    /* the guest powered off */
 	bool is_stalled;      /* the processors stand though nobody asked */
 	int64_t stalled_us;   /* monotonic: when that was last told */
@@ -152,6 +156,8 @@ void qemu_nic_take_deleted(struct qemu_machine *m, const struct json_at *data);
 /* QEMU answers for the first time: goes on with the power-on in base.op. */
 void qemu_state_power_on(struct qemu_machine *m);
 bool qemu_state_suspend(struct machine *m, struct error *e);
+/* Adds the steps that pull the cables that are to be out at power-on. */
+void qemu_state_add_links(struct qemu_machine *m);
 /* Starts looking for a QEMU of an earlier process. */
 void qemu_state_adopt(struct qemu_machine *m);
 /* The machine is let go or has ended. */

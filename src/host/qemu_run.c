@@ -24,6 +24,9 @@ void qemu_run_init(struct qemu_run *r, const char *folder, const char *uuid)
 	r->qmp = mem_printf("%s/vm-%s.qmp", folder, uuid);
 	r->log = mem_printf("%s/vm-%s.log", folder, uuid);
 	r->record = mem_printf("%s/vm-%s.json", folder, uuid);
+	r->move = mem_printf("%s/vm-%s.move", folder, uuid);
+	r->root = mem_printf("%s/vm-%s.root", folder, uuid);
+	r->tls = mem_printf("%s/vm-%s.tls", folder, uuid);
 }
 
 void qemu_run_fini(struct qemu_run *r)
@@ -33,6 +36,9 @@ void qemu_run_fini(struct qemu_run *r)
 	free(r->qmp);
 	free(r->log);
 	free(r->record);
+	free(r->move);
+	free(r->tls);
+	free(r->root);
 	*r = (struct qemu_run){ 0 };
 }
 
@@ -238,6 +244,7 @@ void qemu_run_clean(const struct qemu_run *r, bool with_log)
 	unlink(r->qmp);
 	unlink(r->pid);
 	unlink(r->record);
+	rmdir(r->root);
 	if (with_log) {
 		unlink(r->log);
 	}

@@ -7,6 +7,8 @@
  *     vm-UUID.qmp   the socket its QMP monitor listens on
  *     vm-UUID.log   what it said on stderr
  *     vm-UUID.json  how it was confined
+ *     vm-UUID.root  an empty folder: where its own root is mounted, unseen by others
+ *     vm-UUID.move, vm-UUID.tls  of one on its way to another node (host/qemu_move.h)
  *
  * The lock alone says whether it lives; it cannot outlive the process, nor be inherited by another
  * since QEMU may start none. One hostd at a time works on a run folder. Paths may be longer than
@@ -20,7 +22,7 @@
 #include "base/error.h"
 
 struct qemu_run {
-	char *lock, *pid, *qmp, *log, *record; /* paths, owned */
+	char *lock, *pid, *qmp, *log, *record, *move, *tls, *root; /* paths, owned */
 };
 
 /* Only makes the paths. */

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/qemu_move.h"
 
 LOG_MODULE("qemu");
 
@@ -81,6 +82,15 @@ static void make_view(struct sandbox_view *v, const char *program, enum machine_
 	if (accel == MACHINE_KVM) {
 		sandbox_view_add(v, "", KVM);
 	}
+}
+
+static void add_folder(struct sandbox_view *v, const char *path)
+{
+	char *real = realpath(path, NULL);
+	if (real) {
+		sandbox_view_add(v, "", real);
+	}
+	free(real);
 }
 
 /* ---- who it is ---- */
@@ -277,6 +287,13 @@ static bool take_user(struct qemu_machine *m, struct qemu_start *s, struct error
 	return fd >= 0 && give_sockets(m, s, e);
 }
 
+/* Not the run folder itself: what is shown of that would be hidden. */
+static bool make_root_folder(const struct qemu_machine *m, struct error *e)
+{
+	return mkdir(m->run.root, 0700) == 0 || errno == EEXIST ||
+	       error_set_sys(e, errno, "\"%s\"", m->run.root);
+}
+
 bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 			void (*on_exit)(void *arg, const struct process_exit *how), struct error *e)
 {
@@ -284,12 +301,13 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 	struct sandbox_limit limits[3];
 	struct sandbox_view view = { 0 };
 	m->layers = qemu_driver_of(m)->support.layers;
-	if (!take_user(m, s, e)) {
+	if (!take_user(m, s, e) || !make_root_folder(m, e) || !qemu_move_make_folder(m, e)) {
 		return false;
 	}
 	set_text(m);
 	record(m);
 	make_view(&view, s->argv[0], s->spec->accel);
+	add_folder(&view, m->run.tls);
 	if (s->spec->sockets) {
 		sandbox_view_add_sockets(&view, "", s->spec->sockets);
 	}
@@ -303,7 +321,7 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 		.uid = m->uid,
 		.gid = m->uid,
 		.group = kvm_group(s->spec->accel),
-		.folder = s->spec->run,
+		.folder = m->run.root,
 		.view = &view,
 		.argv = s->argv,
 		.env = env,

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "host/qemu_argv.h"
+#include "host/qemu_move.h"
 #include "host/qemu_sandbox.h"
 
 #define NVRAM_MAX (64 << 20)
@@ -41,7 +42,8 @@ struct preparation {
 	struct qemu_start start;
 	struct qemu_argv_options options;
 	char *program, *code, *variables, *nvram;
-	bool is_locked; /* whatever is in the run folder is ours */
+	bool is_incoming; /* waits for a guest from another node */
+	bool is_locked;	  /* whatever is in the run folder is ours */
 };
 
 static bool inherit(struct preparation *x, int fd)
@@ -67,7 +69,9 @@ static bool prepare_first(struct preparation *x, struct error *e)
 	}
 	x->is_locked = true;
 	unlink(run->pid); /* of one that is gone: we hold its lock */
-	bool ok = inherit_open(x, open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null", e) &&
+	enum qemu_mark mark = x->is_incoming ? QEMU_MARK_IN : QEMU_MARK_NONE;
+	bool ok = qemu_move_mark(x->machine, mark, e) &&
+		  inherit_open(x, open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null", e) &&
 		  inherit(x, qemu_run_open_log(run, e)) &&
 		  inherit_open(x, fcntl(x->start.fds.items[1], F_DUPFD_CLOEXEC, 0), run->log, e);
 	vec_push(&x->start.fds, lock);
@@ -217,12 +221,14 @@ static void preparation_fini(struct preparation *x)
 bool qemu_start(struct qemu_machine *m, enum machine_op how, const struct machine_spec *s,
 		void (*on_exit)(void *arg, const struct process_exit *how), struct error *e)
 {
-	struct preparation x = { .machine = m, .spec = *s };
+	struct preparation x = { .machine = m,
+				 .spec = *s,
+				 .is_incoming = how == MACHINE_OP_RECEIVE };
 	if (!open_state(m, how, e)) {
 		return false;
 	}
 	x.start.spec = &x.spec;
-	x.options.incoming = m->state_fd >= 0;
+	x.options.incoming = m->state_fd >= 0 || x.is_incoming;
 	bool ok = spawn(&x, on_exit, e);
 	preparation_fini(&x);
 	if (!ok && x.is_locked) {

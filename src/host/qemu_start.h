@@ -12,6 +12,6 @@
 int qemu_start_open(const char *path, int flags, bool by_link, struct error *e);
 
 /* Starts QEMU for the machine, stopped before its first instruction, and connects to it. On
- * failure no trace is left but perhaps the connection. `how`: START or RESUME. */
+ * failure no trace is left but perhaps the connection. `how`: START, RESUME or RECEIVE. */
 bool qemu_start(struct qemu_machine *m, enum machine_op how, const struct machine_spec *s,
 		void (*on_exit)(void *arg, const struct process_exit *how), struct error *e);

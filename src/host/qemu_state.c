@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/qemu_argv.h"
-#include "host/qemu_machine.h"
+#include "host/qemu_move.h"
 
 LOG_MODULE("qemu");
 
@@ -97,7 +97,7 @@ static void after_cont(struct qemu_machine *m, const struct json_at *value, cons
 	}
 }
 
-static void go_on(struct qemu_machine *m)
+void qemu_state_add_links(struct qemu_machine *m)
 {
 	vec_each (&m->cut_nics, key) {
 		char name[24];
@@ -107,6 +107,11 @@ static void go_on(struct qemu_machine *m)
 		json_put_bool(arguments, "up", false);
 		qemu_step_add(m, "set_link", arguments);
 	}
+}
+
+static void go_on(struct qemu_machine *m)
+{
+	qemu_state_add_links(m);
 	qemu_step_add(m, "cont", NULL);
 	qemu_steps_run(m, after_cont);
 }
@@ -404,6 +409,10 @@ static void after_uuid(struct qemu_machine *m, const struct json_at *value, cons
 		error_set(&why, ERROR_STATE, "\"%s\": the QEMU found is machine \"%.40s\"", m->name,
 			  uuid);
 		qemu_machine_fail(m, &why);
+	} else if (m->base.op == MACHINE_OP_RECEIVE) {
+		qemu_receive_begin(m);
+	} else if (m->base.op == MACHINE_OP_ADOPT && qemu_move_marked(m) != QEMU_MARK_NONE) {
+		qemu_move_adopt(m);
 	} else if (m->base.op == MACHINE_OP_ADOPT) {
 		ask_status(m);
 	} else if (m->base.op == MACHINE_OP_RESUME) {
