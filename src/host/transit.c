@@ -14,6 +14,7 @@
 #include "host/cpu_model.h"
 #include "host/host_datastore.h"
 #include "host/transit_impl.h"
+#include "host/vm_device.h"
 #include "vim/fault.h"
 
 LOG_MODULE("migration");
@@ -192,12 +193,77 @@ void transit_free(struct transit *m)
 	m->peer = NULL;
 	peer_free(peer);
 	transit_release(m);
+	transit_live_close(m);
+	transit_identity_fini(&m->identity);
+	free(m->issuer);
+	free(m->uuid);
 	list_remove(&m->link);
 	free(m->name);
 	free(m->url);
 	free(m->thumbprint);
 	arena_free(m->arena);
 	free(m);
+}
+
+struct transit *transit_of_vm(const struct vm *vm)
+{
+	struct host_transits *all = vm->layer->host->transits;
+
+	if (all != NULL) {
+		list_each (struct transit, m, &all->all, link) {
+			if (m->entity == vm && !transit_has_ended(m)) {
+				return m;
+			}
+		}
+	}
+	return NULL;
+}
+
+bool transit_machine_ended(struct vm *vm, const struct error *e)
+{
+	struct transit *m = transit_of_vm(vm);
+	struct error why = { 0 };
+
+	if (m == NULL) {
+		return false;
+	}
+	error_set(&why, ERROR_UNREACHABLE, "its machine has ended%s%s", e == NULL ? "" : ": ",
+		  e == NULL ? "" : e->msg);
+	if (!m->is_source) {
+		if (vm->leaving && !m->is_busy) {
+			transit_target_fail(m, &why);
+		}
+		return vm->leaving;
+	}
+	if (m->state == TRANSIT_COPYING || m->state == TRANSIT_SWITCHING) {
+		if (!m->is_busy) {
+			transit_source_failed(m, &why);
+		}
+	} /* one that was OFFERED the target may have whole: it is asked */
+	return false;
+}
+
+const char *transit_peer_name(struct transit *m, bool of_source)
+{
+	return arena_printf(m->arena, "%s.%s", of_source ? "source" : "target", m->id);
+}
+
+const char *const *transit_ports(struct transit *m, size_t *n)
+{
+	const struct value *config = vm_config(m->entity), *devices = vm_devices(config);
+	const char **ports = arena_alloc(m->arena, (value_count(devices) + 1) * sizeof(*ports));
+
+	*n = 0;
+	for (size_t i = 0; i < value_count(devices); i++) {
+		const struct value *d = value_item(devices, i);
+		if (vm_device_role(value_type(d)) == VM_ROLE_NIC) {
+			ports[(*n)++] = arena_printf(
+				m->arena, "%s.%d",
+				value_get_str(config, F_VirtualMachineConfigInfo_instanceUuid),
+				(int)value_get_num(d, F_VirtualDevice_key, 0));
+		}
+	}
+	return ports;
 }
 
 struct transit *transit_find(struct host_transits *all, const char *id)
@@ -226,7 +292,7 @@ struct json_object *transit_json(const struct transit *m)
 	json_put_u64(o, "percent", MIN(percent, UINT64_C(100)));
 	json_put_u64(o, "bytes_done", m->bytes_done);
 	json_put_u64(o, "bytes_total", m->bytes_total);
-	json_put_u64(o, "downtime_us", 0);
+	json_put_i64(o, "downtime_us", m->downtime_us);
 	json_put_i64(o, "total_us",
 		     m->total_us != 0 ? m->total_us
 				      : clock_mono_us(m->all->host->clock) - m->begun_us);
@@ -395,7 +461,7 @@ void transit_remove_files(struct transit *m, void (*done)(struct transit *m))
 static bool is_kept(const struct transit *m)
 {
 	return transit_has_ended(m) || m->state == TRANSIT_OFFERED ||
-	       (!m->is_source && m->state == TRANSIT_SWITCHING);
+	       (!m->is_source && (m->is_live || m->state == TRANSIT_SWITCHING));
 }
 
 static struct json_object *record_of(const struct transit *m)
@@ -411,6 +477,9 @@ static struct json_object *record_of(const struct transit *m)
 	json_put_bool(o, "shared", m->is_shared);
 	json_put_bool(o, "known", m->is_known);
 	json_put_bool(o, "forgotten", m->is_forgotten);
+	if (m->uuid != NULL) {
+		json_put_str(o, "uuid", m->uuid);
+	}
 	if (m->url != NULL) {
 		json_put_str(o, "url", m->url);
 		json_put_str(o, "thumbprint", m->thumbprint);
@@ -486,6 +555,10 @@ static bool read_one(struct host_transits *all, const struct json_at *at, struct
 	m->is_forgotten = forgotten;
 	snprintf(m->token, sizeof(m->token), "%s", token);
 	read_reason(at, &m->why);
+	if (json_has(at, "uuid") && json_get_str(at, "uuid", &url, e)) {
+		m->uuid = mem_strdup(url);
+		m->is_live = true;
+	}
 	if (json_has(at, "url") && json_get_str(at, "url", &url, e) &&
 	    json_get_str(at, "thumbprint", &print, e)) {
 		m->url = mem_strdup(url);
@@ -514,17 +587,36 @@ static void go_on(struct host_transits *all)
 		struct vm *vm = vm_by_id(all->host->vm_layer, m->vm);
 		if (m->is_source && m->state == TRANSIT_OFFERED) {
 			m->entity = vm;
+			m->is_live = vm != NULL && vm->machine != NULL;
+			m->is_sent = m->is_live && machine_state(vm->machine) == MACHINE_SENT;
 			if (vm == NULL) {
 				m->state = TRANSIT_DONE;
 			} else {
 				transit_source_resume(m);
 			}
-		} else if (!m->is_source && m->state == TRANSIT_SWITCHING) {
-			if (vm == NULL) {
+		} else if (!m->is_source && !transit_has_ended(m)) {
+			if (vm == NULL && m->is_live) {
+				transit_live_clear(m);
+			} else if (vm == NULL) {
 				transit_free(m);
 			} else {
 				m->state = TRANSIT_DONE;
 			}
+		}
+	}
+}
+
+/* Of those that were sent nothing is known but that they were: nobody was asked to take them, or
+ * all was over but for the guest to go on here. */
+static void revive_strays(struct host_transits *all)
+{
+	struct vm_layer *l = all->host->vm_layer;
+
+	list_each (struct vm, vm, &l->vms, link) {
+		if (vm->machine != NULL && machine_state(vm->machine) == MACHINE_SENT &&
+		    transit_of_vm(vm) == NULL) {
+			log_warn("virtual machine \"%s\" goes on here", vm_name(vm));
+			machine_send_revive(vm->machine, NULL, NULL);
 		}
 	}
 }
@@ -623,6 +715,7 @@ bool transits_open(struct host *h, struct error *e)
 		return false;
 	}
 	go_on(all);
+	revive_strays(all);
 	all->tick = timer_new(h->loop, h->clock, tick, all);
 	timer_start(all->tick, TRANSIT_TICK_MS, TRANSIT_TICK_MS);
 	return true;

@@ -32,3 +32,9 @@ bool transits_open(struct host *h, struct error *e);
 void transits_stop(struct host *h);
 /* Before the VMs are let go of. */
 void transits_close(struct host *h);
+
+struct vm;
+
+/* The machine of a VM has ended by itself. True: it waited for a guest that has not come, and all
+ * is seen to; else it is as with any VM. */
+bool transit_machine_ended(struct vm *vm, const struct error *e);

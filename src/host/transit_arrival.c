@@ -419,9 +419,40 @@ static bool cpu_fits(struct arrival *x)
 	bool ok = strcmp(arch, own) == 0 ||
 		  error_set(&e, ERROR_UNSUPPORTED, "its processor is \"%.40s\", this host's is %s",
 			    arch, own);
-	ok = ok && (!x->d.is_suspended || cpu_model_accepts(x->d.cpu, here, &e));
+	ok = ok && ((!x->d.is_suspended && !x->d.is_on) || cpu_model_accepts(x->d.cpu, here, &e));
 	json_object_put(here);
 	return ok || transit_refuse(x->why, 400, "CpuIncompatible", x->d.name, "%s", e.msg);
+}
+
+/* Promised memory and processors, of one that runs. */
+static bool hardware_fits(struct arrival *x)
+{
+	struct host *h = x->m->all->host;
+	int64_t cpus = value_get_num(value_get_value(x->config, CONFIG(hardware)),
+				     F_VirtualHardware_numCPU, 1);
+	uint64_t want = (uint64_t)value_get_num(value_get_value(x->config, CONFIG(hardware)),
+						F_VirtualHardware_memoryMB, 0);
+	uint64_t free_mb;
+
+	if (!x->d.is_on) {
+		return true;
+	}
+	if (cpus > h->budget.vcpus_max) {
+		transit_refuse(x->why, 400, "NotEnoughLogicalCpus", x->d.name,
+			       "has %lld CPUs, host \"%s\" only %u", (long long)cpus, h->node.name,
+			       h->budget.vcpus_max);
+		x->why->limit = h->budget.vcpus_max;
+		return false;
+	}
+	if (!vm_memory_fits(transit_layer(x->m), want, &free_mb)) {
+		transit_refuse(x->why, 400, "InsufficientMemoryResourcesFault", x->d.name,
+			       "needs %llu MB of memory; host \"%s\" has %llu MB free for VMs",
+			       (unsigned long long)want, h->node.name, (unsigned long long)free_mb);
+		x->why->requested = (int64_t)(want << 20);
+		x->why->unreserved = (int64_t)(free_mb << 20);
+		return false;
+	}
+	return true;
 }
 
 static bool name_is_free(struct arrival *x)
@@ -489,7 +520,15 @@ static bool look_at(struct arrival *x)
 	if (!devices_here(x)) {
 		return false;
 	}
-	add_file(x, "nvram", x->d.nvram);
+	if (!hardware_fits(x)) {
+		return false;
+	}
+	x->m->is_live = x->d.is_on;
+	if (x->d.is_on) { /* the EFI variables are in its memory */
+		x->m->issuer = mem_strdup(x->d.issuer);
+		x->m->uuid = mem_strdup(value_get_str(x->config, CONFIG(uuid)));
+	}
+	add_file(x, "nvram", x->d.is_on ? 0 : x->d.nvram);
 	add_file(x, "vmss", x->d.is_suspended ? x->d.vmss : 0);
 	return has_room(x);
 }

@@ -2,10 +2,11 @@
 /*
  * What a source says of its VM, as JSON that the manager passes on unread:
  *
- *   {"version": 1, "name", "power": "poweredOff" | "suspended", "vmx": the text of the .vmx,
+ *   {"version": 1, "name", "power": "poweredOff" | …, "vmx": the text of the .vmx,
  *    "datastore_url", "path": of the .vmx beneath it, "cpu": cpu_model.h, "memory_mib",
  *    "disks": [{"key", "datastore_url", "path", "bytes", "format", "adapter", "uuid"}],
- *    "files": {"nvram": bytes, "vmss": bytes}, "networks": [{"key", "mac"}]}
+ *    "files": {"nvram": bytes, "vmss": bytes}, "networks": [{"key", "mac"}],
+ *    "issuer": of the certificate of its QEMU, PEM; where it is poweredOn}
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -176,8 +177,12 @@ struct json_object *transit_describe(struct transit *m, struct transit_refusal *
 	json_put_u64(o, "version", 1);
 	json_put_str(o, "name", vm_name(vm));
 	json_put_str(o, "power",
-		     vm->power == E_VirtualMachinePowerState_suspended ? "suspended"
-								       : "poweredOff");
+		     m->is_live						 ? "poweredOn"
+		     : vm->power == E_VirtualMachinePowerState_suspended ? "suspended"
+									 : "poweredOff");
+	if (m->is_live) {
+		json_put_str(o, "issuer", m->identity.issuer);
+	}
 	describe_vmx(m, o);
 	json_put_str(o, "datastore_url", datastore_url(ds));
 	json_put_str(o, "path", at->path);
@@ -301,7 +306,12 @@ static bool read_members(struct arena *a, const struct json_at *at, struct trans
 	}
 	out->cpu = cpu.value;
 	out->is_suspended = strcmp(power, "suspended") == 0;
-	if (!out->is_suspended && strcmp(power, "poweredOff") != 0) {
+	out->is_on = strcmp(power, "poweredOn") == 0;
+	if (out->is_on && (!json_get_str(at, "issuer", &out->issuer, e) ||
+			   !transit_certificate_check(out->issuer, e))) {
+		return false;
+	}
+	if (!out->is_suspended && !out->is_on && strcmp(power, "poweredOff") != 0) {
 		return json_error(at, e, "a VM that is \"%.40s\" cannot come here", power);
 	}
 	if (strlen(out->vmx) > VMX_MAX) {
@@ -311,6 +321,7 @@ static bool read_members(struct arena *a, const struct json_at *at, struct trans
 		return json_error(at, e, "%llu MiB of memory are more than %d",
 				  (unsigned long long)memory, MACHINE_MEMORY_MAX);
 	}
+	out->memory_mib = memory;
 	return read_disks(a, &disks, out, e) &&
 	       read_file(&files, "nvram", UINT64_C(64) << 20, &out->nvram, e) &&
 	       read_file(&files, "vmss", (memory + 1024) * 2 << 20, &out->vmss, e);

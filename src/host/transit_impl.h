@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/uuid.h"
 #include "host/transit.h"
+#include "host/transit_identity.h"
 #include "host/vm_impl.h"
 #include "vim/peer.h"
 #include "vim/server.h"
@@ -95,6 +96,16 @@ struct transit {
 	bool writes_vmx;		/* it differs from what the source has written */
 	struct error e;			/* of work on a worker */
 	struct http_request *preparing; /* the PUT that waits; or NULL */
+	/* of a VM that runs: */
+	bool is_live;
+	struct transit_identity identity; /* of our QEMU */
+	char *issuer;			  /* of the other's certificate, PEM */
+	char *uuid;			  /* target: config.uuid, by which its QEMU is found */
+	struct transit_gate *gate;	  /* target: where the guest comes in; or NULL */
+	bool is_loaded;			  /* target: it is here, whole */
+	bool wants_commit;		  /* target: as soon as it is */
+	bool is_sent;			  /* source: it has gone over whole */
+	int64_t stopped_us, downtime_us;  /* source: monotonic; its guest stood so long */
 };
 
 /* Who waits for news. */
@@ -189,6 +200,47 @@ void transit_target_commit(struct transit *m);
 void transit_target_give_up(struct transit *m, const struct transit_refusal *why);
 void transit_target_tick(struct transit *m);
 
+/* For transit_live.c: what was under way has ended; e NULL: well. False: nothing goes on. */
+bool transit_target_go_on(struct transit *m, const struct error *e);
+void transit_target_fail(struct transit *m, const struct error *e);
+/* All is ready, the PUT can be answered; the machine is stopped; the guest runs. */
+void transit_target_ready(struct transit *m);
+void transit_target_stopped(struct transit *m);
+void transit_target_runs(struct transit *m, const struct error *e);
+
+/* ---- transit_live.c: the target's machine ---- */
+
+/* Shows the VM and has its machine wait for the guest; transit_target_go_on() tells how that ended.
+ */
+void transit_live_open(struct transit *m);
+/* Ports, and who we are, for the ticket. */
+void transit_live_ticket(struct transit *m, struct json_object *ticket);
+void transit_live_run(struct transit *m);
+/* Throws the machine away; false: there is none any more, else transit_target_stopped() comes. */
+bool transit_live_stop(struct transit *m);
+/* Nobody comes in any more. */
+void transit_live_close(struct transit *m);
+/* What an earlier run left waiting under m->uuid ends; then m goes, too. */
+void transit_live_clear(struct transit *m);
+
+/* ---- transit_send.c: the source's machine ---- */
+
+bool transit_send_start(struct transit *m, const struct json_at *ticket,
+			struct transit_refusal *why);
+void transit_send_cancel(struct transit *m);
+/* For it: */
+void transit_source_offer(struct transit *m);
+void transit_source_ask(struct transit *m);
+void transit_source_failed(struct transit *m, const struct error *e);
+
+/* Machines that a transit has to do with: see vm_power.c's listener. */
+struct transit *transit_of_vm(const struct vm *vm);
+
+/* The cards' ports, "UUID.KEY"; in the arena. */
+const char *const *transit_ports(struct transit *m, size_t *n);
+/* "source.ID", "target.ID" */
+const char *transit_peer_name(struct transit *m, bool of_source);
+
 /* ---- transit_describe.c: what the source says of the VM, and the target reads ---- */
 
 struct transit_disk {
@@ -202,7 +254,9 @@ struct transit_disk {
 struct transit_description {
 	const char *name, *url, *path; /* path: of the .vmx beneath the datastore with that URL */
 	const char *vmx;
-	bool is_suspended;
+	bool is_suspended, is_on;
+	const char *issuer; /* of the source's certificate, where it is on */
+	uint64_t memory_mib;
 	struct transit_disk *disks;
 	size_t n_disks;
 	uint64_t nvram, vmss;	 /* bytes; 0: there is none */

@@ -4,6 +4,7 @@
  * migration, which the manager handed to it, stands in its cookie.
  *
  *   PUT disks/KEY?offset=N, files/nvram?offset=N, files/vmss?offset=N    a piece of the content
+ *   PUT connections                                the switch's, of a guest that runs
  *   POST commit     all is there: answers when the VM has been taken, or not
  *   POST known      the source has heard that it was
  *   GET, DELETE     the state; give up
@@ -19,15 +20,21 @@
 
 #include <gnutls/gnutls.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "host/plane_connections.h"
 #include "host/transit_impl.h"
 #include "vim/http_text.h"
+
+LOG_MODULE("migration");
 
 #define PREFIX "/remora/v1/migrating/"
 
 enum {
 	BUFFER_MAX = 1 << 20,
+	CONNECTIONS_MAX = 32 << 20,
+	CONNECTIONS_DEPTH = 16,
 };
 
 struct piece {
@@ -37,6 +44,7 @@ struct piece {
 	uint64_t offset, end; /* where the next byte goes; where the last has gone */
 	struct buf in, out;
 	bool is_writing, is_complete;
+	bool is_connections; /* `in` collects them all */
 };
 
 static bool has_token(struct http_request *r, const struct transit *m)
@@ -203,6 +211,57 @@ static void piece_begin(struct http_request *r, struct transit *m, const char *r
 	transit_set_state(m, TRANSIT_COPYING);
 }
 
+/* ---- connections ---- */
+
+static void connections_begin(struct http_request *r, struct transit *m)
+{
+	if (m->is_busy || m->is_cancelling || !m->is_live || m->state > TRANSIT_COPYING ||
+	    r->content_length > CONNECTIONS_MAX) {
+		refuse(r, 409, m->name, "the migration takes no connections now, or not so many");
+		return;
+	}
+	struct piece *p = mem_zalloc(sizeof(*p));
+	p->request = r;
+	p->m = m;
+	p->is_connections = true;
+	r->state = p;
+	m->is_busy = true;
+}
+
+static void imported(void *arg, size_t n_taken, size_t n_left, const struct error *e)
+{
+	struct piece *p = arg;
+
+	p->is_writing = false;
+	if (p->m == NULL || p->request == NULL) {
+		piece_free(p);
+		return;
+	}
+	if (e != NULL) {
+		log_warn("connections of \"%s\" were not taken: %s", p->m->name, e->msg);
+	}
+	log_info("\"%s\" comes with %zu connections, %zu stay behind", p->m->name, n_taken, n_left);
+	struct json_object *o = transit_json(p->m);
+	piece_release(p);
+	transit_respond(p->request, 200, o);
+}
+
+/* They find their way by the rules where this fails: the guest comes all the same. */
+static void connections_complete(struct piece *p)
+{
+	struct error e = { 0 };
+	struct json_object *o = json_parse(p->in.data == NULL ? "" : p->in.data, p->in.len,
+					   CONNECTIONS_MAX, CONNECTIONS_DEPTH, &e);
+
+	if (o == NULL) {
+		imported(p, 0, 0, &e);
+		return;
+	}
+	p->is_writing = true;
+	host_plane_import_connections(p->m->all->host, o, imported, p);
+	json_object_put(o);
+}
+
 /* ---- requests ---- */
 
 static void do_post(struct http_request *r, struct transit *m, const char *rest)
@@ -238,7 +297,11 @@ static bool on_begin(struct http_request *r)
 	rest += rest[0] == '/';
 	m->heard_us = clock_mono_us(h->clock);
 	if (strcmp(r->method, "PUT") == 0) {
-		piece_begin(r, m, rest);
+		if (strcmp(rest, "connections") == 0) {
+			connections_begin(r, m);
+		} else {
+			piece_begin(r, m, rest);
+		}
 		return r->state != NULL;
 	}
 	if (strcmp(r->method, "POST") == 0) {
@@ -263,6 +326,15 @@ static size_t on_body(struct http_request *r, const char *data, size_t len)
 	if (p == NULL || p->m == NULL) {
 		return len;
 	}
+	if (p->is_connections) {
+		if (p->in.len + len > CONNECTIONS_MAX) {
+			piece_release(p);
+			refuse(r, 413, "connections", "are larger than 32 MiB");
+			return len;
+		}
+		buf_add(&p->in, data, len);
+		return len;
+	}
 	if (p->in.len >= BUFFER_MAX) {
 		return 0; /* resumed when the worker is done */
 	}
@@ -281,6 +353,10 @@ static void on_complete(struct http_request *r)
 		return;
 	}
 	p->is_complete = true;
+	if (p->is_connections) {
+		connections_complete(p);
+		return;
+	}
 	if (!p->is_writing) {
 		piece_written(p, NULL);
 	}

@@ -71,9 +71,10 @@ static bool may_leave(struct vm *vm, struct transit_refusal *why)
 		return transit_refuse(why, 409, "InvalidState", name,
 				      "its configuration cannot be read, or it does not answer");
 	}
-	if (vm->power == E_VirtualMachinePowerState_poweredOn) {
+	if (vm->power == E_VirtualMachinePowerState_poweredOn && vm_network_borrows(vm)) {
 		return transit_refuse(why, 400, "NotSupported", name,
-				      "runs; this host moves VMs that are off or suspended");
+				      "has a network card that is a function of the server's card, "
+				      "which stays behind");
 	}
 	return true;
 }
@@ -102,8 +103,12 @@ struct json_object *transit_source_prepare(struct host_transits *all, const char
 	m->entity = vm;
 	m->vm = vm->id;
 	m->name = mem_strdup(vm_name(vm));
+	m->is_live = vm->power == E_VirtualMachinePowerState_poweredOn;
 	m->op = vm_op_begin_internal(vm, "MigrateVM_Task", "VirtualMachine.migrate");
-	struct json_object *description = transit_describe(m, why);
+	bool ok = !m->is_live ||
+		  transit_identity_make(transit_peer_name(m, true), &m->identity, &e) ||
+		  transit_refuse_error(why, m->name, &e);
+	struct json_object *description = ok ? transit_describe(m, why) : NULL;
 	if (description == NULL) {
 		m->why = *why;
 		m->state = TRANSIT_FAILED;
@@ -199,11 +204,34 @@ static void left(void *arg, const struct error *e)
 	}
 }
 
+/* What stands here of the guest goes before anything else: it runs over there. */
+static void machine_left(void *arg, struct machine *machine, const struct error *e)
+{
+	struct transit *m = arg;
+
+	(void)machine;
+	m->is_busy = false;
+	if (e != NULL) {
+		log_warn("the machine that \"%s\" has left does not end: %s", m->name, e->msg);
+		return; /* with the next tick again */
+	}
+	vm_is_off(m->entity, E_VirtualMachinePowerState_poweredOff);
+	leave(m);
+}
+
 static void leave(struct transit *m)
 {
 	struct vm *vm = m->entity;
 	const struct value *devices = vm_devices(vm_config(vm));
+	struct machine_reply reply = { .done = machine_left, .arg = m };
 
+	if (m->is_live && m->downtime_us == 0 && m->stopped_us != 0) {
+		m->downtime_us = clock_mono_us(m->all->host->clock) - m->stopped_us;
+	}
+	if (vm->machine != NULL && machine_state(vm->machine) != MACHINE_OFF) {
+		m->is_busy = machine_stop(vm->machine, &reply, NULL);
+		return;
+	}
 	vm->leaving = true;
 	if (!m->is_shared) {
 		m->leftover = vm_leftover_new(vm->layer, vm_path(vm));
@@ -223,6 +251,35 @@ static void leave(struct transit *m)
 }
 
 /* ---- the target is asked to take it ---- */
+
+static void revived(void *arg, struct machine *machine, const struct error *e)
+{
+	struct transit *m = arg;
+
+	(void)machine;
+	m->is_busy = false;
+	if (e != NULL) {
+		log_error("\"%s\" did not move and cannot go on here: %s", m->name, e->msg);
+	}
+	fail(m);
+}
+
+/* The target will never run it: it goes on here. */
+static void stay(struct transit *m)
+{
+	struct machine *machine = m->entity->machine;
+	struct machine_reply reply = { .done = revived, .arg = m };
+	struct error e = { 0 };
+
+	if (machine == NULL || machine_state(machine) != MACHINE_SENT) {
+		fail(m);
+		return;
+	}
+	m->is_busy = true;
+	if (!machine_send_revive(machine, &reply, &e)) {
+		revived(m, machine, &e);
+	}
+}
 
 static void read_answer(struct transit *m, const struct peer_answer *answer)
 {
@@ -247,7 +304,7 @@ static void read_answer(struct transit *m, const struct peer_answer *answer)
 	if (has_failed || answer->status == 404) {
 		transit_refuse(&m->why, 500, fault, object, "the target says: %.180s", reason);
 		json_object_put(o);
-		fail(m);
+		stay(m);
 		return;
 	}
 	json_object_put(o); /* anything else says nothing about the VM: ask again */
@@ -269,7 +326,7 @@ static void answered(void *arg, const struct peer_answer *answer, const struct e
 	read_answer(m, answer);
 }
 
-static void ask(struct transit *m)
+void transit_source_ask(struct transit *m)
 {
 	char path[160];
 
@@ -282,22 +339,65 @@ static void ask(struct transit *m)
 							      .arg = m });
 }
 
+/* On disk; false: it could not be written, and nothing was offered. */
+static bool offer_keep(struct transit *m, struct error *e)
+{
+	enum transit_state was = m->state;
+
+	m->state = TRANSIT_OFFERED;
+	if (!transits_save(m->all, e)) {
+		m->state = was;
+		return false;
+	}
+	transit_changed(m);
+	return true;
+}
+
 static void offer(struct transit *m)
 {
 	struct error e = { 0 };
 
 	if (m->is_cancelling) {
 		cancelled(m);
-		return;
-	}
-	m->state = TRANSIT_OFFERED;
-	if (!transits_save(m->all, &e)) {
+	} else if (!offer_keep(m, &e)) {
 		transit_refuse_error(&m->why, m->name, &e);
 		fail_telling(m);
+	} else {
+		transit_source_ask(m);
+	}
+}
+
+/* The guest stands still, all but its devices is over there. */
+void transit_source_offer(struct transit *m)
+{
+	struct machine *machine = m->entity->machine;
+	struct error e = { 0 };
+
+	if (m->is_cancelling) {
+		machine_send_cancel(machine, NULL); /* `failed` follows */
 		return;
 	}
-	transit_changed(m);
-	ask(m);
+	if (!offer_keep(m, &e) || !machine_send_go(machine, &e)) {
+		log_warn("migration %s of \"%s\": %s", m->id, m->name, e.msg);
+		transit_refuse_error(&m->why, m->name, &e);
+		machine_send_cancel(machine, NULL);
+	}
+}
+
+/* The guest runs on here. */
+void transit_source_failed(struct transit *m, const struct error *e)
+{
+	if (transit_has_ended(m)) {
+		return;
+	}
+	if (m->is_cancelling) {
+		cancelled(m);
+		return;
+	}
+	if (m->why.reason[0] == '\0') {
+		transit_refuse_error(&m->why, m->name, e);
+	}
+	fail_telling(m);
 }
 
 /* ---- files go over ---- */
@@ -469,6 +569,11 @@ bool transit_source_start(struct transit *m, const struct json_at *body,
 	if (m->is_shared) {
 		m->n_items = 0;
 	}
+	if (m->is_live) {
+		struct json_at ticket;
+		json_get_object(body, "ticket", &ticket, NULL);
+		return transit_send_start(m, &ticket, why);
+	}
 	if (!open_items(m, why)) {
 		m->why = *why;
 		fail_telling(m);
@@ -483,8 +588,11 @@ void transit_source_cancel(struct transit *m)
 {
 	if (m->state == TRANSIT_PREPARED) {
 		cancelled(m);
-	} else if (m->state == TRANSIT_COPYING) {
+	} else if (m->state == TRANSIT_COPYING || m->state == TRANSIT_SWITCHING) {
 		m->is_cancelling = true; /* what is under way is short */
+		if (m->is_live) {
+			transit_send_cancel(m);
+		}
 	}
 }
 
@@ -513,7 +621,18 @@ void transit_source_resume(struct transit *m)
 
 void transit_source_tick(struct transit *m)
 {
-	if (m->state == TRANSIT_OFFERED && m->request == NULL && !m->is_busy && m->peer != NULL) {
-		ask(m);
+	struct machine *machine = m->entity == NULL ? NULL : m->entity->machine;
+	enum machine_state s = machine == NULL ? MACHINE_OFF : machine_state(machine);
+	struct error e = { 0 };
+
+	if (m->state != TRANSIT_OFFERED || m->request != NULL || m->is_busy || m->peer == NULL) {
+		return;
+	}
+	if (s ==
+	    MACHINE_RUNNING) { /* killed before it had gone over: nobody was asked to take it */
+		error_set(&e, ERROR_CANCELED, "the host was restarted meanwhile");
+		transit_source_failed(m, &e);
+	} else if (s == MACHINE_SENT || s == MACHINE_OFF) {
+		transit_source_ask(m);
 	}
 }

@@ -44,7 +44,19 @@ static void unnamed(void *arg, const struct error *e)
 	if (e != NULL) {
 		return; /* with the next tick again: the answer must be true after a restart */
 	}
-	vm_free(m->entity);
+	if (m->op != NULL) {
+		m->op->vm = NULL;
+		vm_op_fault(m->op, fault_new(m->op->arena, T_MigrationFault),
+			    "\"%s\" has not come: %s", m->name,
+			    m->why.reason[0] == '\0' ? "it was cancelled" : m->why.reason);
+		m->op = NULL;
+	}
+	if (m->entity->object != NULL) {
+		m->entity->op = NULL;
+		vm_withdraw(m->entity);
+	} else {
+		vm_free(m->entity);
+	}
 	m->entity = NULL;
 	if (m->leftover != NULL) {
 		transit_remove_files(m, given_up);
@@ -56,6 +68,9 @@ static void unnamed(void *arg, const struct error *e)
 static void unname(struct transit *m)
 {
 	m->is_busy = true;
+	if (transit_live_stop(m)) {
+		return; /* goes on when the machine has ended */
+	}
 	m->entity->leaving = true;
 	m->save = (struct vm_save){ .done = unnamed, .arg = m };
 	vm_store_save(transit_layer(m), &m->save);
@@ -99,7 +114,24 @@ static bool go_on(struct transit *m, const struct error *e)
 	return true;
 }
 
+bool transit_target_go_on(struct transit *m, const struct error *e)
+{
+	return go_on(m, e);
+}
+
+void transit_target_fail(struct transit *m, const struct error *e)
+{
+	fail(m, e);
+}
+
+void transit_target_stopped(struct transit *m)
+{
+	unname(m);
+}
+
 /* ---- prepare ---- */
+
+static bool prepare_vmx(struct transit *m, struct error *e);
 
 static bool item_make(struct transit_item *item, struct error *e)
 {
@@ -128,7 +160,6 @@ static bool make_run(void *data, struct progress *p, struct error *e)
 	struct transit *m = data;
 	struct datastore_entry entry;
 
-	(void)p;
 	for (size_t i = 0; i < m->n_items; i++) {
 		struct transit_item *item = &m->items[i];
 		if (datastore_stat(item->ds, m->folder, &entry, NULL)) {
@@ -139,8 +170,12 @@ static bool make_run(void *data, struct progress *p, struct error *e)
 		if (!item_make(item, e)) {
 			return false;
 		}
+		if (m->is_live) { /* its QEMU writes it */
+			close(item->fd);
+			item->fd = -1;
+		}
 	}
-	return true;
+	return !m->is_live || m->is_shared || vm_file_work_run(&m->work, p, e);
 }
 
 static void answer_prepared(struct transit *m)
@@ -165,6 +200,18 @@ static void answer_prepared(struct transit *m)
 	json_put_str(ticket, "thumbprint", m->all->thumbprint);
 	json_put_str(ticket, "token", m->token);
 	json_put_bool(ticket, "shared", m->is_shared);
+	if (m->is_live) {
+		char *host = url + strlen("https://"), *port = strrchr(host, ':');
+		bool is_v6 = host[0] == '[';
+		if (port != NULL && (!is_v6 || port[-1] == ']')) {
+			*port = '\0';
+		}
+		size_t n = strlen(host);
+		json_put(ticket, "host",
+			 is_v6 && n > 2 ? json_object_new_string_len(host + 1, (int)n - 2)
+					: json_new_str(host));
+		transit_live_ticket(m, ticket);
+	}
 	struct json_object *o = transit_json(m);
 	json_put(o, "ticket", ticket);
 	m->preparing = NULL;
@@ -178,6 +225,16 @@ static void made(void *arg, const struct error *e)
 	if (!go_on(m, e)) {
 		return;
 	}
+	if (m->is_live) {
+		m->is_busy = true;
+		transit_live_open(m);
+		return;
+	}
+	transit_target_ready(m);
+}
+
+void transit_target_ready(struct transit *m)
+{
 	if (m->preparing == NULL) { /* who asked has gone: nobody has the ticket */
 		transit_target_give_up(m, NULL);
 		return;
@@ -194,6 +251,12 @@ static void named(void *arg, const struct error *e)
 	}
 	struct job_work work = { .run = make_run, .data = m };
 	struct job_handler h = { .loop = m->all->host->loop, .done = made, .arg = m };
+	struct error why = { 0 };
+	/* Should we be killed, the next start finds the machine that waits by this record. */
+	if (m->is_live && (!transits_save(m->all, &why) || !prepare_vmx(m, &why))) {
+		fail(m, &why);
+		return;
+	}
 	m->is_busy = true;
 	job_start(&h, &work);
 }
@@ -250,6 +313,26 @@ static void taken(struct transit *m, const struct value *config)
 	transit_end(m, TRANSIT_DONE);
 }
 
+/* The guest runs, or the machine that held it has ended: it is ours in either case. */
+void transit_target_runs(struct transit *m, const struct error *e)
+{
+	struct vm *vm = m->entity;
+
+	m->is_busy = false;
+	if (e != NULL) {
+		log_error("\"%s\" has come, and does not run: %s", m->name, e->msg);
+		vm_is_off(vm, E_VirtualMachinePowerState_poweredOff);
+	} else {
+		vm_is_on(vm, 0);
+		vm_event_plain(vm, m->op, T_VmRegisteredEvent,
+			       "has come from another host, running");
+	}
+	m->entity = NULL;
+	vm_op_done(m->op, NULL);
+	m->op = NULL;
+	transit_end(m, TRANSIT_DONE);
+}
+
 /* vms.json names the VM, or could not be written: then it must be without it again. */
 static void took(void *arg, const struct error *e)
 {
@@ -271,6 +354,11 @@ static void took(void *arg, const struct error *e)
 		return;
 	}
 	m->is_busy = false;
+	if (m->is_live) {
+		m->is_busy = true;
+		transit_live_run(m);
+		return;
+	}
 	const struct value *config = vm_read_config(l, m->path, VM_RELOAD, m->arena, &r, NULL);
 	if (config == NULL) {
 		log_warn("virtual machine \"%s\": %s", m->name, r.text);
@@ -282,13 +370,14 @@ static bool write_run(void *data, struct progress *p, struct error *e)
 {
 	struct transit *m = data;
 
-	for (size_t i = 0; i < m->n_items; i++) {
+	for (size_t i = 0; i < m->n_items && !m->is_live; i++) {
 		if (fsync(m->items[i].fd) != 0) {
 			return error_set_sys(e, errno, "\"%s\" cannot be brought to disk",
 					     m->items[i].path);
 		}
 	}
-	return !m->writes_vmx || vm_file_work_run(&m->work, p, e);
+	bool is_there = m->is_live && !m->is_shared;
+	return !m->writes_vmx || is_there || vm_file_work_run(&m->work, p, e);
 }
 
 static void written(void *arg, const struct error *e)
@@ -315,30 +404,47 @@ static void written(void *arg, const struct error *e)
 	vm_store_save(transit_layer(m), &m->save);
 }
 
-void transit_target_commit(struct transit *m)
+/* What is to be written of the .vmx. */
+static bool prepare_vmx(struct transit *m, struct error *e)
 {
 	struct datastore_path at;
-	struct error e = { 0 };
+	struct datastore_entry entry;
 
-	if (m->is_busy || m->is_cancelling || m->state > TRANSIT_COPYING) {
-		return; /* who asks waits for the end */
-	}
+	buf_free(&m->work.vmx);
 	m->work = (struct vm_file_work){ .vmx_path = strchr(m->path, ']') + 2,
 					 .vmx_is_new = !m->is_shared };
-	struct host_datastore *d = host_datastore_of_path(m->all->host, m->path, &at, &e);
-	m->work.ds = d == NULL ? NULL : host_datastore_open(d, &e);
+	struct host_datastore *d = host_datastore_of_path(m->all->host, m->path, &at, e);
+	m->work.ds = d == NULL ? NULL : host_datastore_open(d, e);
 	if (m->work.ds == NULL) {
-		fail(m, &e);
-		return;
+		return false;
 	}
 	/* A VM without disks and other files has no folder yet. */
-	struct datastore_entry entry;
-	if (m->folder != NULL && datastore_stat(m->work.ds, m->folder, &entry, NULL)) {
+	if (m->n_items == 0) {
+		m->work.folder = m->folder;
+	} else if (m->folder != NULL && datastore_stat(m->work.ds, m->folder, &entry, NULL)) {
 		datastore_entry_fini(&entry);
-	} else {
+	} else if (!m->is_live) {
 		m->work.folder = m->folder;
 	}
 	vm_config_text(m->config, &m->work.vmx);
+	return true;
+}
+
+void transit_target_commit(struct transit *m)
+{
+	struct error e = { 0 };
+
+	if (m->is_live && !m->is_loaded) {
+		m->wants_commit = true;
+		return;
+	}
+	if (m->is_busy || m->is_cancelling || m->state > TRANSIT_COPYING) {
+		return; /* who asks waits for the end */
+	}
+	if (!prepare_vmx(m, &e)) {
+		fail(m, &e);
+		return;
+	}
 	m->is_busy = true;
 	transit_set_state(m, TRANSIT_SWITCHING);
 	struct job_work work = { .run = write_run, .data = m };
@@ -357,6 +463,7 @@ void transit_target_tick(struct transit *m)
 	if (m->is_cancelling) {
 		unname(m);
 	} else if (m->state <= TRANSIT_COPYING &&
+		   (!m->is_live || m->state == TRANSIT_PREPARED || m->is_loaded) &&
 		   now - m->heard_us > TRANSIT_IDLE_MS * INT64_C(1000)) {
 		transit_refuse(&why, 500, "HostCommunication", m->name,
 			       "the source has not been heard of for %d s", TRANSIT_IDLE_MS / 1000);

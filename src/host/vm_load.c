@@ -170,6 +170,17 @@ static void adopt_later(struct vm *vm)
 	}
 }
 
+static void arrived(void *arg, struct machine *m, const struct error *e)
+{
+	struct vm *vm = arg;
+
+	(void)m;
+	if (e != NULL && e->kind != ERROR_CANCELED) {
+		log_error("virtual machine \"%s\" has come, and does not run: %s", vm_name(vm),
+			  e->msg);
+	}
+}
+
 static void adopted(void *arg, struct machine *m, const struct error *e)
 {
 	struct vm *vm = arg;
@@ -190,6 +201,11 @@ static void adopted(void *arg, struct machine *m, const struct error *e)
 		log_info("virtual machine \"%s\" runs on", vm_name(vm));
 		vm_claim(vm, NULL);
 		vm_is_on(vm, usage.started_us);
+		if (machine_state(m) == MACHINE_RECEIVING) {
+			/* It was taken (transit.h): vms.json names it. */
+			machine_receive_run(
+				m, &(struct machine_reply){ .done = arrived, .arg = vm }, NULL);
+		}
 		return;
 	}
 	vm->suspend_us = vm_suspended_at(vm);

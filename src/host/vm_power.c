@@ -23,6 +23,7 @@
 #include "host/driver_sim.h"
 #include "host/host_lend.h"
 #include "host/host_plane.h"
+#include "host/transit.h"
 #include "host/vm_device.h"
 #include "host/vm_impl.h"
 #include "vim/fault.h"
@@ -214,8 +215,9 @@ static void guest_exited(void *arg, struct machine *m, enum machine_exit why, co
 	struct vm *vm = arg;
 
 	(void)m;
-	if (why == MACHINE_EXIT_STOPPED || why == MACHINE_EXIT_SUSPENDED) {
-		return; /* asked for: the reply has seen to it */
+	if (why == MACHINE_EXIT_STOPPED || why == MACHINE_EXIT_SUSPENDED ||
+	    transit_machine_ended(vm, e)) {
+		return; /* asked for: the reply has seen to it; or its guest had not come yet */
 	}
 	vm->clean_off = why == MACHINE_EXIT_GUEST;
 	vm_is_off(vm, OFF);
