@@ -294,3 +294,108 @@ def test_killed_on_the_way(hosts, who):
         run(si, find(si, vim.VirtualMachine, name).Destroy_Task())
         Disconnect(si)
         move.forget()
+
+
+# ---- of VMs that run; their machines only pretend ----
+
+@pytest.fixture(scope="module")
+def pretending(module_rig):
+    return (module_rig.host("three", simulate=True), module_rig.host("four", simulate=True))
+
+
+def switch_on(node, name):
+    si = connect(node)
+    run(si, find(si, vim.VirtualMachine, name).PowerOnVM_Task())
+    Disconnect(si)
+
+
+def power(node, name):
+    si = connect(node)
+    try:
+        found = find(si, vim.VirtualMachine, name)
+        return found and found.runtime.powerState
+    finally:
+        Disconnect(si)
+
+
+def destroy(node, name):
+    si = connect(node)
+    thing = find(si, vim.VirtualMachine, name)
+    if thing.runtime.powerState == "poweredOn":
+        run(si, thing.PowerOffVM_Task())
+    run(si, thing.Destroy_Task())
+    Disconnect(si)
+
+
+def test_a_vm_moves_while_it_runs(pretending):
+    one, two = pretending
+    make(one, "runner", 8)
+    switch_on(one, "runner")
+    move = Move(one, two).prepare("runner", datastore="datastore1")
+    assert power(one, "runner") == "poweredOn"
+    assert power(two, "runner") == "poweredOff"
+    si = connect(two)
+    with pytest.raises(vim.fault.TaskInProgress):
+        wait_for_task(si, find(si, vim.VirtualMachine, "runner").PowerOnVM_Task())
+    Disconnect(si)
+    said = move.start().end()
+    assert said["state"] == "done" and said["downtime_us"] > 0
+    assert power(one, "runner") is None and power(two, "runner") == "poweredOn"
+    wait_until(lambda: is_clean(one, "runner"), 10, "files at the source go")
+    move.forget()
+    back = Move(two, one).prepare("runner", datastore="datastore1").start()
+    assert back.end()["state"] == "done"
+    assert power(one, "runner") == "poweredOn"
+    destroy(one, "runner")
+
+
+def test_one_that_runs_is_cancelled(pretending):
+    one, two = pretending
+    make(one, "stays", 8)
+    switch_on(one, "stays")
+    move = Move(one, two).prepare("stays", datastore="datastore1")
+    assert ask(one, "DELETE", move.id).json()["state"] == "cancelled"
+    ask(two, "DELETE", move.id)
+    wait_until(lambda: power(two, "stays") is None and is_clean(two, "stays"), 10,
+               "nothing is left at the target")
+    assert power(one, "stays") == "poweredOn"
+    destroy(one, "stays")
+
+
+def test_a_stranger_knocks(pretending):
+    """Whoever connects to the place where a guest is awaited and has no token gets nowhere, and the
+    guest comes all the same."""
+    import socket
+    one, two = pretending
+    make(one, "awaited", 8)
+    switch_on(one, "awaited")
+    move = Move(one, two).prepare("awaited", datastore="datastore1")
+    strangers = [socket.create_connection((move.ticket["host"], move.ticket["stream_port"]))
+                 for _ in range(12)]
+    strangers[0].sendall(b"0" * 64)
+    strangers[-1].settimeout(5)
+    strangers[-1].sendall(b"1" * 64)
+    assert strangers[-1].recv(1) == b""
+    assert move.start().end()["state"] == "done"
+    for stranger in strangers:
+        stranger.close()
+    destroy(two, "awaited")
+
+
+def test_what_a_running_vm_needs(pretending):
+    one, two = pretending
+    make(one, "large", 8)
+    switch_on(one, "large")
+    move = Move(one, two).claim("large")
+    whole = move.description
+    for description, fault in (
+            (change(whole, cpu={**whole["cpu"], "accel": "none"}), "CpuIncompatible"),
+            (change(whole, issuer="none"), "InvalidArgument"),
+            (change(whole, vmx=whole["vmx"].replace('memSize = "64"', 'memSize = "262144"')),
+             "InsufficientMemoryResourcesFault")):
+        answer = ask(two, "PUT", move.id, {"role": "target", "description": description,
+                                           "datastore": "datastore1"})
+        assert answer.status_code == 400 and answer.json()["fault"] == fault, answer.text
+    assert ask(one, "DELETE", move.id).json()["state"] == "cancelled"
+    assert names(two) == []
+    destroy(one, "large")
