@@ -28,7 +28,7 @@ static struct value *config_summary(struct host *h, struct arena *a)
 	value_set_str(a, v, F_HostConfigSummary_name, h->node.name);
 	value_set_num(a, v, F_HostConfigSummary_port, h->node.port);
 	value_set(a, v, F_HostConfigSummary_product, host_about(h, a));
-	value_set_bool(a, v, F_HostConfigSummary_vmotionEnabled, false);
+	value_set_bool(a, v, F_HostConfigSummary_vmotionEnabled, !h->simulated);
 	value_set_bool(a, v, F_HostConfigSummary_faultToleranceEnabled, false);
 	return v;
 }
@@ -77,6 +77,7 @@ struct value *host_capability(const struct host *h, struct arena *a)
 		F_HostCapability_virtualExecUsageSupported,
 		F_HostCapability_hostAccessManagerSupported,
 		F_HostCapability_vmCreateDateSupported,
+		F_HostCapability_vmotionSupported,
 		-1,
 	};
 	struct value *v = value_new(a, T_HostCapability);

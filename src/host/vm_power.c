@@ -217,7 +217,7 @@ static void guest_exited(void *arg, struct machine *m, enum machine_exit why, co
 	(void)m;
 	if (why == MACHINE_EXIT_STOPPED || why == MACHINE_EXIT_SUSPENDED ||
 	    transit_machine_ended(vm, e)) {
-		return; /* asked for: the reply has seen to it; or its guest had not come yet */
+		return; /* asked for, the reply has seen to it; or its guest had not come yet */
 	}
 	vm->clean_off = why == MACHINE_EXIT_GUEST;
 	vm_is_off(vm, OFF);
@@ -384,8 +384,7 @@ static bool on_memory(struct vm_op *op, const struct value *hw)
 		      (int64_t)(want << 20));
 	on_failed(op, f,
 		  "\"%s\" needs %llu MB of memory; host \"%s\" has %llu MB free of the %llu MB "
-		  "that it "
-		  "has for VMs",
+		  "that it has for VMs",
 		  vm_name(op->vm), (unsigned long long)want, l->host->node.name,
 		  (unsigned long long)free_mb, (unsigned long long)have);
 	return false;
