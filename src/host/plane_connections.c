@@ -228,8 +228,19 @@ static void on_import_begin(void *arg)
 	import_next(m);
 }
 
+static bool is_one_of(const char *const *ports, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(ports[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Is it such a document, within the limits? What a connection says the switch looks at. */
-static bool check(struct json_object *document, struct error *e)
+static bool check(struct json_object *document, const char *const *own, size_t n_own,
+		  struct error *e)
 {
 	static const char *const members[] = { "version", "ports" };
 	static const char *const port_members[] = { "port", "connections" };
@@ -258,16 +269,19 @@ static bool check(struct json_object *document, struct error *e)
 		    !json_get_array(&port, "connections", &list, e)) {
 			return false;
 		}
+		if (!is_one_of(own, n_own, name)) {
+			return json_error(&port, e, "\"%.64s\" is no card of the VM that comes",
+					  name);
+		}
 		n += json_array_n(&list);
 	}
 	return n <= PLANE_CONNECTIONS_MAX ||
 	       json_error(&ports, e, "%zu connections; there can be %d", n, PLANE_CONNECTIONS_MAX);
 }
 
-void host_plane_import_connections(struct host *h, struct json_object *document,
-				   void (*done)(void *arg, size_t n_taken, size_t n_left,
-						const struct error *e),
-				   void *arg)
+void host_plane_import_connections(
+	struct host *h, const char *const *ports, size_t n, struct json_object *document,
+	void (*done)(void *arg, size_t n_taken, size_t n_left, const struct error *e), void *arg)
 {
 	struct import *m = mem_zalloc(sizeof(*m));
 
@@ -275,7 +289,7 @@ void host_plane_import_connections(struct host *h, struct json_object *document,
 	m->document = json_object_get(document);
 	m->done = done;
 	m->arg = arg;
-	(void)check(document, &m->refused);
+	(void)check(document, ports, n, &m->refused);
 	m->later = timer_new(h->loop, clock_real(), on_import_begin, m);
 	timer_start(m->later, 0, 0);
 }

@@ -25,13 +25,13 @@ void host_plane_export_connections(struct host *h, const char *const *ports, siz
 				   void (*done)(void *arg, struct json_object *document,
 						const struct error *e),
 				   void *arg);
-/* Gives the switch such a document (borrowed for the call), which may come from anybody. Ports
- * that this switch does not have are left out. `done` comes once, later: how many the switch took
- * and left; NULL error: it was asked for all of them. */
-void host_plane_import_connections(struct host *h, struct json_object *document,
-				   void (*done)(void *arg, size_t n_taken, size_t n_left,
-						const struct error *e),
-				   void *arg);
+/* Gives the switch such a document (borrowed for the call), which may come from anybody: it may
+ * speak of these n ports only. Those that this switch does not have are left out.
+ * `done` comes once, later: how many the switch took and left; NULL error: it was asked for all of
+ * them. */
+void host_plane_import_connections(
+	struct host *h, const char *const *ports, size_t n, struct json_object *document,
+	void (*done)(void *arg, size_t n_taken, size_t n_left, const struct error *e), void *arg);
 /* The guests of these ports are here: the networks are told. Nobody waits for it. */
 void host_plane_announce(struct host *h, const char *const *ports, size_t n);
 

@@ -257,8 +257,10 @@ static void connections_complete(struct piece *p)
 		imported(p, 0, 0, &e);
 		return;
 	}
+	size_t n = 0;
+	const char *const *ports = p->m->entity == NULL ? NULL : transit_ports(p->m, &n);
 	p->is_writing = true;
-	host_plane_import_connections(p->m->all->host, o, imported, p);
+	host_plane_import_connections(p->m->all->host, ports, n, o, imported, p);
 	json_object_put(o);
 }
 

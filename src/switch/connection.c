@@ -300,8 +300,8 @@ const char *connection_place(struct connection *c, const struct tables *t,
 		}
 	}
 	const struct connection_end *other = &c->ends[1 - own];
-	if (other->is_guests) {
-		return NULL;
+	if (other->is_guests) { /* which routes between VLANs of its own */
+		return c->flow.iface[0] == c->flow.iface[1] ? "no_peer" : NULL;
 	}
 	int32_t segment = other->segment == NULL ? tables_iface(t, c->flow.iface[own])->segment
 						 : find_segment(tables_config(t), other->segment);

@@ -249,6 +249,11 @@ static bool stage_neighbor(struct way *w)
 	if (!find_owner(w, &n, w->fate->answer_mac, &iface) || iface == w->packet->key.iface) {
 		return false;
 	}
+	/* Who asks for his own address says where he is: a guest that has gone to another node too,
+	 * and an answer in his name would say that he is still here. */
+	if (iface != 0 && memcmp(w->fate->answer_mac, n.mac, 6) == 0) {
+		return false;
+	}
 	/* Those beyond the team answer for themselves, and only guests are answered for here. */
 	if (w->from->kind != IFACE_PORT && iface != 0 &&
 	    tables_iface(w->tables, iface)->kind != IFACE_PORT) {

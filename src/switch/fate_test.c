@@ -217,6 +217,21 @@ static void known_addresses_are_answered_for(void **state)
 	assert_int_equal(fate.n_copies, 2); /* b, and the endpoint */
 }
 
+/* A guest that has gone to another node says so there; its old switch would say the opposite. */
+static void who_announces_himself_is_not_answered(void **state)
+{
+	(void)state;
+	begin(MAC_ALL, MAC_A, 0x0806);
+	arp(MAC_A, "10.1.0.10", "10.1.0.10", 1);
+	assert_int_equal(decide_iface(tunnel_iface()), DROP_NONE);
+	assert_int_equal(fate.answer, ANSWER_NONE);
+	/* Who claims what is another's is told whose it is. */
+	begin(MAC_ALL, MAC_REMOTE, 0x0806);
+	arp(MAC_REMOTE, "10.1.0.10", "10.1.0.10", 1);
+	assert_int_equal(decide_iface(tunnel_iface()), DROP_CONSUMED);
+	assert_memory_equal(fate.answer_mac, MAC_A, 6);
+}
+
 static void broadcasts_do_not_return_to_where_they_came_from(void **state)
 {
 	(void)state;
@@ -399,6 +414,7 @@ int main(void)
 		cmocka_unit_test(a_guest_reaches_its_neighbours),
 		cmocka_unit_test(what_is_not_a_guests_own_is_stopped),
 		cmocka_unit_test(known_addresses_are_answered_for),
+		cmocka_unit_test(who_announces_himself_is_not_answered),
 		cmocka_unit_test(broadcasts_do_not_return_to_where_they_came_from),
 		cmocka_unit_test(segments_are_joined_by_the_router_only),
 		cmocka_unit_test(rules_are_asked_at_both_ports),

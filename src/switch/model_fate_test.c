@@ -386,8 +386,9 @@ static bool answer_neighbor(struct way *w)
 	} else if (!(m_address_equal(&p->claim, &p->target) /* an announcement */
 			     ? find_who(w->p, w->segment, NULL, &p->target, &who)
 			     : find_owner(w, w->segment, &p->target, &who)) ||
-		   who.place == w->place) {
-		return true;
+		   who.place == w->place ||
+		   (p->has_claim_mac && memcmp(who.to_mac, p->claim_mac, 6) == 0)) {
+		return true; /* who asks for his own address is not answered in his own name */
 	}
 	if (w->guest == NULL && who.place >= BEYOND) {
 		return true;

@@ -40,6 +40,9 @@ const char *worker_take_connection(struct worker *w, struct connection *c, uint1
 	f->epoch = (uint16_t)(w->wiring->epoch - 1); /* the rules here have not judged it */
 	f->rule = UINT32_MAX - 1;		     /* none: FATE_RULE_NOT_ASKED */
 	for (unsigned i = 0; i < 2; i++) {
+		if (!c->ends[i].is_guests) {
+			memcpy(f->mac[i] + 6, c->ends[i].mac, 6); /* should it go on at once */
+		}
 		f->bytes[i] = given->bytes[i];
 		f->packets[i] = given->packets[i];
 		f->tcp_end[i] = given->tcp_end[i];
@@ -90,7 +93,9 @@ static unsigned announce_on(struct worker *w, const struct config_port *p, uint1
 
 	tables_hear(w->wiring->tables, segment, p->mac, iface, 0);
 	unsigned n = send_beyond(w, segment, frame, answer_reverse(p->mac, frame));
-	for (size_t i = 0; i < p->n_addresses; i++) {
+	/* Beyond tunnels all know whose addresses these are. */
+	bool is_vlan = n > 0 && w->wiring->config->segments[segment].encapsulation == ENCAP_VLAN;
+	for (size_t i = 0; is_vlan && i < p->n_addresses; i++) {
 		if (p->addresses[i].ip == 4) {
 			size_t size = answer_ask(p->mac, &p->addresses[i], &p->addresses[i], frame);
 			n += send_beyond(w, segment, frame, size);

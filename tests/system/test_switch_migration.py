@@ -172,3 +172,5 @@ def test_without_its_record_the_connection_would_be_refused(fabric):
     """What the rules allow only as a part of a connection, a target that knows none drops."""
     drops = fabric.node["target"].port("vmnic0")["drops"]
     assert drops.get("tcp_state", 0) == 0, drops
+    # Nor does anything come that the target would send back to where the guest was.
+    assert drops.get("same_port", 0) == 0, drops
