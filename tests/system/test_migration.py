@@ -12,6 +12,9 @@ from vmomi import Disconnect, connect, find, vim, vmodl, wait_for_task
 
 NAME = "moves"
 DISK_MIB = 24
+# While something is concluded, or a host that was killed is not found to be back yet.
+BUSY = (vim.fault.InvalidState, vim.fault.TaskInProgress, vmodl.fault.HostNotReachable,
+        vmodl.fault.HostCommunication)
 MOMENTS_S = (0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -73,8 +76,7 @@ class Site:
         def is_taken():
             try:
                 tasks.append(self.move(index))
-            except (vim.fault.InvalidState, vim.fault.TaskInProgress,
-                    vmodl.fault.HostNotReachable):
+            except BUSY:
                 return False
             return True
         wait_until(is_taken, 30, "the VM may be moved", 0.1)
@@ -85,11 +87,18 @@ class Site:
         return [len(host.machines()) for host in self.hosts]
 
     def unmake(self):
-        vm = self.vm
-        if vm is not None:
-            if vm.runtime.powerState == "poweredOn":
-                wait_for_task(self.si, vm.PowerOffVM_Task())
-            wait_for_task(self.si, vm.Destroy_Task())
+        """Also while a migration is still being concluded."""
+        def is_gone():
+            vm = self.vm
+            try:
+                if vm is not None and vm.runtime.powerState == "poweredOn":
+                    wait_for_task(self.si, vm.PowerOffVM_Task())
+                if vm is not None:
+                    wait_for_task(self.si, vm.Destroy_Task())
+            except BUSY:
+                return False
+            return True
+        wait_until(is_gone, 60, "the VM is gone", 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +193,53 @@ def test_a_host_in_maintenance_takes_none(site, vm):
     finally:
         wait_for_task(site.si, other.ExitMaintenanceMode_Task(0))
     assert site.machines() == [1, 0]
+
+
+def test_one_that_runs_moves_and_runs_on(site, vm):
+    reference = vm._moId
+    for index in (1, 0):
+        wait_for_task(site.si, site.move(index))
+        wait_until(lambda index=index: site.machines() == [1 - index, index], 20,
+                   "one machine runs", 0.1)
+        it = site.vm
+        assert it._moId == reference and it.runtime.host == site.host(index)
+        assert it.runtime.powerState == "poweredOn"
+        wait_until(lambda index=index: site.owners() == [index], 20, "the other has forgotten it",
+                   0.1)
+
+
+def test_one_that_runs_is_cancelled_at_any_moment(site, vm):
+    for moment in MOMENTS_S:
+        here = site.settled()
+        task = site.begin(1 - here)
+        time.sleep(moment)
+        try:
+            task.CancelTask()
+        except vmodl.MethodFault:
+            pass  # it was too late
+        try:
+            wait_for_task(site.si, task)
+            there = 1 - here
+        except vmodl.fault.RequestCanceled:
+            there = here
+        wait_until(lambda there=there: site.settled() == there, 20, "it is in one place", 0.1)
+        wait_until(lambda there=there: site.machines() == [1 - there, there], 20,
+                   "one machine runs", 0.1)
+        assert site.vm.runtime.powerState == "poweredOn"
+
+
+def test_one_that_runs_and_the_manager_is_killed(site, vm):
+    for moment in MOMENTS_S:
+        site.begin(1 - site.settled())
+        time.sleep(moment)
+        site.center.kill()
+        site.center.start()
+        site.again()
+        wait_until(lambda: all(site.host(i).runtime.connectionState == "connected"
+                               for i in (0, 1)), 60, "the manager has its hosts", 0.1)
+        wait_until(lambda: site.settled() is not None and sum(site.machines()) == 1, 60,
+                   "it runs in one place", 0.1)
+        assert site.vm.runtime.powerState == "poweredOn"
 
 
 def test_one_that_is_off_moves_with_its_disk(site, off):
