@@ -639,20 +639,45 @@ static bool is_place(const struct tables *t, const struct moving *m, unsigned i,
 	       (a->ip == b->ip && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0);
 }
 
+/* The guest's entry in tables where its segment is another number, or is not there. */
+static const struct moving *find_moving(const struct tables *t, int32_t segment,
+					const uint8_t mac[6])
+{
+	if (segment < 0) {
+		return NULL;
+	}
+	struct place_key k = mac_key((uint16_t)segment, mac);
+	const struct place *p = places_find(&t->places, &k);
+	return p == NULL || p->at.moving == 0 ? NULL : &t->moving.items[p->at.moving - 1];
+}
+
+static int32_t find_segment(const struct tables *t, uint64_t id)
+{
+	for (size_t i = 0; i < t->config->n_segments; i++) {
+		if (t->config->segments[i].id == id) {
+			return (int32_t)i;
+		}
+	}
+	return -1;
+}
+
 void tables_follow_moving(struct tables *t, const struct tables *before)
 {
+	int32_t segment = -1, there = -1;
+
+	if (before->moving.n == 0) {
+		return;
+	}
+	/* They stand by segments: each is looked for once. */
 	vec_each (&t->moving, m) {
-		uint64_t id = t->config->segments[m->segment].id;
-		for (size_t k = 0; before != NULL && k < before->moving.n; k++) {
-			const struct moving *was = &before->moving.items[k];
-			if (memcmp(m->mac, was->mac, 6) != 0 ||
-			    before->config->segments[was->segment].id != id) {
-				continue;
-			}
-			for (unsigned i = 0; i < 2; i++) {
-				if (is_place(t, m, i, before, was)) {
-					m->at = i;
-				}
+		if (m->segment != segment) {
+			segment = m->segment;
+			there = find_segment(before, t->config->segments[segment].id);
+		}
+		const struct moving *was = find_moving(before, there, m->mac);
+		for (unsigned i = 0; was != NULL && i < 2; i++) {
+			if (is_place(t, m, i, before, was)) {
+				m->at = i;
 			}
 		}
 	}
