@@ -42,11 +42,13 @@ test: test-programs
 
 # All that the tests need, the clients they speak with included.
 test-programs:
-	@tools/bootstrap build lab test
+	@tools/bootstrap build cross image lab test
 	@$(MAKE) --no-print-directory native
 	@test -f $(ASAN)/build.ninja || meson setup $(ASAN) -Db_sanitize=address,undefined
 	@ninja -C $(ASAN) -j $(JOBS)
 	@$(MAKE) --no-print-directory cross ARCH=$(OTHER)
+	@image/build --arch $(NATIVE)
+	@image/build --arch $(OTHER)
 	@lab/guest/build $(BUILD)/guest/guest.raw
 	@tools/govmomi
 	@tools/openvswitch
