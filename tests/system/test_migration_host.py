@@ -4,6 +4,7 @@ datastore that both have, cancelled, refused, and with either host killed on the
 
 import os
 import random
+import socket
 import threading
 import time
 import uuid
@@ -365,7 +366,6 @@ def test_one_that_runs_is_cancelled(pretending):
 def test_a_stranger_knocks(pretending):
     """Whoever connects to the place where a guest is awaited and has no token gets nowhere, and the
     guest comes all the same."""
-    import socket
     one, two = pretending
     make(one, "awaited", 8)
     switch_on(one, "awaited")
@@ -375,7 +375,10 @@ def test_a_stranger_knocks(pretending):
     strangers[0].sendall(b"0" * 64)
     strangers[-1].settimeout(5)
     strangers[-1].sendall(b"1" * 64)
-    assert strangers[-1].recv(1) == b""
+    try:
+        assert strangers[-1].recv(1) == b""
+    except ConnectionResetError:
+        pass
     assert move.start().end()["state"] == "done"
     for stranger in strangers:
         stranger.close()
