@@ -236,6 +236,11 @@ static void end(struct qemu_machine *m, const struct process_exit *how)
 	} else {
 		explain_exit(m, how, &e);
 	}
+	/* found, and gone before it was looked at: its guest had not arrived */
+	bool was_empty = m->base.op == MACHINE_OP_ADOPT && qemu_move_marked(m) == QEMU_MARK_IN;
+	if (was_empty) {
+		e.kind = ERROR_NOT_FOUND;
+	}
 	bool failed = why == MACHINE_EXIT_FAILED && e.kind != ERROR_NOT_FOUND;
 	if (failed) {
 		log_warn("%s", e.msg);
@@ -452,6 +457,10 @@ static void remember(struct qemu_machine *m, const struct machine_spec *s)
 	}
 	qemu_run_init(&m->run, s->run, s->uuid);
 	remember_files(m, s);
+	m->has_nvme = false;
+	for (size_t i = 0; i < s->n_disks; i++) {
+		m->has_nvme = m->has_nvme || s->disks[i].controller == MACHINE_NVME;
+	}
 	for (size_t i = 0; i < s->n_nics; i++) {
 		if (!s->nics[i].connected) {
 			vec_push(&m->cut_nics, s->nics[i].key);

@@ -83,6 +83,7 @@ struct qemu_machine {
 	void (*after)(struct qemu_machine *m, const struct json_at *value, const struct error *e);
 
 	struct qemu_move *move; /* NULL: it is not on its way */
+	bool has_nvme;		/* whose state QEMU cannot save */
 	uint64_t memory;	/* of the guest, bytes */
 	int state_fd;		/* state file being read or written; -1 */
 	struct qemu_sync *sync; /* NULL: none on the way */

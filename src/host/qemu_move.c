@@ -88,6 +88,13 @@ enum qemu_mark qemu_move_marked(const struct qemu_machine *m)
 
 /* ---- what is known of one ---- */
 
+bool qemu_move_is_possible(const struct qemu_machine *m, struct error *e)
+{
+	return !m->has_nvme ||
+	       error_set(e, ERROR_UNSUPPORTED,
+			 "\"%s\": has an NVMe controller, whose state cannot be moved", m->name);
+}
+
 struct qemu_move *qemu_move_new(const struct machine_credentials *tls)
 {
 	struct qemu_move *v = mem_zalloc(sizeof(*v));

@@ -37,7 +37,8 @@ struct qemu_move {
 	uint64_t disk_done, disk_total;
 	/* What is called when QEMU has news, or when time is up; NULL: nobody waits. */
 	void (*poll)(struct qemu_machine *m);
-	bool is_streaming, is_loaded;		 /* receiver */
+	unsigned n_hung_up;	      /* receiver: how often the stream was found ended too early */
+	bool is_streaming, is_loaded; /* receiver */
 	bool is_cancelled, is_going, is_undoing; /* sender */
 	struct error why; /* sender: of what has gone wrong; kind NONE: nothing */
 };
@@ -52,6 +53,8 @@ void qemu_move_clean(const struct qemu_run *r);
 bool qemu_move_mark(const struct qemu_machine *m, enum qemu_mark mark, struct error *e);
 enum qemu_mark qemu_move_marked(const struct qemu_machine *m);
 
+/* Whether machines of this hardware can move. */
+bool qemu_move_is_possible(const struct qemu_machine *m, struct error *e);
 struct qemu_move *qemu_move_new(const struct machine_credentials *tls);
 /* Sets *out to a copy of fd; the caller's stays the caller's. */
 bool qemu_move_keep(int fd, int *out, struct error *e);

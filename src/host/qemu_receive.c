@@ -12,6 +12,7 @@
  * 2. Disks stay the exports' until the stream is whole; the machine takes them at `cont`.
  * 3. Nothing is announced to networks before `cont`.
  */
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 LOG_MODULE("qemu");
 
 #define POLL_MS		25
+#define HUNG_UP_POLLS	20
 #define ANNOUNCE_MS	50
 #define ANNOUNCE_MAX_MS 550
 #define ANNOUNCE_ROUNDS 5
@@ -29,6 +31,9 @@ LOG_MODULE("qemu");
 bool qemu_receive_prepare(struct qemu_machine *m, const struct machine_incoming *in,
 			  struct error *e)
 {
+	if (!qemu_move_is_possible(m, e)) {
+		return false;
+	}
 	struct qemu_move *v = m->move = qemu_move_new(&in->tls);
 	for (size_t i = 0; i < in->n_disks; i++) {
 		vec_push(&v->disks, (struct qemu_mirror){ .key = in->disks[i], .fd = -1 });
@@ -122,6 +127,16 @@ static void after_loaded(struct qemu_machine *m, const struct json_at *value, co
 	machine_done(&m->base, NULL);
 }
 
+/* A stream that ends before QEMUs have agreed on TLS leaves the receiving one waiting for ever.
+ * What is on its way may be overtaken by the question: it is asked for half a second. */
+static bool is_hung_up(struct qemu_move *v, const char *status)
+{
+	struct pollfd p = { .fd = v->stream, .events = POLLRDHUP };
+	bool hung_up = strcmp(status, "active") != 0 && poll(&p, 1, 0) == 1;
+	v->n_hung_up = hung_up ? v->n_hung_up + 1 : 0;
+	return v->n_hung_up > HUNG_UP_POLLS;
+}
+
 static void after_ask_stream(struct qemu_machine *m, const struct json_at *value,
 			     const struct error *e)
 {
@@ -138,6 +153,10 @@ static void after_ask_stream(struct qemu_machine *m, const struct json_at *value
 	} else if (strcmp(status, "failed") == 0) {
 		error_set(&why, ERROR_IO, "\"%s\": its guest did not arrive: %s", m->name,
 			  qemu_move_text(value, "error-desc"));
+		qemu_machine_fail(m, &why);
+	} else if (is_hung_up(m->move, status)) {
+		error_set(&why, ERROR_IO, "\"%s\": the connection ended before its guest came",
+			  m->name);
 		qemu_machine_fail(m, &why);
 	} else {
 		qemu_move_wait(m, POLL_MS, ask_stream);

@@ -365,6 +365,9 @@ bool qemu_send(struct machine *base, const struct machine_outgoing *out, struct 
 	if (!qmp_is_ready(m->qmp)) {
 		return error_set(e, ERROR_UNREACHABLE, "\"%s\": QEMU does not answer", m->name);
 	}
+	if (!qemu_move_is_possible(m, e)) {
+		return false;
+	}
 	m->move = qemu_move_new(&out->tls);
 	if (!keep_all(m->move, out, e) || !qemu_move_add_credentials(m, false, e) ||
 	    !qemu_move_mark(m, QEMU_MARK_OUT, e)) {
