@@ -115,6 +115,7 @@ static void stay(struct migration *m, const struct value *fault, const char *tex
 	migration_post_failure(m, fault, text);
 	metric_inc(m->is_cancelled ? m->all->n_cancelled : m->all->n_stayed);
 	m->task = NULL;
+	migration_note(&m->sides[TARGET], T_VmRemovedEvent);
 	forget(m);
 	mirror_release(migration_source_at(&m->sides[SOURCE]));
 	if (t != NULL) {
@@ -232,7 +233,7 @@ static void settle(struct migration *m, struct object *vm)
 	migration_requests_end(m);
 	log_info("\"%s\" has moved to \"%s\"", m->vm, name_of(&m->sides[TARGET]));
 	metric_inc(m->all->n_moved);
-	migration_note(&m->sides[SOURCE]);
+	migration_note(&m->sides[SOURCE], T_VmRemovedEvent);
 	migration_post_end(m);
 	struct task *t = m->task;
 	m->task = NULL;
@@ -485,7 +486,7 @@ static void on_prepared(void *arg, const struct peer_answer *answer, const struc
 		stay_for(m, s, &status);
 		return;
 	}
-	migration_note(s);
+	migration_note(s, T_VmRegisteredEvent);
 	if (!keep_row(m, &why)) {
 		stay_simply(m, T_SystemError, why.msg);
 	} else if (goes_on(m)) {

@@ -89,9 +89,9 @@ static inline struct object *migration_vm(const struct migration *m)
 struct migration *migration_of_vm(struct center *c, const char *vm);
 /* The VM as that host has it; NULL: not known there. */
 struct mirror_source *migration_source_at(const struct migration_side *s);
-/* What the host tells of the VM's coming there (the target), or of its having gone (the source), is
- * no news: migration_explains(). */
-void migration_note(const struct migration_side *s);
+/* That the side's host says this of the VM (T_VmRegisteredEvent, T_VmRemovedEvent) is no news:
+ * migration_explains(). */
+void migration_note(const struct migration_side *s, uint16_t type);
 /* Has each of its hosts room for one more? */
 bool migration_has_room(const struct migration *m);
 /* The member, or NULL: it is not a host of ours any more. */

@@ -83,7 +83,7 @@ bool migration_has_room(const struct migration *m)
 
 /* ---- events ---- */
 
-void migration_note(const struct migration_side *s)
+void migration_note(const struct migration_side *s, uint16_t type)
 {
 	struct migrations *all = s->m->all;
 	struct migration_trace *t = &all->traces[all->n_traces % ARRAY_LEN(all->traces)];
@@ -93,18 +93,29 @@ void migration_note(const struct migration_side *s)
 	}
 	free(t->remote);
 	t->remote = mem_strdup(s->remote);
-	t->type = s->is_target ? T_VmRegisteredEvent : T_VmRemovedEvent;
+	t->type = type;
 	snprintf(t->host, sizeof(t->host), "%s", s->host);
 	all->n_traces++;
 }
 
-/* The source tells before it is known here that the VM has gone. */
-static bool is_leaving(const struct migrations *all, const struct member *m, const char *remote)
+static bool is_vm(const struct migration_side *s, const struct member *m, const struct value *ref)
+{
+	const struct value *here = mirror_local_ref(&m->mirror, ref);
+
+	if (strcmp(s->host, m->id) != 0) {
+		return false;
+	}
+	return (s->remote != NULL && strcmp(s->remote, value_bytes(ref)) == 0) ||
+	       (here != NULL && strcmp(s->m->vm, value_bytes(here)) == 0);
+}
+
+/* Hosts tell before it is known here what has become of it. */
+static bool is_passing(const struct migrations *all, const struct member *m,
+		       const struct value *ref)
 {
 	list_each (struct migration, it, &all->all, link) {
-		const struct migration_side *s = &it->sides[SOURCE];
-		if (it->is_started && strcmp(s->host, m->id) == 0 && s->remote != NULL &&
-		    strcmp(s->remote, remote) == 0) {
+		if (is_vm(&it->sides[TARGET], m, ref) ||
+		    (it->is_started && is_vm(&it->sides[SOURCE], m, ref))) {
 			return true;
 		}
 	}
@@ -117,7 +128,8 @@ bool migration_explains(const struct member *m, const struct value *event)
 	const struct value *vm = value_get_value(event, F_Event_vm);
 	const struct value *ref = vm == NULL ? NULL : value_get_value(vm, F_VmEventArgument_vm);
 
-	if (all == NULL || ref == NULL) {
+	if (all == NULL || ref == NULL ||
+	    (!value_is_a(event, T_VmRegisteredEvent) && !value_is_a(event, T_VmRemovedEvent))) {
 		return false;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(all->traces); i++) {
@@ -127,7 +139,7 @@ bool migration_explains(const struct member *m, const struct value *event)
 			return true;
 		}
 	}
-	return value_type(event) == T_VmRemovedEvent && is_leaving(all, m, value_bytes(ref));
+	return is_passing(all, m, ref);
 }
 
 /* ---- time ---- */
@@ -262,9 +274,9 @@ static void take_row(void *arg, const char *id, const char *data)
 		return;
 	}
 	migration_heard(m);
-	migration_note(&m->sides[TARGET]);
+	migration_note(&m->sides[TARGET], m->has_moved ? T_VmRegisteredEvent : T_VmRemovedEvent);
 	if (m->has_moved) {
-		migration_note(&m->sides[SOURCE]);
+		migration_note(&m->sides[SOURCE], T_VmRemovedEvent);
 	}
 	/* Of two hosts that have it. */
 	struct mirror_source *s = migration_source_at(&m->sides[m->has_moved ? TARGET : SOURCE]);
