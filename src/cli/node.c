@@ -18,14 +18,14 @@
 
 #define PASSWORD_MARK_MAX 256
 
-static int usage(void)
+static int usage(FILE *to, int status)
 {
 	fputs("usage: remora node check FILE\n"
 	      "       remora node apply --state DIR FILE\n"
 	      "       remora node join --state DIR FILE\n"
 	      "       remora node menu --state DIR FILE\n",
-	      stderr);
-	return 2;
+	      to);
+	return status;
 }
 
 static int complain(const struct error *e)
@@ -191,6 +191,9 @@ int command_node(int argc, char **argv)
 {
 	struct error e = { 0 };
 
+	if (argc > 1 && command_wants_help(argv[1])) {
+		return usage(stdout, 0);
+	}
 	if (sodium_init() < 0) {
 		return 1;
 	}
@@ -198,7 +201,7 @@ int command_node(int argc, char **argv)
 		return run_check(argv[2]);
 	}
 	if (argc != 5 || strcmp(argv[2], "--state") != 0) {
-		return usage();
+		return usage(stderr, 2);
 	}
 	const struct node_folder folder = { .state = argv[3], .settings = argv[4] };
 	if (strcmp(argv[1], "apply") == 0) {
@@ -210,5 +213,5 @@ int command_node(int argc, char **argv)
 	if (strcmp(argv[1], "join") == 0) {
 		return node_join(&folder, &e) ? 0 : complain(&e);
 	}
-	return usage();
+	return usage(stderr, 2);
 }

@@ -121,7 +121,7 @@ def test_options_of_simulate():
     named = {re.sub("=.*", "", word) for word in completion("remora", "simulate", "-")}
     assert named == usage
     synopsis = manual("remora").split(".Sh DESCRIPTION")[0]
-    assert options_of_manual(synopsis) - {"--json", "--state", "--binary"} == usage
+    assert options_of_manual(synopsis) - {"--json", "--state", "--binary", "--arch"} == usage
     described = manual("remora").split(".Ss The simulator")[1].split(".Ss ")[0]
     assert options_of_manual(described) == usage | {"-l"}
     for option in usage - {"--esx", "--autostart", "--tls"}:
@@ -166,7 +166,7 @@ def test_manuals_are_well_formed(name):
     report = run("mandoc", "-T", "lint", "-W", "warning", path)
     assert report.returncode == 0, report.stdout
     for other, section in re.findall(r"\.Xr (remora\S*) (\d)", manual(name)):
-        assert MANUALS[other] == f"{other}.{section}"
+        assert os.path.exists(os.path.join(ROOT, "docs", "man", f"{other}.{section}"))
 
 
 # ---- examples ----
