@@ -97,6 +97,9 @@ bool lab_guest_path(const struct lab *lab, bool is_arm64, char **path, struct er
 	struct build *build = &builds[is_arm64];
 
 	if (!build->ended) {
+		uv_run(&build->loop, UV_RUN_NOWAIT); /* it may have ended while nobody looked */
+	}
+	if (!build->ended) {
 		lab_say("building the guest disk from Debian's kernel and busybox");
 	}
 	while (!build->ended && uv_run(&build->loop, UV_RUN_ONCE) != 0) {

@@ -217,12 +217,19 @@ static struct value *vm_network_card(struct arena *a)
 	return nic;
 }
 
-static struct value *vm_spec(struct arena *a, size_t i, const char *datastore)
+/* The controller that the disk is on: firmware for 64-bit Arm has no driver for SATA. */
+enum {
+	SATA_KEY = 15000,
+	NVME_KEY = 31000,
+};
+
+static struct value *vm_spec(struct arena *a, size_t i, bool is_arm64, const char *datastore)
 {
 	struct value *spec = value_new(a, T_VirtualMachineConfigSpec);
 	struct value *files = value_new(a, T_VirtualMachineFileInfo);
 	struct value *changes = value_new_array(a, T_VirtualDeviceConfigSpec);
-	struct value *controller = value_new(a, T_VirtualAHCIController);
+	struct value *controller =
+		value_new(a, is_arm64 ? T_VirtualNVMEController : T_VirtualAHCIController);
 	struct value *serial = value_new(a, T_VirtualSerialPort);
 	struct value *uri = value_new(a, T_VirtualSerialPortURIBackingInfo);
 
@@ -267,6 +274,7 @@ static bool datastore_name(struct remote *r, const struct value *host, const cha
 struct place {
 	const struct value *dc, *host;
 	const char *datastore; /* as the manager calls it */
+	bool is_arm64;
 };
 
 static bool vm_create(struct remote *r, const struct place *at, size_t i, const struct value **vm,
@@ -281,7 +289,8 @@ static bool vm_create(struct remote *r, const struct place *at, size_t i, const 
 	    !remote_get(r, parent, "resourcePool", &pool, e)) {
 		return false;
 	}
-	value_set(a, args, A_Folder_CreateVM_Task_config, vm_spec(a, i, at->datastore));
+	value_set(a, args, A_Folder_CreateVM_Task_config,
+		  vm_spec(a, i, at->is_arm64, at->datastore));
 	value_set(a, args, A_Folder_CreateVM_Task_pool, pool);
 	value_set(a, args, A_Folder_CreateVM_Task_host, at->host);
 	return remote_task(r, M_Folder_CreateVM_Task, folder, args, vm, e);
@@ -304,7 +313,7 @@ static bool disk_copy_to(struct remote *r, const struct value *dc, const char *d
 			   content(r, F_ServiceContent_virtualDiskManager), args, NULL, e);
 }
 
-static bool disk_attach(struct remote *r, const struct value *vm, const char *datastore,
+static bool disk_attach(struct remote *r, const struct value *vm, const struct place *at,
 			const char *name, struct error *e)
 {
 	struct arena *a = remote_arena(r);
@@ -315,11 +324,11 @@ static bool disk_attach(struct remote *r, const struct value *vm, const char *da
 	struct value *backing = value_new(a, T_VirtualDiskFlatVer2BackingInfo);
 
 	value_set_strf(a, backing, F_VirtualDeviceFileBackingInfo_fileName, "[%s] %s/%s.vmdk",
-		       datastore, name, name);
+		       at->datastore, name, name);
 	value_set_str(a, backing, F_VirtualDiskFlatVer2BackingInfo_diskMode, "persistent");
 	value_set(a, disk, F_VirtualDevice_backing, backing);
 	value_set_num(a, disk, F_VirtualDevice_key, -1);
-	value_set_num(a, disk, F_VirtualDevice_controllerKey, 15000);
+	value_set_num(a, disk, F_VirtualDevice_controllerKey, at->is_arm64 ? NVME_KEY : SATA_KEY);
 	value_set_num(a, disk, F_VirtualDisk_capacityInKB, 0);
 	device_add(a, changes, disk);
 	value_set(a, spec, F_VirtualMachineConfigSpec_deviceChange, changes);
@@ -349,7 +358,7 @@ static bool vm_make(const struct lab *lab, struct remote *r, const struct value 
 {
 	const char *name = lab_vms[i].vm;
 	const struct lab_node *n = lab_node_find(lab, lab_vms[i].node);
-	struct place at = { .dc = dc };
+	struct place at = { .dc = dc, .is_arm64 = n != NULL && n->cpu != NULL };
 
 	if (!find(r, "VirtualMachine", name, vm, e)) {
 		return false;
@@ -368,7 +377,7 @@ static bool vm_make(const struct lab *lab, struct remote *r, const struct value 
 	good = good && (*vm != NULL || vm_create(r, &at, i, vm, e)) &&
 	       (disk_copy_to(r, dc, at.datastore, name, e) ||
 		remote_fault(r) == T_FileAlreadyExists) &&
-	       disk_attach(r, *vm, at.datastore, name, e);
+	       disk_attach(r, *vm, &at, name, e);
 	free(raw);
 	return good || error_prefix(e, "%s: ", name);
 }
@@ -564,13 +573,18 @@ static void tell(const struct lab *lab)
 	printf("  govc find -l /\n  govc host.info -host dpu-1\n  govc vm.info -e edge-1\n");
 	printf("  curl -sku '%s:%s' https://%s:%d/policy/api/v1/infra/segments\n", LAB_CENTER_USER,
 	       lab->password, c->address, LAB_PORT);
-	printf("  %s/remora switch --state %s/nodes/dpu-1/switchd show ports\n", lab->bin,
-	       lab->folder);
-	printf("  %s/remora lab console edge-1      (root, no password; ping 10.1.0.12; Ctrl-] "
-	       "lets "
-	       "go)\n",
-	       lab->bin);
-	printf("  %s/remora lab stop server-1       (edge-1 on the DPU runs on)\n", lab->bin);
+	printf("  %s/remora switch --state %s/nodes/%s/switchd show ports\n", lab->bin, lab->folder,
+	       lab->is_arm64 ? "dpu-2" : "dpu-1");
+	/* A card of its own keeps its VMs' sockets to itself. */
+	printf("  %s/remora lab console %s      (root, no password; ping %s; Ctrl-] lets go)\n",
+	       lab->bin, lab->is_arm64 ? "edge-2" : "edge-1",
+	       lab->is_arm64 ? "10.1.0.11" : "10.1.0.12");
+	if (lab->is_arm64) {
+		printf("  %s/remora lab console dpu-1       (the card's own console)\n", lab->bin);
+	} else {
+		printf("  %s/remora lab stop server-1       (edge-1 on the DPU runs on)\n",
+		       lab->bin);
+	}
 }
 
 int lab_up(struct lab *lab)
