@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/number.h"
 #include "host/qemu_argv.h"
 #include "host/qemu_move.h"
 
@@ -77,17 +78,38 @@ static void take_in(struct qemu_machine *m, const char *status, enum qemu_mark m
 	}
 }
 
-/* Its mirrors may be of any disk. */
-static void stay(struct qemu_machine *m)
+/* Which disks were being mirrored QEMU alone knows: the spec that a machine is adopted by names
+ * none. A mirror left alone would never end, for one that is idle does not notice that the other
+ * side has gone. */
+static void after_nodes(struct qemu_machine *m, const struct json_at *value, const struct error *e)
 {
-	vec_each (&m->names, n) {
-		if (n->set >= MACHINE_DISK_KEY_MIN) {
-			vec_push(&m->move->disks, (struct qemu_mirror){ .key = n->set, .fd = -1 });
+	size_t n = e == NULL && json_as_array(value, NULL) ? json_array_n(value) : 0;
+
+	if (e) {
+		qemu_machine_fail(m, e);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct json_at node = json_item(value, i);
+		const char *name =
+			json_as_object(&node, NULL) ? qemu_move_text(&node, "node-name") : "";
+		int32_t key;
+		if (strncmp(name, "mirror-", 7) == 0 && number_i32(name + 7, &key)) {
+			vec_push(&m->move->disks, (struct qemu_mirror){ .key = key, .fd = -1 });
 		}
 	}
 	error_set(&m->move->why, ERROR_CANCELED,
 		  "\"%s\": the migration ended with the process that had begun it", m->name);
 	qemu_send_undo(m);
+}
+
+static void stay(struct qemu_machine *m)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_bool(o, "flat", true);
+	qemu_step_add(m, "query-named-block-nodes", o);
+	qemu_steps_run(m, after_nodes);
 }
 
 static void after_migrate(struct qemu_machine *m, const struct json_at *value,
