@@ -75,7 +75,8 @@ int lab_console(struct lab *lab, const char *vm)
 	char *path = console_find(lab, vm);
 
 	if (path == NULL) {
-		error_set(&e, ERROR_NOT_FOUND, "no running VM \"%s\" with a serial port", vm);
+		error_set(&e, ERROR_NOT_FOUND,
+			  "no running VM \"%s\" with a serial port on a node of this machine", vm);
 		return lab_complain(&e);
 	}
 	int fd = socket_connect_unix(path, &e);

@@ -103,7 +103,8 @@ static struct json_object *vm_json(const struct lab *lab, const struct lab_node 
 		     known ? schema_enum_name(T_VirtualMachinePowerState, power) : "poweredOff");
 	json_put(o, "accel", on && accel != NULL ? json_new_str(accel) : NULL);
 	json_put(o, "ip", ip == NULL ? NULL : json_new_str(value_bytes(ip)));
-	json_put_str(o, "console", console);
+	/* On an emulated card the socket is inside of it. */
+	json_put(o, "console", n->cpu != NULL ? NULL : json_new_str(console));
 	free(console);
 	return o;
 }
