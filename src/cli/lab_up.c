@@ -217,10 +217,11 @@ static struct value *vm_network_card(struct arena *a)
 	return nic;
 }
 
-/* The controller that the disk is on: firmware for 64-bit Arm has no driver for SATA. */
+/* The controller that the disk is on: firmware for 64-bit Arm has no driver for SATA, and a machine
+ * with NVMe cannot move while it runs. */
 enum {
 	SATA_KEY = 15000,
-	NVME_KEY = 31000,
+	SCSI_KEY = 1000,
 };
 
 static struct value *vm_spec(struct arena *a, size_t i, bool is_arm64, const char *datastore)
@@ -229,7 +230,7 @@ static struct value *vm_spec(struct arena *a, size_t i, bool is_arm64, const cha
 	struct value *files = value_new(a, T_VirtualMachineFileInfo);
 	struct value *changes = value_new_array(a, T_VirtualDeviceConfigSpec);
 	struct value *controller =
-		value_new(a, is_arm64 ? T_VirtualNVMEController : T_VirtualAHCIController);
+		value_new(a, is_arm64 ? T_ParaVirtualSCSIController : T_VirtualAHCIController);
 	struct value *serial = value_new(a, T_VirtualSerialPort);
 	struct value *uri = value_new(a, T_VirtualSerialPortURIBackingInfo);
 
@@ -242,6 +243,10 @@ static struct value *vm_spec(struct arena *a, size_t i, bool is_arm64, const cha
 	value_set(a, spec, F_VirtualMachineConfigSpec_files, files);
 	value_set_num(a, controller, F_VirtualDevice_key, -1);
 	value_set_num(a, controller, F_VirtualController_busNumber, 0);
+	if (is_arm64) {
+		value_set_num(a, controller, F_VirtualSCSIController_sharedBus,
+			      E_VirtualSCSISharing_noSharing);
+	}
 	device_add(a, changes, controller);
 	value_set_str(a, uri, F_VirtualDeviceURIBackingInfo_serviceURI, "");
 	value_set_str(a, uri, F_VirtualDeviceURIBackingInfo_direction, "server");
@@ -328,7 +333,7 @@ static bool disk_attach(struct remote *r, const struct value *vm, const struct p
 	value_set_str(a, backing, F_VirtualDiskFlatVer2BackingInfo_diskMode, "persistent");
 	value_set(a, disk, F_VirtualDevice_backing, backing);
 	value_set_num(a, disk, F_VirtualDevice_key, -1);
-	value_set_num(a, disk, F_VirtualDevice_controllerKey, at->is_arm64 ? NVME_KEY : SATA_KEY);
+	value_set_num(a, disk, F_VirtualDevice_controllerKey, at->is_arm64 ? SCSI_KEY : SATA_KEY);
 	value_set_num(a, disk, F_VirtualDisk_capacityInKB, 0);
 	device_add(a, changes, disk);
 	value_set(a, spec, F_VirtualMachineConfigSpec_deviceChange, changes);
