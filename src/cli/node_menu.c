@@ -255,7 +255,8 @@ static void change(const struct menu *m, const struct change *changes, size_t n)
 	struct node_settings *s = mem_zalloc(sizeof(*s));
 	struct buf text = BUF_INIT, wrong = BUF_INIT;
 	struct error e = { 0 };
-	char *path = mem_printf("%s.new", m->folder->settings);
+	/* There may be two menus, one on a screen. */
+	char *path = mem_printf("%s.%d", m->folder->settings, (int)getpid());
 	char *holds = mem_printf("%s/" NODE_SETTINGS_HELD, m->folder->state);
 
 	file_read(holds, NODE_SETTINGS_MAX, &text, NULL); /* none yet: a new file */
