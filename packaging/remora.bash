@@ -26,6 +26,10 @@ _remora()
 		console) words=$(_remora_names vms) ;;
 		start | stop | kill) words="center $(_remora_names hosts)" ;;
 		esac
+	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$before" = --second-card ]; then
+		words="cortex-a72 neoverse-n1"
+	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$before" = arm64 ]; then
+		words="--second-card"
 	elif [ "${COMP_WORDS[1]}" = lab ] && [ "$before" = --arch ]; then
 		words="amd64 arm64"
 	elif [ "${COMP_WORDS[1]}" = node ]; then

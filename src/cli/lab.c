@@ -17,6 +17,10 @@
 #include "base/random.h"
 #include "cli/command.h"
 
+enum {
+	KIND_MAX = 64, /* bytes of what the lab is, as it is written down */
+};
+
 /* ---- words ---- */
 
 static int64_t began_us;
@@ -104,26 +108,33 @@ static bool password_load(struct lab *lab, bool make, struct error *e)
 	return good;
 }
 
-/* The architecture is chosen when the lab is made, and written down before its password. */
-static bool arch_load(struct lab *lab, bool make, const char *arch, struct error *e)
+/* What it is to be is chosen when the lab is made, and written down before its password. */
+static bool kind_load(struct lab *lab, bool make, const struct lab_kind *kind, struct error *e)
 {
 	char *path = lab_path(lab, "arch"), *password = lab_path(lab, "password");
 	bool is_new = access(password, F_OK) != 0, good = true;
 	struct buf b = BUF_INIT;
 
 	if (make && is_new) {
-		arch = arch == NULL ? "amd64" : arch;
-		good = file_write_atomic(path, arch, strlen(arch), 0600, e);
-		lab_nodes_of(lab, strcmp(arch, "arm64") == 0);
+		const char *arch = kind->arch == NULL ? "amd64" : kind->arch;
+		const char *cpu = kind->cpu == NULL ? "" : kind->cpu;
+		char *words = mem_printf("%s %s", arch, cpu);
+		good = file_write_atomic(path, words, strlen(words), 0600, e);
+		lab_nodes_of(lab, strcmp(arch, "arm64") == 0, cpu);
+		free(words);
 	} else {
-		bool is_arm64 = file_read(path, 16, &b, NULL) && b.len >= 5 &&
-				strncmp(b.data, "arm64", 5) == 0;
+		bool is_arm64 = file_read(path, KIND_MAX, &b, NULL) && b.len >= 6 &&
+				strncmp(b.data, "arm64 ", 6) == 0;
 		const char *here = is_arm64 ? "arm64" : "amd64";
-		lab_nodes_of(lab, is_arm64);
-		good = arch == NULL || strcmp(arch, here) == 0 ||
+		lab_nodes_of(lab, is_arm64, is_arm64 ? b.data + 6 : "");
+		good = kind == NULL || kind->arch == NULL ||
+		       (strcmp(kind->arch, here) == 0 &&
+			(kind->cpu == NULL || strcmp(kind->cpu, lab->cpu) == 0)) ||
 		       error_set(e, ERROR_BUSY,
-				 "the lab in \"%s\" is one of %s: \"remora lab down\" first",
-				 lab->folder, here);
+				 "the lab in \"%s\" is another one, of %s%s%s: \"remora lab down\" "
+				 "first",
+				 lab->folder, here,
+				 lab->cpu[0] != '\0' ? " with a second card, " : "", lab->cpu);
 	}
 	buf_free(&b);
 	free(path);
@@ -131,13 +142,13 @@ static bool arch_load(struct lab *lab, bool make, const char *arch, struct error
 	return good;
 }
 
-bool lab_open(struct lab *lab, bool make, const char *arch, struct error *e)
+bool lab_open(struct lab *lab, bool make, const struct lab_kind *kind, struct error *e)
 {
 	*lab = (struct lab){ .folder = folder_default(), .bin = own_folder() };
 	if (make && !file_make_dirs(lab->folder, 0700, e)) {
 		return false;
 	}
-	return arch_load(lab, make, arch, e) && password_load(lab, make, e);
+	return kind_load(lab, make, kind, e) && password_load(lab, make, e);
 }
 
 void lab_close(struct lab *lab)
@@ -216,9 +227,8 @@ static int node_command(struct lab *lab, const char *verb, const char *name)
 
 static int usage(FILE *to, int status)
 {
-	fputs("usage: remora lab up [--arch amd64|arm64] | down | status [--json] | console "
-	      "VM|NODE |\n"
-	      "       start NODE | stop NODE | kill NODE\n",
+	fputs("usage: remora lab up [--arch amd64|arm64 [--second-card CPU]] | down |\n"
+	      "       status [--json] | console VM|NODE | start NODE | stop NODE | kill NODE\n",
 	      to);
 	return status;
 }
@@ -238,6 +248,33 @@ static int run_locked(struct lab *lab, const char *verb, const char *name)
 	return status;
 }
 
+/* The options of `up`. What is wrong is told here. */
+static bool kind_read(int argc, char **argv, struct lab_kind *kind)
+{
+	static const char *const cpus[] = { "cortex-a72", "neoverse-n1" };
+	bool has_cpu = argc == 6 && strcmp(argv[4], "--second-card") == 0;
+
+	if (argc != 2 && !((argc == 4 || has_cpu) && strcmp(argv[2], "--arch") == 0)) {
+		usage(stderr, 2);
+		return false;
+	}
+	kind->arch = argc == 2 ? NULL : argv[3];
+	kind->cpu = has_cpu ? argv[5] : NULL;
+	if (kind->arch != NULL && strcmp(kind->arch, "amd64") != 0 &&
+	    strcmp(kind->arch, "arm64") != 0) {
+		fprintf(stderr, "remora: no lab of \"%s\": there are amd64 and arm64\n",
+			kind->arch);
+		return false;
+	}
+	if (has_cpu && (strcmp(kind->arch, "arm64") != 0 ||
+			(strcmp(kind->cpu, cpus[0]) != 0 && strcmp(kind->cpu, cpus[1]) != 0))) {
+		fprintf(stderr, "remora: no second card \"%s\": with arm64 there are %s and %s\n",
+			kind->cpu, cpus[0], cpus[1]);
+		return false;
+	}
+	return true;
+}
+
 int command_lab(int argc, char **argv)
 {
 	struct lab lab;
@@ -246,8 +283,8 @@ int command_lab(int argc, char **argv)
 	bool on_node = strcmp(verb, "start") == 0 || strcmp(verb, "stop") == 0 ||
 		       strcmp(verb, "kill") == 0;
 	bool up = strcmp(verb, "up") == 0, down = strcmp(verb, "down") == 0;
-	const char *arch = up && argc == 4 && strcmp(argv[2], "--arch") == 0 ? argv[3] : NULL;
-	bool is_known = arch == NULL || strcmp(arch, "amd64") == 0 || strcmp(arch, "arm64") == 0;
+	struct lab_kind kind = { 0 };
+	bool is_known = !up || kind_read(argc, argv, &kind);
 	bool status = strcmp(verb, "status") == 0, console = strcmp(verb, "console") == 0;
 	bool json = status && argc == 3 && strcmp(argv[2], "--json") == 0;
 
@@ -255,14 +292,13 @@ int command_lab(int argc, char **argv)
 		return usage(stdout, 0);
 	}
 	if (!is_known) {
-		fprintf(stderr, "remora: no lab of \"%s\": there are amd64 and arm64\n", arch);
 		return 2;
 	}
-	if (!(((up || down) && argc == 2) || arch != NULL || (on_node && argc == 3) ||
+	if (!((down && argc == 2) || up || (on_node && argc == 3) ||
 	      (status && (argc == 2 || json)) || (console && argc == 3))) {
 		return usage(stderr, 2);
 	}
-	if (!lab_open(&lab, up, arch, &e)) {
+	if (!lab_open(&lab, up, &kind, &e)) {
 		lab_close(&lab);
 		if (down && e.kind == ERROR_NOT_FOUND) {
 			printf("there is no lab\n");

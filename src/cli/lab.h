@@ -37,7 +37,12 @@ struct lab_node {
 	const char *endpoint; /* plugged into the top-of-rack switch, with this tunnel endpoint; or
 			       * NULL */
 	const char *cpu; /* an emulated card's processor, as QEMU calls it; NULL: no such card */
+	const char *migration; /* its address in the network that VMs move over */
 	unsigned cpus, memory_mib;
+};
+
+enum {
+	LAB_NODES_MAX = 8,
 };
 
 struct lab {
@@ -47,23 +52,30 @@ struct lab {
 	const struct lab_node *nodes;
 	size_t n_nodes;
 	bool is_arm64; /* the cards are emulated ones */
+	char cpu[32];  /* of a second emulated card; "": there is one only */
+	struct lab_node second[LAB_NODES_MAX]; /* with that, what `nodes` are */
+};
+
+/* What a lab is to be: written down when it is made. */
+struct lab_kind {
+	const char *arch; /* "arm64", "amd64"; NULL: as it is, else "amd64" */
+	const char *cpu;  /* of a second emulated card; NULL: as it is, else none */
 };
 
 enum {
 	LAB_CENTER = 0,
 	LAB_PORT = 8443,
-	LAB_CARD_ARGS = 48
+	LAB_CARD_ARGS = 52
 };
 
-/* Finds the folder; `make`: makes it and the password where missing, for `arch` ("arm64", "amd64";
- * NULL: as it is, else "amd64"). ERROR_NOT_FOUND: there is no lab; ERROR_BUSY: it is one of another
- * architecture. */
-bool lab_open(struct lab *lab, bool make, const char *arch, struct error *e);
+/* Finds the folder; `make`: makes it and the password where missing. ERROR_NOT_FOUND: there is no
+ * lab; ERROR_BUSY: it is one of another kind. */
+bool lab_open(struct lab *lab, bool make, const struct lab_kind *kind, struct error *e);
 void lab_close(struct lab *lab);
 char *lab_path(const struct lab *lab, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The nodes of such a lab. */
-void lab_nodes_of(struct lab *lab, bool is_arm64);
+/* The nodes of such a lab; `cpu`: of a second emulated card, or "". */
+void lab_nodes_of(struct lab *lab, bool is_arm64, const char *cpu);
 const struct lab_node *lab_node_find(const struct lab *lab, const char *name); /* or NULL */
 bool lab_node_is_host(const struct lab_node *n);
 bool lab_node_is_running(const struct lab *lab, const struct lab_node *n);
@@ -96,6 +108,8 @@ bool lab_card_ready(const struct lab *lab, const struct lab_node *n, struct erro
 bool lab_switch_ready(const struct lab *lab, const struct lab_node *n, struct error *e);
 /* Where a card is plugged into it; free(). */
 char *lab_switch_socket(const struct lab *lab, const struct lab_node *card);
+/* The same of an emulated card's adapter for VMs that move. */
+char *lab_switch_migration_socket(const struct lab *lab, const struct lab_node *card);
 
 /* The overlay segment that VMs on the cards are on, with the router's address there. */
 #define LAB_SEGMENT "overlay-1"

@@ -149,8 +149,9 @@ bool lab_card_prepare(const struct lab *lab, const struct lab_node *n, const cha
 		 "# Written by remora lab at each start of the card.\n"
 		 "hostname = %s\nuuid = %s\nrole = %s\npassword = %s\n"
 		 "interface = eth0\naddress = 10.0.2.15/24\ngateway = 10.0.2.2\nport = %d\n"
-		 "uplinks = eth1\nendpoint = %s\n",
-		 n->name, uuid, n->role, lab->password, LAB_PORT, n->endpoint);
+		 "uplinks = eth1\nendpoint = %s\n"
+		 "migration_interface = eth2\nmigration_address = %s\n",
+		 n->name, uuid, n->role, lab->password, LAB_PORT, n->endpoint, n->migration);
 	bool good = (access(disk, F_OK) == 0 || disk_make(lab, disk, e)) &&
 		    file_write_atomic(file, text.data, text.len, 0600, e) &&
 		    settings_put(disk, file, e);
@@ -166,6 +167,7 @@ void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena
 		   const char *argv[LAB_CARD_ARGS])
 {
 	char *folder = lab_path(lab, "nodes/%s", n->name), *wire = lab_switch_socket(lab, n);
+	char *moves = lab_switch_migration_socket(lab, n);
 	char *kernel = image_file(lab, "kernel"), *initrd = image_file(lab, "initrd");
 	const char *const all[] = {
 		n->program,
@@ -220,6 +222,11 @@ void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena
 			     "virtio-net-pci,netdev=uplink,romfile=,host_mtu=%d,"
 			     "csum=off,guest_csum=off,gso=off",
 			     FABRIC_MTU),
+		"-netdev",
+		arena_printf(words, "stream,id=migration,server=on,addr.type=unix,addr.path=%s",
+			     moves),
+		"-device",
+		"virtio-net-pci,netdev=migration,romfile=,csum=off,guest_csum=off,gso=off",
 		NULL,
 	};
 
@@ -227,6 +234,7 @@ void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena
 	memcpy(argv, all, sizeof(all));
 	free(folder);
 	free(wire);
+	free(moves);
 	free(kernel);
 	free(initrd);
 }

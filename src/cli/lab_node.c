@@ -87,6 +87,7 @@ static const struct lab_node arm64_nodes[] = {
 	  .program = "qemu-system-aarch64",
 	  .endpoint = "10.255.0.12/24",
 	  .cpu = "cortex-a72",
+	  .migration = "10.30.0.1/24",
 	  .cpus = 2,
 	  .memory_mib = 2048 },
 	{ .name = "server-2",
@@ -107,11 +108,31 @@ static const struct lab_node arm64_nodes[] = {
 	  .memory_mib = 1024 },
 };
 
-void lab_nodes_of(struct lab *lab, bool is_arm64)
+/* One more, to and from which VMs move. */
+static const struct lab_node second_card = {
+	.name = "dpu-3",
+	.role = "dpu",
+	.address = "127.0.10.32",
+	.program = "qemu-system-aarch64",
+	.endpoint = "10.255.0.32/24",
+	.migration = "10.30.0.3/24",
+	.cpus = 2,
+	.memory_mib = 2048,
+};
+_Static_assert(ARRAY_LEN(arm64_nodes) < LAB_NODES_MAX, "room for one more");
+
+void lab_nodes_of(struct lab *lab, bool is_arm64, const char *cpu)
 {
 	lab->is_arm64 = is_arm64;
 	lab->nodes = is_arm64 ? arm64_nodes : native_nodes;
 	lab->n_nodes = is_arm64 ? ARRAY_LEN(arm64_nodes) : ARRAY_LEN(native_nodes);
+	snprintf(lab->cpu, sizeof(lab->cpu), "%s", cpu);
+	if (is_arm64 && cpu[0] != '\0') {
+		memcpy(lab->second, arm64_nodes, sizeof(arm64_nodes));
+		lab->second[lab->n_nodes] = second_card;
+		lab->second[lab->n_nodes++].cpu = lab->cpu;
+		lab->nodes = lab->second;
+	}
 }
 
 bool lab_node_is_host(const struct lab_node *n)

@@ -26,22 +26,30 @@ char *lab_switch_socket(const struct lab *lab, const struct lab_node *card)
 	return lab_path(lab, "nodes/tor-1/%s.sock", card->name);
 }
 
-static struct json_object *port_json(const struct lab *lab, const struct lab_node *card)
+char *lab_switch_migration_socket(const struct lab *lab, const struct lab_node *card)
+{
+	return lab_path(lab, "nodes/tor-1/%s-migration.sock", card->name);
+}
+
+/* A port of the switch, at the end of a card's wire: `path` is taken over. */
+static struct json_object *port_json(const struct lab_node *card, const char *segment, char *path)
 {
 	static const char *const allowed[] = { "forged_transmits", "mac_changes", "promiscuous",
 					       "dhcp_server",	   "router",	  "any_address" };
 	struct json_object *port = json_object_new_object(), *guard = json_object_new_object();
 	struct json_object *learning = json_object_new_object();
-	char *path = lab_switch_socket(lab, card);
+	bool is_fabric = strcmp(segment, "fabric") == 0;
+	char *name = mem_printf("%s%s", card->name, is_fabric ? "" : "-migration");
 
-	json_put_str(port, "name", card->name);
+	json_put_str(port, "name", name);
+	free(name);
 	/* An emulated card's QEMU makes the socket: it connects only once, the switch as often as
 	 * it takes. */
 	json_put_str(port, "kind", card->cpu != NULL ? "stream" : "memif");
 	json_put_str(port, "path", path);
 	json_put(port, "server", json_object_new_boolean(card->cpu == NULL));
 	json_put(port, "mtu", json_object_new_int(FABRIC_MTU));
-	json_put_str(port, "segment", "fabric");
+	json_put_str(port, "segment", segment);
 	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
 		json_put(guard, allowed[i], json_object_new_boolean(true));
 	}
@@ -55,16 +63,26 @@ static struct json_object *port_json(const struct lab *lab, const struct lab_nod
 static struct json_object *document(const struct lab *lab)
 {
 	struct json_object *ports = json_object_new_array(), *segments = json_object_new_array();
-	struct json_object *segment = json_object_new_object(), *all = json_object_new_object();
+	struct json_object *all = json_object_new_object();
+	static const char *const names[] = { "fabric", "migration" };
 
 	for (size_t i = 0; i < lab->n_nodes; i++) {
-		if (lab->nodes[i].endpoint != NULL) {
-			json_object_array_add(ports, port_json(lab, &lab->nodes[i]));
+		const struct lab_node *n = &lab->nodes[i];
+		if (n->endpoint != NULL) {
+			json_object_array_add(ports,
+					      port_json(n, names[0], lab_switch_socket(lab, n)));
+		}
+		if (n->migration != NULL) {
+			json_object_array_add(
+				ports, port_json(n, names[1], lab_switch_migration_socket(lab, n)));
 		}
 	}
-	json_put_str(segment, "name", "fabric");
-	json_put(segment, "mtu", json_object_new_int(FABRIC_MTU));
-	json_object_array_add(segments, segment);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct json_object *segment = json_object_new_object();
+		json_put_str(segment, "name", names[i]);
+		json_put(segment, "mtu", json_object_new_int(FABRIC_MTU));
+		json_object_array_add(segments, segment);
+	}
 	json_put(all, "ports", ports);
 	json_put(all, "segments", segments);
 	return all;

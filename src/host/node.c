@@ -139,6 +139,10 @@ static bool check_network(const struct node *n, struct error *e)
 	     !check_endpoint("endpoint_gateway", n->endpoint_gateway, false, e))) {
 		return false;
 	}
+	if (n->migration_address[0] != '\0' &&
+	    !check_endpoint("migration_address", n->migration_address, false, e)) {
+		return false;
+	}
 	if (n->functions > CARD_FUNCTIONS_MAX) {
 		return error_set(e, ERROR_CORRUPT, "\"functions\": %u is not from 0 to %d",
 				 n->functions, CARD_FUNCTIONS_MAX);
@@ -252,17 +256,20 @@ static bool read_network(const struct json_at *at, struct node *n, struct error 
 	       (!json_has(at, "endpoint_gateway") ||
 		take_text(at, "endpoint_gateway", n->endpoint_gateway, sizeof(n->endpoint_gateway),
 			  e)) &&
+	       (!json_has(at, "migration_address") ||
+		take_text(at, "migration_address", n->migration_address,
+			  sizeof(n->migration_address), e)) &&
 	       (!json_has(at, "flows") || json_get_u32(at, "flows", &n->flows, e)) &&
 	       (!n->has_functions || json_get_u32(at, "functions", &n->functions, e));
 }
 
 static bool read_node(const struct json_at *at, struct node *n, struct error *e)
 {
-	static const char *const members[] = { "uuid",	     "name",	 "role",
-					       "address",    "port",	 "cpus",
-					       "memory_mib", "link",	 "server_uuid",
-					       "uplinks",    "endpoint", "endpoint_gateway",
-					       "flows",	     "functions" };
+	static const char *const members[] = { "uuid",	     "name",	  "role",
+					       "address",    "port",	  "cpus",
+					       "memory_mib", "link",	  "server_uuid",
+					       "uplinks",    "endpoint",  "endpoint_gateway",
+					       "flows",	     "functions", "migration_address" };
 	return json_as_object(at, e) && json_check_members(at, members, ARRAY_LEN(members), e) &&
 	       take_text(at, "uuid", n->uuid, sizeof(n->uuid), e) &&
 	       take_text(at, "name", n->name, sizeof(n->name), e) && take_role(at, &n->role, e) &&
@@ -325,6 +332,9 @@ static void write_network(const struct node *n, struct json_object *doc)
 	}
 	if (n->endpoint_gateway[0] != '\0') {
 		json_put_str(doc, "endpoint_gateway", n->endpoint_gateway);
+	}
+	if (n->migration_address[0] != '\0') {
+		json_put_str(doc, "migration_address", n->migration_address);
 	}
 	if (n->flows != 0) {
 		json_put_u64(doc, "flows", n->flows);

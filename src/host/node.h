@@ -49,11 +49,12 @@ struct node {
 	char link[1024];      /* the link's folder; empty: none */
 	size_t n_uplinks;
 	struct node_uplink uplinks[NODE_UPLINKS_MAX];
-	char endpoint[64];	   /* tunnel endpoint "10.255.0.12/24"; empty: none */
-	char endpoint_gateway[64]; /* empty: none */
-	uint32_t flows;		   /* room in the switch's flow table; 0: NODE_FLOWS */
-	bool has_functions;	   /* node.json says how many: */
-	uint32_t functions;	   /* network functions that a DPU lends to its server's VMs */
+	char endpoint[64];	    /* tunnel endpoint "10.255.0.12/24"; empty: none */
+	char endpoint_gateway[64];  /* empty: none */
+	char migration_address[64]; /* numeric, where VMs that move come in; empty: `address` */
+	uint32_t flows;		    /* room in the switch's flow table; 0: NODE_FLOWS */
+	bool has_functions;	    /* node.json says how many: */
+	uint32_t functions;	    /* network functions that a DPU lends to its server's VMs */
 };
 
 /* "server", "dpu", "manager" */

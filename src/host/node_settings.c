@@ -454,6 +454,11 @@ void node_settings_to_node(const struct node_settings *s, struct node *n)
 	if (s->role[0] != '\0') {
 		n->role = strcmp(s->role, "dpu") == 0 ? NODE_DPU : NODE_SERVER;
 	}
+	if (s->migration_address[0] != '\0') {
+		size_t length = strcspn(s->migration_address, "/");
+		memcpy(n->migration_address, s->migration_address, length);
+		n->migration_address[length] = '\0';
+	}
 	n->port = s->port != 0 ? (uint16_t)s->port : n->port;
 	n->cpus = s->cpus != 0 ? (uint32_t)s->cpus : n->cpus;
 	n->memory_mib = s->memory_mib != 0 ? s->memory_mib : n->memory_mib;

@@ -48,6 +48,7 @@ static void everything_is_taken(void **state)
 	assert_int_equal(n->port, 8443);
 	assert_int_equal(n->memory_mib, 2048);
 	assert_string_equal(n->endpoint, "10.255.0.12/24");
+	assert_string_equal(n->migration_address, "10.30.0.1");
 	node_settings_to_shell(&s, &shell);
 	assert_string_equal(shell.data, "INTERFACE=eth0\nADDRESS=192.168.1.7/24\n"
 					"GATEWAY=192.168.1.1\nDNS=fd00::1\n"

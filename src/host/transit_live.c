@@ -237,13 +237,15 @@ static int listen_on(const char *address, struct error *e)
 static bool gate_open(struct transit *m, struct error *e)
 {
 	struct host *h = m->all->host;
+	const char *own =
+		h->node.migration_address[0] != '\0' ? h->node.migration_address : h->node.address;
 	struct transit_gate *g = mem_zalloc(sizeof(*g));
 
 	g->m = m;
 	g->exporter = -1;
-	g->listener = listen_on(h->node.address, e);
+	g->listener = listen_on(own, e);
 	if (g->listener >= 0 && m->n_items > 0) {
-		g->exporter = listen_on(h->node.address, e);
+		g->exporter = listen_on(own, e);
 	}
 	if (g->listener < 0 || (m->n_items > 0 && g->exporter < 0) ||
 	    uv_poll_init(h->loop, &g->poll, g->listener) != 0) {

@@ -184,17 +184,18 @@ static void answer_prepared(struct transit *m)
 	struct host *h = m->all->host;
 	struct json_object *ticket = json_object_new_object();
 	const char *address = http_header(r, "Host");
-	bool is_any = strcmp(h->node.address, "0.0.0.0") == 0 ||
-		      strcmp(h->node.address, "::") == 0 || h->node.address[0] == '\0';
+	const char *own =
+		h->node.migration_address[0] != '\0' ? h->node.migration_address : h->node.address;
+	bool is_any = strcmp(own, "0.0.0.0") == 0 || strcmp(own, "::") == 0 || own[0] == '\0';
 	char url[300];
 
 	/* One that listens everywhere is reached where its manager reaches it. */
 	if (is_any && address != NULL) {
 		snprintf(url, sizeof(url), "https://%.255s", address);
-	} else if (strchr(h->node.address, ':') != NULL) {
-		snprintf(url, sizeof(url), "https://[%s]:%u", h->node.address, h->node.port);
+	} else if (strchr(own, ':') != NULL) {
+		snprintf(url, sizeof(url), "https://[%s]:%u", own, h->node.port);
 	} else {
-		snprintf(url, sizeof(url), "https://%s:%u", h->node.address, h->node.port);
+		snprintf(url, sizeof(url), "https://%s:%u", own, h->node.port);
 	}
 	json_put_str(ticket, "url", url);
 	json_put_str(ticket, "thumbprint", m->all->thumbprint);

@@ -121,7 +121,7 @@ def test_options_of_simulate():
     named = {re.sub("=.*", "", word) for word in completion("remora", "simulate", "-")}
     assert named == usage
     synopsis = manual("remora").split(".Sh DESCRIPTION")[0]
-    assert options_of_manual(synopsis) - {"--json", "--state", "--binary", "--arch"} == usage
+    assert options_of_manual(synopsis) - {"--json", "--state", "--binary", "--arch", "--second-card"} == usage
     described = manual("remora").split(".Ss The simulator")[1].split(".Ss ")[0]
     assert options_of_manual(described) == usage | {"-l"}
     for option in usage - {"--esx", "--autostart", "--tls"}:
