@@ -39,6 +39,11 @@ void qemu_move_clean(const struct qemu_run *r)
 	unlink(r->move);
 }
 
+bool qemu_move_sees_folder(const struct qemu_machine *m)
+{
+	return m->uid == 0 || (m->layers & SANDBOX_BIT(SANDBOX_MOUNT)) != 0;
+}
+
 bool qemu_move_make_folder(const struct qemu_machine *m, struct error *e)
 {
 	empty_folder(&m->run);
@@ -188,6 +193,12 @@ static bool write_one(int dir, const struct qemu_machine *m, const char *name, c
 static bool write_credentials(const struct qemu_machine *m, bool is_server, struct error *e)
 {
 	const struct qemu_move *v = m->move;
+	if (!qemu_move_sees_folder(m)) {
+		return error_set(e, ERROR_UNSUPPORTED,
+				 "\"%s\": its QEMU cannot be given certificates: this node gives "
+				 "machines no file system of their own",
+				 m->name);
+	}
 	empty_folder(&m->run);
 	int dir = open(m->run.tls, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 && errno == ENOENT) {

@@ -45,7 +45,10 @@ struct qemu_move {
 
 /* ---- qemu_move.c ---- */
 
-/* Before a QEMU is started: its folder for certificates, empty, and readable by its user. */
+/* Whether a machine finds its folder for certificates: one with a user of its own, but no file
+ * system of its own, does not, and cannot move while it runs. */
+bool qemu_move_sees_folder(const struct qemu_machine *m);
+/* Before a QEMU is started: that folder, empty, and readable by its user. */
 bool qemu_move_make_folder(const struct qemu_machine *m, struct error *e);
 /* Of one that is gone. */
 void qemu_move_clean(const struct qemu_run *r);

@@ -187,14 +187,18 @@ void qemu_sandbox_probe(struct qemu_driver *d, const char *run)
 		}
 		free(program);
 	}
+	/* Not the run folder itself: a program that lies in it would be hidden. */
+	char *root = mem_printf("%s/probe.XXXXXX", run);
 	const struct sandbox_plan p = {
 		.uid = d->uids.first,
 		.gid = d->uids.first,
 		.group = kvm_group(MACHINE_KVM),
-		.folder = run,
+		.folder = mkdtemp(root) != NULL ? root : run,
 		.view = &view,
 	};
 	sandbox_probe(&p, &d->support);
+	rmdir(root);
+	free(root);
 	sandbox_view_fini(&view);
 	d->lease_dir = mem_strdup(lease_dir(run));
 	if (has(d->support.layers, SANDBOX_USER)) {
@@ -307,7 +311,9 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 	set_text(m);
 	record(m);
 	make_view(&view, s->argv[0], s->spec->accel);
-	add_folder(&view, m->run.tls);
+	if (qemu_move_sees_folder(m)) {
+		add_folder(&view, m->run.tls);
+	}
 	if (s->spec->sockets) {
 		sandbox_view_add_sockets(&view, "", s->spec->sockets);
 	}
