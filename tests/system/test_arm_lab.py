@@ -74,7 +74,7 @@ def test_ping_over_the_overlay(lab):
 
 def test_another_architecture_is_refused(lab):
     done = lab.remora("up", "--arch", "amd64", check=False)
-    assert done.returncode == 1 and "is one of arm64" in done.stdout
+    assert done.returncode == 1 and "is another one, of arm64" in done.stdout
 
 
 def test_power_of_the_card_is_pulled(lab):
