@@ -36,12 +36,12 @@ def lab_with(cpu):
         shutil.rmtree(os.path.dirname(it.folder), ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def equal():
     yield from lab_with("cortex-a72")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def unequal():
     yield from lab_with("neoverse-n1")
 
