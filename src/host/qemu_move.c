@@ -221,7 +221,12 @@ bool qemu_move_add_credentials(struct qemu_machine *m, bool is_server, struct er
 {
 	bool ok = write_credentials(m, is_server, e);
 	forget_key(m->move);
-	char *folder = ok ? realpath(m->run.tls, NULL) : NULL;
+	char *folder = NULL;
+	if (ok && (m->layers & SANDBOX_BIT(SANDBOX_MOUNT))) {
+		folder = mem_strdup(QEMU_MOVE_FOLDER);
+	} else if (ok) {
+		folder = realpath(m->run.tls, NULL);
+	}
 	if (folder == NULL) {
 		empty_folder(&m->run);
 		return ok ? error_set_sys(e, errno, "\"%s\"", m->run.tls) : false;

@@ -13,6 +13,7 @@
 #include "host/qemu_machine.h"
 
 #define QEMU_MOVE_CREDENTIALS "move-tls" /* what QEMU calls them */
+#define QEMU_MOVE_FOLDER      "/tls"	 /* they lie there in a file system of the machine's own */
 
 enum qemu_mark {
 	QEMU_MARK_NONE,

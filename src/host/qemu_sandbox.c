@@ -84,10 +84,13 @@ static void make_view(struct sandbox_view *v, const char *program, enum machine_
 	}
 }
 
-static void add_folder(struct sandbox_view *v, const char *path)
+/* Its folder for certificates, where it can reach it. */
+static void add_certificates(struct sandbox_view *v, const struct qemu_machine *m)
 {
-	char *real = realpath(path, NULL);
-	if (real) {
+	char *real = qemu_move_sees_folder(m) ? realpath(m->run.tls, NULL) : NULL;
+	if (real && (m->layers & SANDBOX_BIT(SANDBOX_MOUNT))) {
+		sandbox_view_add_folder(v, real, QEMU_MOVE_FOLDER);
+	} else if (real) {
 		sandbox_view_add(v, "", real);
 	}
 	free(real);
@@ -311,9 +314,7 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 	set_text(m);
 	record(m);
 	make_view(&view, s->argv[0], s->spec->accel);
-	if (qemu_move_sees_folder(m)) {
-		add_folder(&view, m->run.tls);
-	}
+	add_certificates(&view, m);
 	if (s->spec->sockets) {
 		sandbox_view_add_sockets(&view, "", s->spec->sockets);
 	}

@@ -53,8 +53,8 @@ enum sandbox_entry_kind {
 
 struct sandbox_entry {
 	enum sandbox_entry_kind kind;
-	char *path;   /* absolute, the same inside as outside */
-	char *target; /* of a LINK */
+	char *path;   /* absolute, inside */
+	char *target; /* of a LINK; of a TREE where it is outside, NULL: at the same path */
 	dev_t device;
 };
 
@@ -66,6 +66,8 @@ struct sandbox_view {
 /* Adds what `path` names, and the symbolic links on the way as they are. What does not exist is
  * left out. `root` stands before each path looked at: "" but for tests. */
 void sandbox_view_add(struct sandbox_view *v, const char *root, const char *path);
+/* Shows an existing folder under a name at the root ("/name"), not its path. */
+void sandbox_view_add_folder(struct sandbox_view *v, const char *folder, const char *name);
 void sandbox_view_add_sockets(struct sandbox_view *v, const char *root, const char *folder);
 /* What a dynamically linked program installed in PREFIX/bin needs to start: itself (absolute),
  * the system's libraries and the linker's cache. */

@@ -133,7 +133,8 @@ static bool make_entry(const struct sandbox_child *c, const struct sandbox_entry
 		       lock_mount(path, MOUNT_ATTR_NODEV);
 	case SANDBOX_TREE:
 		return mkdir(path, 0755) == 0 &&
-		       mount(x->path, path, NULL, MS_BIND | MS_REC, NULL) == 0 &&
+		       mount(x->target ? x->target : x->path, path, NULL, MS_BIND | MS_REC, NULL) ==
+			       0 &&
 		       lock_mount(path, MOUNT_ATTR_NODEV);
 	case SANDBOX_SOCKETS:
 		return mkdir(path, 0755) == 0 && mount(x->path, path, NULL, MS_BIND, NULL) == 0 &&

@@ -133,6 +133,11 @@ void sandbox_view_add(struct sandbox_view *v, const char *root, const char *path
 	free(next);
 }
 
+void sandbox_view_add_folder(struct sandbox_view *v, const char *folder, const char *name)
+{
+	add_entry(v, SANDBOX_TREE, name, folder, 0);
+}
+
 void sandbox_view_add_sockets(struct sandbox_view *v, const char *root, const char *folder)
 {
 	size_t n = v->entries.n;
