@@ -252,6 +252,11 @@ struct value *migration_status_fault(const struct migration_status *s, struct ob
 		value_set_num(a, f, F_InsufficientMemoryResourcesFault_unreserved, MAX(limit, 0));
 		value_set_num(a, f, F_InsufficientMemoryResourcesFault_requested,
 			      MAX(s->requested, 0));
+	} else if (schema_is_a(type, T_InsufficientCpuResourcesFault)) {
+		value_set_num(a, f, F_InsufficientCpuResourcesFault_unreserved,
+			      MAX(s->unreserved, 0));
+		value_set_num(a, f, F_InsufficientCpuResourcesFault_requested,
+			      MAX(s->requested, 0));
 	} else if (schema_is_a(type, T_CpuIncompatible)) {
 		value_set(a, f, F_CpuIncompatible_host, host->ref);
 	} else if (type == T_InvalidPowerState) {

@@ -29,6 +29,25 @@ static uint64_t kept(const struct budget_config *c, uint64_t machine_mib)
 	return MIN(mib, machine_mib);
 }
 
+static void share_processors(struct budget *b, const struct budget_config *c)
+{
+	uint64_t mhz = c->hardware->cpu.hz / 1000000;
+	uint64_t percent = UINT64_C(100) * b->cpus;
+
+	b->vms_cpus = b->cpus;
+	if (c->cores != NULL && c->cores->kind != CORES_SHARE) {
+		b->vms_cpus = MIN(b->cpus, c->cores->n_vms);
+		percent = less(UINT64_C(100) * MIN(b->cpus, c->cores->n_usable),
+			       c->cores->kept_percent);
+	}
+	b->vcpus_max = MIN(b->vms_cpus, (unsigned)MACHINE_VCPUS_MAX);
+	if (c->gic == 2) {
+		b->vcpus_max = MIN(b->vcpus_max, (unsigned)GIC2_VCPUS);
+	}
+	b->share_mhz = mhz * b->cpus;
+	b->vms_mhz = mhz * percent / 100;
+}
+
 void budget_make(struct budget *out, const struct budget_config *c)
 {
 	struct budget b = {
@@ -36,11 +55,8 @@ void budget_make(struct budget *out, const struct budget_config *c)
 		.share_mib = c->node->memory_mib,
 		.overhead_mib = c->accel == MACHINE_KVM ? OVERHEAD_MIB : OVERHEAD_MIB + TCG_MIB,
 		.cpus = c->node->cpus,
-		.vcpus_max = MIN(c->node->cpus, (unsigned)MACHINE_VCPUS_MAX),
 	};
-	if (c->gic == 2) {
-		b.vcpus_max = MIN(b.vcpus_max, (unsigned)GIC2_VCPUS);
-	}
+	share_processors(&b, c);
 	b.vms_mib = b.share_mib;
 	if (b.machine_mib != 0) {
 		b.kept_mib = kept(c, b.machine_mib);
@@ -57,4 +73,9 @@ uint64_t budget_free(const struct budget *b, uint64_t on_mib, size_t n)
 	}
 	uint64_t room = less(b->machine_mib, b->kept_mib);
 	return MIN(free_mib, less(room, on_mib + (n + 1) * b->overhead_mib));
+}
+
+uint64_t budget_free_mhz(const struct budget *b, uint64_t reserved_mhz)
+{
+	return less(b->vms_mhz, reserved_mhz);
 }

@@ -78,13 +78,57 @@ static void test_huge_pages_are_gone(void **state)
 	assert_int_equal(with.vms_mib + 1024, without.vms_mib);
 }
 
+/* Of a node with so many processors of 2 GHz; `share`: of a larger machine. */
+static struct budget processors(unsigned n, unsigned n_planes, bool share, uint64_t hz)
+{
+	struct hardware h = { .memory = UINT64_C(8) << 30, .cpu.hz = hz };
+	struct node node = { .memory_mib = 8192, .cpus = n };
+	struct cores c = { .kind = share	  ? CORES_SHARE
+				   : n_planes > 0 ? CORES_APART
+						  : CORES_TOGETHER,
+			   .n_usable = share ? 64 : n,
+			   .n_vms = share ? 64 : n - n_planes,
+			   .kept_percent = share	  ? 0
+					   : n_planes > 0 ? 100 * n_planes
+							  : CORES_KEPT_SHARED };
+	struct budget b;
+	budget_make(&b, &(struct budget_config){ .hardware = &h,
+						 .node = &node,
+						 .accel = MACHINE_KVM,
+						 .gic = 3,
+						 .cores = &c });
+	return b;
+}
+
+static void test_processors(void **state)
+{
+	(void)state;
+	struct budget b = processors(8, 2, false, 2000000000);
+	assert_int_equal(b.share_mhz, 16000);
+	assert_int_equal(b.vms_mhz, 12000);
+	assert_int_equal(b.vms_cpus, 6);
+	assert_int_equal(b.vcpus_max, 6);
+	assert_int_equal(budget_free_mhz(&b, 5000), 7000);
+	assert_int_equal(budget_free_mhz(&b, 13000), 0);
+	b = processors(2, 0, false, 2000000000); /* all run everywhere */
+	assert_int_equal(b.vms_mhz, 3500);
+	assert_int_equal(b.vcpus_max, 2);
+	b = processors(1, 0, false, 2000000000);
+	assert_int_equal(b.vms_mhz, 1500);
+	b = processors(4, 0, true, 2000000000);
+	assert_int_equal(b.vms_mhz, 8000);
+	assert_int_equal(b.vcpus_max, 4);
+	b = processors(4, 1, false, 0); /* nobody knows how fast */
+	assert_int_equal(b.vms_mhz, 0);
+	assert_int_equal(b.vcpus_max, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_small_card),
-		cmocka_unit_test(test_share_of_a_machine),
-		cmocka_unit_test(test_odd_machines),
-		cmocka_unit_test(test_huge_pages_are_gone),
+		cmocka_unit_test(test_small_card),   cmocka_unit_test(test_share_of_a_machine),
+		cmocka_unit_test(test_odd_machines), cmocka_unit_test(test_huge_pages_are_gone),
+		cmocka_unit_test(test_processors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -473,6 +473,13 @@ bool machine_usage(const struct machine *m, struct machine_usage *out, struct er
 	return m->driver->ops->usage(m, out, e);
 }
 
+void driver_place(struct driver *d, const struct placement *p)
+{
+	if (d->ops->place) {
+		d->ops->place(d, p);
+	}
+}
+
 const char *driver_confinement(const struct driver *d)
 {
 	return d->ops->driver_confinement ? d->ops->driver_confinement(d) : "";

@@ -88,6 +88,11 @@ const char *driver_name(const struct driver *d); /* "qemu", "sim" */
  * without …". "" with the simulating driver. */
 const char *driver_confinement(const struct driver *d);
 
+/* Where machines that are started or adopted from now on may run, and their weight; those that run
+ * are the caller's to move. Nothing with the simulating driver. */
+struct placement;
+void driver_place(struct driver *d, const struct placement *p);
+
 /* `l` outlives the machine. */
 struct machine *machine_new(struct driver *d, const struct machine_listener *l, void *arg);
 /* What is under way ends with ERROR_CANCELED; a running VM runs on. NULL is fine. */

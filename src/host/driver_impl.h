@@ -60,6 +60,7 @@ struct driver_ops {
 	bool (*send_revive)(struct machine *m, struct error *e);
 	void (*tidy)(struct machine *m); /* NULL: nothing to do */
 	bool (*usage)(const struct machine *m, struct machine_usage *out, struct error *e);
+	void (*place)(struct driver *d, const struct placement *p);  /* NULL: nothing to do */
 	const char *(*driver_confinement)(const struct driver *d);   /* NULL: none */
 	const char *(*machine_confinement)(const struct machine *m); /* NULL: none */
 };

@@ -422,6 +422,20 @@ bool qemu_machine_connect(struct qemu_machine *m, struct error *e)
 	return true;
 }
 
+/* The one who started it may have had other processors for machines, or none. */
+static void place_again(struct qemu_machine *m, pid_t pid)
+{
+	const struct qemu_driver *d = qemu_driver_of(m);
+	struct error e = { 0 };
+	if (!d->is_placed) {
+		return;
+	}
+	if (!placement_spread(pid, &d->placement, &e)) {
+		log_warn("\"%s\" stays on the processors that it has: %s", m->name, e.msg);
+	}
+	placement_weigh_session(pid, d->placement.nice);
+}
+
 bool qemu_machine_watch(struct qemu_machine *m, pid_t pid, struct error *e)
 {
 	struct process_identity who;
@@ -429,6 +443,9 @@ bool qemu_machine_watch(struct qemu_machine *m, pid_t pid, struct error *e)
 		return false;
 	}
 	m->process = process_adopt(qemu_driver_of(m)->loop, &who, on_exit_seen, m, e);
+	if (m->process) {
+		place_again(m, pid);
+	}
 	return m->process != NULL;
 }
 
@@ -626,6 +643,13 @@ static const char *machine_words(const struct machine *base)
 	return ((const struct qemu_machine *)(const void *)base)->confinement;
 }
 
+static void place(struct driver *base, const struct placement *p)
+{
+	struct qemu_driver *d = CONTAINER_OF(base, struct qemu_driver, base);
+	d->placement = *p;
+	d->is_placed = true;
+}
+
 static const struct driver_ops qemu_ops = {
 	.name = "qemu",
 	.free = free_driver,
@@ -649,6 +673,7 @@ static const struct driver_ops qemu_ops = {
 	.send_revive = qemu_send_revive,
 	.tidy = tidy,
 	.usage = usage,
+	.place = place,
 	.driver_confinement = driver_words,
 	.machine_confinement = machine_words,
 };

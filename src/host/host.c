@@ -131,16 +131,15 @@ static void compute_build(struct host *h)
 	struct arena *a = arena_new(0);
 	const struct hardware_cpu *cpu = &h->hardware->cpu;
 	struct value *s = value_new(a, T_ComputeResourceSummary);
-	int64_t mhz = (int64_t)host_cpu_mhz(h) * h->node.cpus;
 
 	h->compute = host_entity_new(h, T_ComputeResource, "ha-compute-res", h->node.name,
 				     h->host_folder);
-	value_set_num(a, s, F_ComputeResourceSummary_totalCpu, mhz);
+	value_set_num(a, s, F_ComputeResourceSummary_totalCpu, (int64_t)h->budget.share_mhz);
 	value_set_num(a, s, F_ComputeResourceSummary_totalMemory, (int64_t)host_memory(h));
 	value_set_num(a, s, F_ComputeResourceSummary_numCpuCores,
 		      MIN(cpu->n_cores == 0 ? h->node.cpus : cpu->n_cores, h->node.cpus));
 	value_set_num(a, s, F_ComputeResourceSummary_numCpuThreads, h->node.cpus);
-	value_set_num(a, s, F_ComputeResourceSummary_effectiveCpu, mhz);
+	value_set_num(a, s, F_ComputeResourceSummary_effectiveCpu, (int64_t)host_mhz_for_vms(h));
 	value_set_num(a, s, F_ComputeResourceSummary_effectiveMemory,
 		      (int64_t)host_memory_for_vms(h));
 	value_set_num(a, s, F_ComputeResourceSummary_numHosts, 1);
@@ -157,6 +156,16 @@ static void compute_build(struct host *h)
 
 /* ---- life ---- */
 
+void host_budget_make(struct host *h)
+{
+	budget_make(&h->budget, &(struct budget_config){ .hardware = h->hardware,
+							 .node = &h->node,
+							 .has_switch = h->has_switch,
+							 .accel = h->accel.kind,
+							 .gic = h->accel.gic,
+							 .cores = host_cores_plan(h) });
+}
+
 static struct host *host_alloc(const struct host_config *c)
 {
 	struct host *h = mem_zalloc(sizeof(*h));
@@ -168,11 +177,6 @@ static struct host *host_alloc(const struct host_config *c)
 	h->node = *c->node;
 	h->hardware = c->hardware;
 	h->accel = c->accel;
-	budget_make(&h->budget, &(struct budget_config){ .hardware = c->hardware,
-							 .node = c->node,
-							 .has_switch = c->has_switch,
-							 .accel = c->accel.kind,
-							 .gic = c->accel.gic });
 	h->driver = c->driver;
 	h->simulated = c->simulated;
 	h->storage = c->storage;
@@ -183,6 +187,9 @@ static struct host *host_alloc(const struct host_config *c)
 	list_init(&h->datastores);
 	list_init(&h->networks);
 	list_init(&h->pools);
+	h->has_switch = c->has_switch;
+	host_cores_begin(h, c->cores);
+	host_budget_make(h);
 	return h;
 }
 
@@ -238,6 +245,7 @@ bool host_start(struct host *h, struct error *e)
 	}
 	host_plane_begin(h);
 	host_stats_start(h);
+	host_cores_start(h);
 	host_announce(h);
 	host_autostart_run(h);
 	return true;
@@ -262,6 +270,7 @@ void host_free(struct host *h)
 		return;
 	}
 	host_stats_stop(h);
+	host_cores_stop(h);
 	host_maintenance_stop(h);
 	host_plane_stop(h);
 	if (h->vm_ops != NULL && h->vm_ops->unload != NULL) {

@@ -23,6 +23,7 @@
 #include "base/timer.h"
 #include "host/accel.h"
 #include "host/budget.h"
+#include "host/cores.h"
 #include "host/datastore.h"
 #include "host/driver.h"
 #include "host/hardware.h"
@@ -42,6 +43,8 @@ struct host_lending;
 struct host_services;
 struct host_stats;
 struct host_maintenance;
+struct host_cores;
+struct json_object;
 struct host_transits;
 struct simulated_storage;
 
@@ -68,6 +71,9 @@ struct host_config {
 	const char *run;       /* folder for sockets and locks of machines; NULL where simulated */
 	const char *link;      /* folder that stands for the PCIe link to a card; NULL: none */
 	bool has_switch;       /* VMs' network cards are wired to a switch */
+	/* How processors are shared out between the planes and VMs; copied, its `own` and texts
+	 * borrowed for the host's life. NULL: they are not. */
+	const struct cores_config *cores;
 	const char *switch_program; /* remora-switchd; NULL: one that somebody else starts */
 	/* Datastores of the first start; later ones come from the state. A simulated host makes
 	 * their folders beneath `state` or, without one, in a temporary place when somebody looks.
@@ -137,6 +143,7 @@ struct host {
 	char *state, *run;		   /* may be NULL */
 	struct simulated_storage *storage; /* or NULL */
 	bool simulated;
+	bool has_switch;
 	bool in_maintenance;
 	bool is_entering_maintenance; /* waits for its VMs to end */
 	int64_t boot_time_us;	      /* wall clock */
@@ -170,6 +177,7 @@ struct host {
 	struct host_pairing *pairing; /* NULL: no link to a card */
 	struct host_lending *lending; /* NULL: this host is no card */
 	struct host_stats *stats;
+	struct host_cores *cores; /* NULL: processors are not shared out */
 	struct host_maintenance *maintenance;
 	struct host_transits *transits; /* NULL: VMs do not move */
 };
@@ -185,6 +193,10 @@ void host_set_endpoint(struct host *h, uint16_t port, const char *cert_path);
 
 /* Takes all objects out; running VMs run on. Jobs under way must have ended: host_is_busy(). */
 void host_free(struct host *h);
+
+/* How processors are shared out: {text, kind, planes, vms, vms_mhz, trouble?}; of a host that
+ * shares none out only `text`. */
+struct json_object *host_cores_status(const struct host *h);
 
 /* Work on datastores is still under way. */
 bool host_is_busy(const struct host *h);

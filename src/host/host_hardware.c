@@ -23,6 +23,11 @@ uint64_t host_memory_for_vms(const struct host *h)
 	return h->simulated ? h->node.memory_mib : h->budget.vms_mib;
 }
 
+uint64_t host_mhz_for_vms(const struct host *h)
+{
+	return h->simulated ? h->budget.share_mhz : h->budget.vms_mhz;
+}
+
 unsigned host_cpu_mhz(const struct host *h)
 {
 	return (unsigned)(h->hardware->cpu.hz / 1000000);

@@ -22,6 +22,20 @@ struct value *host_hardware_summary(const struct host *h, struct arena *a);
 uint64_t host_memory(const struct host *h);	    /* bytes of the share */
 uint64_t host_memory_for_vms(const struct host *h); /* MiB of it */
 unsigned host_cpu_mhz(const struct host *h);
+uint64_t host_mhz_for_vms(const struct host *h); /* what they may reserve together */
+
+/* host.c: shares memory and processors out, by what holds now. */
+void host_budget_make(struct host *h);
+
+/* host_cores.c: processors of the planes and of VMs. Begins before anything is started, so that it
+ * has its place; goes on when VMs are known. `c` NULL: nothing of all that. */
+void host_cores_begin(struct host *h, const struct cores_config *c);
+void host_cores_start(struct host *h);
+void host_cores_stop(struct host *h);
+/* What holds now; NULL: nothing. */
+const struct cores *host_cores_plan(const struct host *h);
+/* For people, the option Remora.cores. */
+void host_cores_text(const struct host *h, char *out, size_t size);
 
 /* host_system.c */
 void host_system_build(struct host *h);
@@ -60,12 +74,15 @@ void environment_build(struct host *h);
 /* resource_pool.c */
 bool resource_pools_build(struct host *h, struct error *e);
 void resource_pools_free(struct host *h);
+/* What the host has for VMs, or what they have of it, has changed. */
+void resource_pools_refresh(struct host *h);
 
 /* host_services.c: the other managers of configManager. */
 void host_services_build(struct host *h);
 void host_services_free(struct host *h);
 /* host_option.c: advanced options. */
 bool host_options_build(struct host *h, struct error *e);
+void host_options_set_cores(struct host *h);
 
 /* host_pairing.c: the card in this server. `link`: NULL: as node.json says. */
 void host_pairing_start(struct host *h, const char *link);

@@ -40,6 +40,14 @@ static void memory_text(const struct host *h, char *out, size_t size)
 		 b->overhead_mib);
 }
 
+void host_options_set_cores(struct host *h)
+{
+	char text[240];
+
+	host_cores_text(h, text, sizeof(text));
+	option_set_fact(h->services->options, "Remora.cores", text);
+}
+
 static void board_text(const struct host *h, char *out, size_t size)
 {
 	const struct board *b = h->hardware->board;
@@ -65,9 +73,10 @@ static struct option_spec fact(const char *key, const char *label, const char *s
 bool host_options_build(struct host *h, struct error *e)
 {
 	static const char *const roles[] = { "server", "dpu", "manager", NULL };
-	char memory[200], board[200];
+	char memory[200], board[200], cores[240];
 	memory_text(h, memory, sizeof(memory));
 	board_text(h, board, sizeof(board));
+	host_cores_text(h, cores, sizeof(cores));
 	const struct option_spec specs[] = {
 		fact("Remora.accel", "Acceleration of VMs",
 		     "kvm, or tcg where the processors do not offer virtualization",
@@ -79,6 +88,9 @@ bool host_options_build(struct host *h, struct error *e)
 		     driver_confinement(h->driver)),
 		fact("Remora.memory", "Memory",
 		     "How the memory of the machine is shared out, in MiB", memory),
+		fact("Remora.cores", "Processors",
+		     "Which processors belong to the switch and the agent, and which to VMs",
+		     cores),
 		fact("Remora.board", "Board",
 		     "Which of the known boards this node is, and what follows", board),
 		{

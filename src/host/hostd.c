@@ -17,6 +17,7 @@
 #include "host/driver_sim.h"
 #include "host/folder_route.h"
 #include "host/host.h"
+#include "host/placement.h"
 #include "host/policy_route.h"
 #include "host/switch_link.h"
 #include "host/transit.h"
@@ -35,11 +36,13 @@ LOG_MODULE("hostd");
 
 struct hostd {
 	struct daemon daemon;
-	const char *link, *vm_uids, *switchd;
+	const char *link, *vm_uids, *switchd, *plane_cpus;
 	bool simulate, no_switch;
 	struct node node;
 	struct hardware hardware;
 	struct accel accel;
+	cpu_set_t cpus; /* that we might use when we began */
+	struct cores_config cores;
 	char *run;
 	char *switch_program;
 	struct user_store *users;
@@ -89,6 +92,22 @@ static bool driver_begin(struct hostd *d, struct error *e)
 	return true;
 }
 
+/* Before anything has been started. */
+static bool cores_begin(struct hostd *d, struct error *e)
+{
+	if (d->plane_cpus != NULL && !cores_wanted_check(d->plane_cpus, e)) {
+		return error_prefix(e, "--plane-cpus: ");
+	}
+	cores_own(&d->cpus, "");
+	d->cores = (struct cores_config){
+		.root = "",
+		.own = &d->cpus,
+		.is_share = d->node.cpus < d->hardware.cpu.n_threads,
+		.wanted = d->plane_cpus,
+	};
+	return true;
+}
+
 static bool node_begin(struct hostd *d, struct error *e)
 {
 	const struct daemon_options *o = &d->daemon.options;
@@ -105,7 +124,7 @@ static bool node_begin(struct hostd *d, struct error *e)
 		return false;
 	}
 	hardware_read(&d->hardware, "");
-	if (!driver_begin(d, e)) {
+	if (!cores_begin(d, e) || !driver_begin(d, e)) {
 		return false;
 	}
 	log_info("node \"%s\" (%s): %u CPU(s), %llu MiB. %s", d->node.name,
@@ -208,6 +227,7 @@ static bool host_begin(struct hostd *d, struct error *e)
 		.state = d->daemon.options.state,
 		.run = d->run,
 		.link = d->link,
+		.cores = d->simulate ? NULL : &d->cores,
 		.switch_program = switch_program(d),
 	};
 	config.has_switch = has_switch(d, config.switch_program);
@@ -267,6 +287,8 @@ static void put_machine(void *arg, const char *name, const struct machine *m)
 	struct json_object *o;
 	struct machine_usage u;
 	const char *confinement = machine_confinement(m);
+	char cpus[256];
+	int nice;
 
 	if (confinement == NULL || !machine_usage(m, &u, NULL)) {
 		return;
@@ -275,6 +297,11 @@ static void put_machine(void *arg, const char *name, const struct machine *m)
 	json_put_str(o, "name", name);
 	json_put_i64(o, "pid", u.pid);
 	json_put_str(o, "confinement", confinement);
+	if (u.pid > 0 && u.pid <= INT32_MAX &&
+	    placement_read((pid_t)u.pid, cpus, sizeof(cpus), &nice)) {
+		json_put_str(o, "cpus", cpus);
+		json_put_i64(o, "nice", nice);
+	}
 	json_object_array_add(arg, o);
 }
 
@@ -292,6 +319,7 @@ static void hostd_status(void *arg, struct json_object *o)
 	json_put_str(o, "accel", machine_accel_name(d->accel.kind));
 	json_put_str(o, "accel_why", d->accel.why);
 	json_put_str(o, "confinement", driver_confinement(d->driver));
+	json_put(o, "cores", host_cores_status(d->host));
 	json_put_bool(o, "maintenance", d->host->in_maintenance);
 	json_put_u64(o, "vms", d->host->n_vms);
 	json_put_u64(o, "vms_running", host_n_running(d->host));
@@ -344,13 +372,15 @@ int main(int argc, char **argv)
 			 "[--log-file FILE]\n"
 			 "                    [--vm-uids FIRST-LAST] [--simulate] "
 			 "[--switchd PROGRAM]\n"
-			 "                    [--no-switch] [--version] [--help]\n",
+			 "                    [--no-switch] [--plane-cpus auto|none|N|LIST] "
+			 "[--version] [--help]\n",
 		.status_help = "Who this node is and what it does",
 		.options = { { .name = "link", .text = &d.link },
 			     { .name = "vm-uids", .text = &d.vm_uids },
 			     { .name = "simulate", .flag = &d.simulate },
 			     { .name = "switchd", .text = &d.switchd },
-			     { .name = "no-switch", .flag = &d.no_switch } },
+			     { .name = "no-switch", .flag = &d.no_switch },
+			     { .name = "plane-cpus", .text = &d.plane_cpus } },
 		.begin = hostd_begin,
 		.status = hostd_status,
 		.stop = hostd_stop,

@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "host/driver_impl.h"
 #include "host/driver_qemu.h"
+#include "host/placement.h"
 #include "host/qemu_run.h"
 #include "host/qmp.h"
 #include "host/sandbox.h"
@@ -29,6 +30,8 @@ struct qemu_driver {
 	char *confinement; /* of machines to be started, for people */
 	struct uid_range uids;
 	char *lease_dir;
+	struct placement placement; /* while is_placed */
+	bool is_placed;
 };
 
 struct qemu_step {

@@ -307,7 +307,8 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 	static const char *const env[] = { "PATH=/usr/bin:/bin", "LC_ALL=C", NULL };
 	struct sandbox_limit limits[3];
 	struct sandbox_view view = { 0 };
-	m->layers = qemu_driver_of(m)->support.layers;
+	const struct qemu_driver *d = qemu_driver_of(m);
+	m->layers = d->support.layers;
 	if (!take_user(m, s, e) || !make_root_folder(m, e) || !qemu_move_make_folder(m, e)) {
 		return false;
 	}
@@ -337,9 +338,13 @@ bool qemu_sandbox_start(struct qemu_machine *m, struct qemu_start *s,
 		.limits = limits,
 		.n_limits = make_limits(s, m->layers, limits),
 		.pid_file = m->run.pid,
+		.placement = d->is_placed ? &d->placement : NULL,
 	};
 	pid_t pid = sandbox_spawn(&plan, e);
 	sandbox_view_fini(&view);
+	if (pid > 0 && d->is_placed) {
+		placement_weigh_session(pid, d->placement.nice);
+	}
 	return pid > 0 && watch(m, pid, on_exit, e);
 }
 

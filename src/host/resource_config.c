@@ -118,7 +118,7 @@ struct value *resource_config_check(const struct host *h, const struct value *co
 				    struct arena *a, struct error *e)
 {
 	struct value *fault = allocation_check(part(config, F_ResourceConfigSpec_cpuAllocation),
-					       (int64_t)host_cpu_mhz(h) * h->node.cpus, true, a, e);
+					       (int64_t)host_mhz_for_vms(h), true, a, e);
 
 	return fault != NULL ? fault
 			     : allocation_check(part(config, F_ResourceConfigSpec_memoryAllocation),
@@ -142,8 +142,7 @@ struct value *resource_pool_runtime(const struct host *h, struct arena *a)
 
 	value_set(a, v, F_ResourcePoolRuntimeInfo_memory,
 		  usage(a, (int64_t)host_memory_for_vms(h) << 20));
-	value_set(a, v, F_ResourcePoolRuntimeInfo_cpu,
-		  usage(a, (int64_t)host_cpu_mhz(h) * h->node.cpus));
+	value_set(a, v, F_ResourcePoolRuntimeInfo_cpu, usage(a, (int64_t)host_mhz_for_vms(h)));
 	value_set_num(a, v, F_ResourcePoolRuntimeInfo_overallStatus, E_ManagedEntityStatus_green);
 	return v;
 }

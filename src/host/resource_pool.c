@@ -460,6 +460,16 @@ static void pool_move_into(struct call *c)
 	}
 }
 
+void resource_pools_refresh(struct host *h)
+{
+	list_each (struct resource_pool, p, &h->pools, link) {
+		const struct value *config =
+			value_hold(object_get(p->object, P_ResourcePool_config, NULL));
+		pool_show(p, config);
+		value_drop(config);
+	}
+}
+
 static void pool_refresh(struct call *c)
 {
 	call_return(c, NULL);

@@ -25,8 +25,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "host/placement.h"
 #include "host/sandbox_child.h"
+
+LOG_MODULE("sandbox");
 
 #define START_MS 20000 /* a loaded machine may take long */
 
@@ -105,10 +109,19 @@ static bool map_user(pid_t pid, struct error *e)
 	       write_proc(pid, "gid_map", gid, e);
 }
 
+static void place(const struct sandbox_plan *p, pid_t pid)
+{
+	struct error e = { 0 };
+	if (p->placement && !placement_give(pid, p->placement, &e)) {
+		log_warn("\"%s\" runs where it can: %s", p->argv[0], e.msg);
+	}
+}
+
 static bool prepare(const struct sandbox_plan *p, pid_t pid, struct error *e)
 {
 	char text[16];
 	snprintf(text, sizeof(text), "%d\n", (int)pid);
+	place(p, pid);
 	return (!(p->layers & BIT_USER_NS) || map_user(pid, e)) &&
 	       (!p->pid_file || write_file(p->pid_file, O_CREAT | O_TRUNC, text, e));
 }

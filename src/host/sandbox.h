@@ -21,6 +21,8 @@
 #include "base/error.h"
 #include "base/vec.h"
 
+struct placement;
+
 enum sandbox_layer {
 	SANDBOX_USER,		/* uid and gid of its own; root only */
 	SANDBOX_USER_NAMESPACE, /* what gives an ordinary user the right to the next five */
@@ -96,7 +98,10 @@ struct sandbox_plan {
 	const struct sandbox_limit *limits;
 	size_t n_limits;
 	const char *pid_file; /* written before the program starts; NULL: none */
-	bool is_trial;	      /* all but the last step: it ends with status 0 instead */
+	/* Given before it does anything (host/placement.h); NULL: ours. Where it cannot be had it
+	 * is told, and the program runs all the same. */
+	const struct placement *placement;
+	bool is_trial; /* all but the last step: it ends with status 0 instead */
 };
 
 /* The program runs in a session of its own, with no capabilities and no new privileges, all

@@ -432,7 +432,8 @@ static bool hardware_fits(struct arrival *x)
 				     F_VirtualHardware_numCPU, 1);
 	uint64_t want = (uint64_t)value_get_num(value_get_value(x->config, CONFIG(hardware)),
 						F_VirtualHardware_memoryMB, 0);
-	uint64_t free_mb;
+	uint64_t want_mhz = vm_cpu_reserved(x->config);
+	uint64_t free_mb, free_mhz;
 
 	if (!x->d.is_on) {
 		return true;
@@ -442,6 +443,15 @@ static bool hardware_fits(struct arrival *x)
 			       "has %lld CPUs, host \"%s\" only %u", (long long)cpus, h->node.name,
 			       h->budget.vcpus_max);
 		x->why->limit = h->budget.vcpus_max;
+		return false;
+	}
+	if (!vm_cpu_fits(transit_layer(x->m), want_mhz, 0, &free_mhz)) {
+		transit_refuse(
+			x->why, 400, "InsufficientCpuResourcesFault", x->d.name,
+			"reserves %llu MHz of CPU; host \"%s\" has %llu MHz unreserved for VMs",
+			(unsigned long long)want_mhz, h->node.name, (unsigned long long)free_mhz);
+		x->why->requested = (int64_t)want_mhz;
+		x->why->unreserved = (int64_t)free_mhz;
 		return false;
 	}
 	if (!vm_memory_fits(transit_layer(x->m), want, &free_mb)) {

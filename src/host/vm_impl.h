@@ -44,6 +44,7 @@ struct vm_layer {
 	struct map disks_in_use;    /* "[ds] path" → struct vm that runs or starts with it */
 	uint64_t memory_on_mb;	    /* of VMs that run or start… */
 	size_t n_on;		    /* …and how many they are */
+	uint64_t cpu_on_mhz;	    /* what they have reserved of the processors */
 	const struct value *common; /* kept VirtualMachineCapability */
 	struct timer *stats_timer;
 	struct timer *retry_timer; /* looks again for machines that could not be asked */
@@ -99,6 +100,7 @@ struct vm {
 	bool has_files;	    /* simulated: they have been written */
 	bool counted;	    /* in layer->memory_on_mb with `counted_mb` */
 	uint32_t counted_mb;
+	uint64_t counted_mhz; /* in layer->cpu_on_mhz */
 };
 
 /* vm.c */
@@ -341,11 +343,27 @@ void vm_set_config(struct vm *vm, const struct value *config);
 extern const struct machine_listener vm_machine_listener;
 void vm_is_on(struct vm *vm, int64_t boot_us);
 void vm_is_off(struct vm *vm, int power);
-/* Counts its memory and disks as used; false where a disk is used by another VM. */
-/* Whether a VM with so much memory can start or arrive; writes what is free for one, in MiB. */
-bool vm_memory_fits(const struct vm_layer *l, uint64_t want_mb, uint64_t *free_mb);
+/* Counts its memory, reservation and disks as used; false where a disk is used by another VM. */
 bool vm_claim(struct vm *vm, const char **file);
 void vm_unclaim(struct vm *vm);
+
+/* ---- what there is for VMs (vm_admission.c) ---- */
+
+struct vm_text {
+	char s[400];
+};
+/* Why a VM cannot start on this host now, as a fault with words; NULL: it can. */
+struct value *vm_admit(const struct vm *vm, struct arena *a, struct vm_text *text);
+/* Whether a VM with so much memory can start or arrive; writes what is free for one, in MiB. */
+bool vm_memory_fits(const struct vm_layer *l, uint64_t want_mb, uint64_t *free_mb);
+/* The same of reserved processor speed. `held`: what the VM in question has reserved already. */
+bool vm_cpu_fits(const struct vm_layer *l, uint64_t want_mhz, uint64_t held, uint64_t *free_mhz);
+struct value *vm_cpu_fault(const struct vm *vm, uint64_t want_mhz, uint64_t free_mhz,
+			   struct arena *a, struct vm_text *text);
+/* MHz that a configuration reserves. */
+uint64_t vm_cpu_reserved(const struct value *config);
+/* A VM that runs has so much reserved from now on; nothing where it does not run. */
+void vm_count_cpu(struct vm *vm, uint64_t mhz);
 
 /* vm_load.c */
 bool vm_layer_load(struct host *h, struct error *e);

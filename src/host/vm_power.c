@@ -57,6 +57,8 @@ void vm_unclaim(struct vm *vm)
 		return;
 	}
 	l->memory_on_mb -= vm->counted_mb;
+	l->cpu_on_mhz -= vm->counted_mhz;
+	vm->counted_mhz = 0;
 	l->n_on--;
 	vm->counted = false;
 	map_each (&l->disks_in_use, it) {
@@ -83,6 +85,8 @@ bool vm_claim(struct vm *vm, const char **file)
 	vm->counted_mb = (uint32_t)value_get_num(value_get_value(config, CONFIG(hardware)),
 						 F_VirtualHardware_memoryMB, 0);
 	l->memory_on_mb += vm->counted_mb;
+	vm->counted_mhz = vm_cpu_reserved(config);
+	l->cpu_on_mhz += vm->counted_mhz;
 	l->n_on++;
 	for (size_t i = 0; i < value_count(devices) && !l->host->simulated; i++) {
 		const char *path = disk_path(value_item(devices, i));
@@ -350,50 +354,9 @@ static void on_done(void *arg, struct machine *m, const struct error *e)
 	vm_op_done(op, NULL);
 }
 
-static bool on_cpus(struct vm_op *op, const struct value *hw)
-{
-	struct host *h = op->layer->host;
-	int64_t cpus = value_get_num(hw, F_VirtualHardware_numCPU, 1);
-
-	if (h->simulated || cpus <= h->budget.vcpus_max) {
-		return true;
-	}
-	struct value *f = fault_new(op->arena, T_NotEnoughLogicalCpus);
-	value_set_num(op->arena, f, F_NotEnoughCpus_numCpuDest, h->budget.vcpus_max);
-	value_set_num(op->arena, f, F_NotEnoughCpus_numCpuVm, cpus);
-	value_set(op->arena, f, F_NotEnoughLogicalCpus_host, h->system->ref);
-	on_failed(op, f, "\"%s\" has %lld CPUs, host \"%s\" only %u", vm_name(op->vm),
-		  (long long)cpus, h->node.name, h->budget.vcpus_max);
-	return false;
-}
-
-/* Memory that is promised to VMs is there; a simulated host has as much as anybody wants. */
-static bool on_memory(struct vm_op *op, const struct value *hw)
-{
-	struct vm_layer *l = op->layer;
-	uint64_t want = (uint64_t)value_get_num(hw, F_VirtualHardware_memoryMB, 0);
-	uint64_t have = l->host->budget.vms_mib, free_mb;
-
-	if (vm_memory_fits(l, want, &free_mb)) {
-		return true;
-	}
-	struct value *f = fault_new(op->arena, T_InsufficientMemoryResourcesFault);
-	value_set_num(op->arena, f, F_InsufficientMemoryResourcesFault_unreserved,
-		      (int64_t)(free_mb << 20));
-	value_set_num(op->arena, f, F_InsufficientMemoryResourcesFault_requested,
-		      (int64_t)(want << 20));
-	on_failed(op, f,
-		  "\"%s\" needs %llu MB of memory; host \"%s\" has %llu MB free of the %llu MB "
-		  "that it has for VMs",
-		  vm_name(op->vm), (unsigned long long)want, l->host->node.name,
-		  (unsigned long long)free_mb, (unsigned long long)have);
-	return false;
-}
-
 static bool on_allowed(struct vm_op *op)
 {
 	const struct value *config = vm_config(op->vm);
-	const struct value *hw = value_get_value(config, CONFIG(hardware));
 	struct error e = { 0 };
 
 	if (value_get_bool(config, CONFIG(template), false)) {
@@ -404,7 +367,12 @@ static bool on_allowed(struct vm_op *op)
 		on_failed_error(op, &e, NULL);
 		return false;
 	}
-	return on_cpus(op, hw) && on_memory(op, hw);
+	struct vm_text text;
+	struct value *fault = vm_admit(op->vm, op->arena, &text);
+	if (fault != NULL) {
+		on_failed(op, fault, "%s", text.s);
+	}
+	return fault == NULL;
 }
 
 /* Nobody copies or grows a disk while the machine opens it. */

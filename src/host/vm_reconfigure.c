@@ -343,6 +343,7 @@ static void rewired(struct reconfigure *x, bool good)
 
 static void reconfigure_end(struct reconfigure *x)
 {
+	vm_count_cpu(x->op.vm, vm_cpu_reserved(vm_config(x->op.vm)));
 	vm_plan_fini(&x->plan);
 	buf_free(&x->work.vmx);
 	value_drop(x->spec);
@@ -572,6 +573,7 @@ static void reconfigure_begin(struct reconfigure *x)
 	struct vm *vm = x->op.vm;
 
 	x->config = x->planned;
+	vm_count_cpu(vm, MAX(vm->counted_mhz, vm_cpu_reserved(x->config)));
 	if (vm->power == E_VirtualMachinePowerState_poweredOn && vm->machine != NULL) {
 		find_steps(x);
 		if (!vm_network_may_change(vm, vm_devices(x->config), &x->e)) {
@@ -606,6 +608,7 @@ static bool plan_change(struct vm *vm, struct arena *a, const struct value *spec
 		return false;
 	}
 	/* What pretends to run can be rebuilt while it does; scripts for simulators do so. */
+	uint64_t want_mhz = vm_cpu_reserved(plan->config), free_mhz;
 	bool is_fixed =
 		vm->power != E_VirtualMachinePowerState_poweredOff && !vm->layer->host->simulated;
 	struct vm *other = vm_by_name(vm->layer, value_get_str(plan->config, CONFIG(name)));
@@ -620,6 +623,10 @@ static bool plan_change(struct vm *vm, struct arena *a, const struct value *spec
 						    vm->power),
 			  "\"%s\": %s can be changed only while it is powered off", vm_name(vm),
 			  plan->needs_power_off_why);
+	} else if (vm->counted && !vm_cpu_fits(vm->layer, want_mhz, vm->counted_mhz, &free_mhz)) {
+		struct vm_text text;
+		struct value *fault = vm_cpu_fault(vm, want_mhz, free_mhz, a, &text);
+		vm_refuse(r, fault, "%s", text.s);
 	} else if (vm_uuid_is_free(vm->layer, plan->config, vm, a, r)) {
 		return true;
 	}

@@ -88,9 +88,3 @@ void vm_stats_stop(struct vm_layer *l)
 	timer_free(l->stats_timer);
 	l->stats_timer = NULL;
 }
-
-bool vm_memory_fits(const struct vm_layer *l, uint64_t want_mb, uint64_t *free_mb)
-{
-	*free_mb = budget_free(&l->host->budget, l->memory_on_mb, l->n_on);
-	return l->host->simulated || want_mb <= *free_mb;
-}

@@ -227,6 +227,50 @@ static void what_does_not_fit_is_refused(void **state)
 	assert_int_equal(vm_power_state(vm), OFF);
 }
 
+static struct value *reserving(const char *name, int64_t mhz)
+{
+	struct value *spec = name != NULL ? world_spec(&w, name, 0)
+					  : value_new(w.arena, T_VirtualMachineConfigSpec);
+	struct value *cpu = value_new(w.arena, T_ResourceAllocationInfo);
+
+	value_set_num(w.arena, cpu, F_ResourceAllocationInfo_reservation, mhz);
+	value_set(w.arena, spec, SPEC(cpuAllocation), cpu);
+	return spec;
+}
+
+static void refused_cpu(bool ok, int64_t requested, int64_t unreserved)
+{
+	refused(ok, T_InsufficientCpuResourcesFault);
+	assert_int_equal(value_get_num(w.fault, F_InsufficientCpuResourcesFault_requested, -1),
+			 requested);
+	assert_int_equal(value_get_num(w.fault, F_InsufficientCpuResourcesFault_unreserved, -1),
+			 unreserved);
+}
+
+/* Four processors of 2 GHz. */
+static void reservations_are_bounded(void **state)
+{
+	(void)state;
+	struct vm *a = world_create(&w, reserving("a", 5000));
+	struct vm *b = world_create(&w, reserving("b", 3001));
+	power(a, M_VirtualMachine_PowerOnVM_Task);
+	refused_cpu(world_power(&w, b, M_VirtualMachine_PowerOnVM_Task), 3001, 3000);
+	assert_non_null(strstr(w.text, "\"b\" reserves 3001 MHz"));
+	assert_true(world_reconfigure(&w, b, reserving(NULL, 3000)));
+	power(b, M_VirtualMachine_PowerOnVM_Task);
+	/* Of one that runs: what the other has stays. */
+	refused_cpu(world_reconfigure(&w, b, reserving(NULL, 3001)), 3001, 3000);
+	assert_true(world_reconfigure(&w, a, reserving(NULL, 4000)));
+	assert_true(world_reconfigure(&w, b, reserving(NULL, 4000)));
+	refused_cpu(world_reconfigure(&w, a, reserving(NULL, 4001)), 4001, 4000);
+	power(b, M_VirtualMachine_PowerOffVM_Task);
+	assert_true(world_reconfigure(&w, a, reserving(NULL, 8000)));
+	refused_cpu(world_power(&w, b, M_VirtualMachine_PowerOnVM_Task), 4000, 0);
+	power(a, M_VirtualMachine_PowerOffVM_Task);
+	power(b, M_VirtualMachine_PowerOnVM_Task);
+	power(b, M_VirtualMachine_PowerOffVM_Task);
+}
+
 static void a_vm_goes_with_its_files(void **state)
 {
 	(void)state;
@@ -636,6 +680,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(names_and_places_are_checked, up, down),
 		cmocka_unit_test_setup_teardown(power_goes_on_and_off, up, down),
 		cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused, up, down),
+		cmocka_unit_test_setup_teardown(reservations_are_bounded, up, down),
 		cmocka_unit_test_setup_teardown(a_vm_goes_with_its_files, up, down),
 		cmocka_unit_test_setup_teardown(a_vm_changes, up, down),
 		cmocka_unit_test_setup_teardown(a_broken_vmx_loses_no_vm, up, down),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vim/option.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -381,6 +382,22 @@ static void change_apply(struct option_manager *m, const struct value *change)
 	if (differs && m->changed != NULL) {
 		m->changed(m->arg, key, now);
 	}
+}
+
+void option_set_fact(struct option_manager *m, const char *key, const char *text)
+{
+	struct option *o = map_get(&m->options, key);
+	struct arena *a = arena_new(0);
+
+	assert(o != NULL && o->spec != NULL && o->spec->readonly && o->spec->kind == OPTION_STRING);
+	struct option_spec *spec = &m->specs.items[o->spec - m->specs.items];
+	char *mine = mem_strdup(text);
+	free((char *)(uintptr_t)spec->text);
+	spec->text = mine;
+	change_apply(m, option_value(a, key, value_new_str(a, text)));
+	supported_publish(m, a);
+	setting_publish(m, a);
+	arena_free(a);
 }
 
 static void update_options(struct call *c)

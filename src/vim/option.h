@@ -53,4 +53,7 @@ void option_manager_free(struct option_manager *m);
 const struct value *option_get(const struct option_manager *m, const char *key);
 int64_t option_get_num(const struct option_manager *m, const char *key, int64_t otherwise);
 
+/* A read-only string setting says something else from now on; `changed` is told. */
+void option_set_fact(struct option_manager *m, const char *key, const char *text);
+
 #endif
