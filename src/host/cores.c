@@ -190,7 +190,11 @@ static bool choose(struct cores *p, const struct cores_config *c, struct error *
 				 "processors \"%.60s\" for the planes: the node can use %s", wanted,
 				 have);
 	}
-	return got < p->n_usable || n == 0 ||
+	if (got < p->n_usable) {
+		return true;
+	}
+	CPU_ZERO(&p->planes);
+	return strcmp(wanted, WANTED_AUTO) == 0 ||
 	       error_set(e, ERROR_LIMIT,
 			 "processors \"%.60s\" for the planes: none of the node's %u (%s) are left "
 			 "for VMs",

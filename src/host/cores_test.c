@@ -151,6 +151,19 @@ static void test_wanted_but_not_there(void **state)
 	refuse("4", "left for VMs");
 	refuse("0-3", "left for VMs");
 	refuse("200", "left for VMs");
+	/* One core with three threads: nothing to share out, and nobody has asked for it. */
+	struct machine m;
+	struct cores c;
+	struct error e = { 0 };
+	machine_make(&m, "0-2");
+	put(&m, "/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-2\n");
+	assert_true(plan(&m, "0-2", NULL, &c, &e));
+	assert_int_equal(c.kind, CORES_TOGETHER);
+	machine_drop(&m);
+	machine_make(&m, "0-1");
+	assert_false(plan(&m, "0-1", "0-1", &c, &e));
+	assert_int_equal(c.n_vms, 2);
+	machine_drop(&m);
 }
 
 static void test_words_that_are_none(void **state)

@@ -16,7 +16,7 @@
 
 #define PASSES_MAX  8
 #define SWITCH_NAME "remora-switchd"
-#define WORKER_NAME "lcore-worker" /* as DPDK calls threads that forward */
+#define WORKER_NAME "-worker" /* in what DPDK calls threads that forward: rte-worker-1 */
 
 static id_t id_of(pid_t pid)
 {
@@ -157,8 +157,7 @@ static bool place_switch_thread(pid_t tid, const void *arg, struct error *e)
 		return error_set_sys(e, errno, "processors of process %d", (int)tid);
 	}
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)tid);
-	bool is_worker = first_line(path, name, sizeof(name)) &&
-			 strncmp(name, WORKER_NAME, strlen(WORKER_NAME)) == 0;
+	bool is_worker = first_line(path, name, sizeof(name)) && strstr(name, WORKER_NAME) != NULL;
 	if (is_worker ? is_within(&now, cpus) : CPU_EQUAL(&now, cpus) != 0) {
 		return true;
 	}

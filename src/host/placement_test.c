@@ -223,7 +223,7 @@ static void test_switch(void **state)
 	snprintf(first_text, sizeof(first_text), "%u", first);
 	cores_list(&own, all, sizeof(all));
 	assert_non_null(mkdtemp(folder));
-	struct child sw = child_make("remora-switchd", "lcore-worker-1", &one);
+	struct child sw = child_make("remora-switchd", "rte-worker-1", &one);
 	struct child other = child_make("other", NULL, NULL);
 	write_pid(folder, "switchd.pid", sw.pid);
 	write_pid(folder, "standby.pid", other.pid);

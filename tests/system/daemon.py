@@ -155,10 +155,11 @@ class Node(Process):
     """remora-hostd (role server or dpu) or remora-centerd (role manager)."""
 
     def __init__(self, folder, name, role, link=None, server=None, cpus=2, memory_mib=2048,
-                 simulate=False, wrapper=(), switch=False, network=None):
+                 simulate=False, wrapper=(), switch=False, network=None, options=()):
         super().__init__()
         self.name = name
         self.wrapper = list(wrapper)  # words before the program's, which end as that program
+        self.options = list(options)  # more of the command line
         self.role = role
         self.state = os.path.join(folder, name)
         self.link = link
@@ -201,7 +202,7 @@ class Node(Process):
             command += ["--simulate"]
         elif not self.is_manager and not self.switch:
             command += ["--no-switch"]
-        self.spawn(self.wrapper + command)
+        self.spawn(self.wrapper + command + self.options)
         self.wait_ready()
         return self
 
