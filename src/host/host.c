@@ -216,6 +216,7 @@ struct host *host_new(const struct host_config *c, struct error *e)
 		return NULL;
 	}
 	host_pairing_start(h, c->link);
+	host_sensors_start(h, c->sensors);
 	datastore_browser_register(h);
 	file_manager_build(h);
 	disk_manager_build(h);
@@ -271,6 +272,7 @@ void host_free(struct host *h)
 	}
 	host_stats_stop(h);
 	host_cores_stop(h);
+	host_sensors_stop(h);
 	host_maintenance_stop(h);
 	host_plane_stop(h);
 	if (h->vm_ops != NULL && h->vm_ops->unload != NULL) {
@@ -296,5 +298,5 @@ bool host_is_busy(const struct host *h)
 			return true;
 		}
 	}
-	return host_plane_is_busy(h);
+	return host_sensors_is_busy(h) || host_plane_is_busy(h);
 }

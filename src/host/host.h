@@ -44,6 +44,7 @@ struct host_services;
 struct host_stats;
 struct host_maintenance;
 struct host_cores;
+struct host_sensors;
 struct json_object;
 struct host_transits;
 struct simulated_storage;
@@ -74,6 +75,7 @@ struct host_config {
 	/* How processors are shared out between the planes and VMs; copied, its `own` and texts
 	 * borrowed for the host's life. NULL: they are not. */
 	const struct cores_config *cores;
+	const char *sensors; /* root of the sensors' files, as of hardware_read(); NULL: none */
 	const char *switch_program; /* remora-switchd; NULL: one that somebody else starts */
 	/* Datastores of the first start; later ones come from the state. A simulated host makes
 	 * their folders beneath `state` or, without one, in a temporary place when somebody looks.
@@ -177,7 +179,9 @@ struct host {
 	struct host_pairing *pairing; /* NULL: no link to a card */
 	struct host_lending *lending; /* NULL: this host is no card */
 	struct host_stats *stats;
-	struct host_cores *cores; /* NULL: processors are not shared out */
+	struct host_sensors *sensors; /* NULL: nobody looks at the machine's sensors */
+	struct object *health;	      /* HostHealthStatusSystem; NULL where simulated */
+	struct host_cores *cores;     /* NULL: processors are not shared out */
 	struct host_maintenance *maintenance;
 	struct host_transits *transits; /* NULL: VMs do not move */
 };

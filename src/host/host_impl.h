@@ -77,6 +77,15 @@ void resource_pools_free(struct host *h);
 /* What the host has for VMs, or what they have of it, has changed. */
 void resource_pools_refresh(struct host *h);
 
+/* host_sensors.c: begins to read the machine's sensors; root: as of hardware_read(), NULL: none. */
+void host_sensors_start(struct host *h, const char *root);
+void host_sensors_stop(struct host *h);
+bool host_sensors_is_busy(const struct host *h);
+void host_sensors_register(struct host *h);
+/* What they say, into a HealthSystemRuntime and its HostHardwareStatusInfo. */
+void host_sensors_show(const struct host *h, struct arena *a, struct value *health,
+		       struct value *status);
+
 /* host_services.c: the other managers of configManager. */
 void host_services_build(struct host *h);
 void host_services_free(struct host *h);

@@ -271,6 +271,16 @@ static void nics_build(struct host *h, struct arena *a)
 	       query_net_config);
 }
 
+/* ---- health ---- */
+
+static void health_build(struct host *h)
+{
+	h->health = manager_new(h, T_HostHealthStatusSystem, "healthStatusSystem",
+				F_HostConfigManager_healthStatusSystem);
+	host_sensors_register(h);
+	host_system_set_runtime(h);
+}
+
 /* ---- life ---- */
 
 /* Managers that the program made before the host. */
@@ -304,6 +314,9 @@ void host_services_build(struct host *h)
 	time_build(h, a);
 	storage_build(h, a);
 	nics_build(h, a);
+	if (!h->simulated) {
+		health_build(h);
+	}
 	name_others(h);
 	arena_free(a);
 }
@@ -320,6 +333,7 @@ void host_services_free(struct host *h)
 	vec_each (&s->objects, o) {
 		inventory_remove(*o);
 	}
+	h->health = NULL;
 	vec_free(&s->objects);
 	free(s);
 	h->services = NULL;

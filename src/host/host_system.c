@@ -99,6 +99,7 @@ static struct value *health(struct host *h, struct arena *a)
 	struct value *status = value_new(a, T_HostHardwareStatusInfo);
 	struct value *v = value_new(a, T_HealthSystemRuntime);
 
+	host_sensors_show(h, a, v, status);
 	value_set(a, status, F_HostHardwareStatusInfo_dpuStatusInfo, cards);
 	value_set(a, v, F_HealthSystemRuntime_hardwareStatusInfo, status);
 	return v;
@@ -109,6 +110,7 @@ void host_system_set_runtime(struct host *h)
 	static const unsigned in_summary[] = { F_HostListSummary_runtime };
 	struct arena *a = arena_new(0);
 	struct value *v = value_new(a, T_HostRuntimeInfo);
+	struct value *ill = health(h, a);
 
 	value_set_num(a, v, F_HostRuntimeInfo_connectionState,
 		      E_HostSystemConnectionState_connected);
@@ -117,12 +119,15 @@ void host_system_set_runtime(struct host *h)
 	value_set_bool(a, v, F_HostRuntimeInfo_inMaintenanceMode, h->in_maintenance);
 	value_set_bool(a, v, F_HostRuntimeInfo_inQuarantineMode, false);
 	value_set_num(a, v, F_HostRuntimeInfo_bootTime, h->boot_time_us);
-	value_set(a, v, F_HostRuntimeInfo_healthSystemRuntime, health(h, a));
+	value_set(a, v, F_HostRuntimeInfo_healthSystemRuntime, ill);
 	value_set_num(a, v, F_HostRuntimeInfo_hostMaxVirtualDiskCapacity,
 		      (int64_t)VMDK_CAPACITY_MAX);
 	value_set_str(a, v, F_HostRuntimeInfo_cryptoState, "incapable");
 	inventory_set(h->system, P_HostSystem_runtime, v);
 	inventory_set_nested(h->system, P_HostSystem_summary, in_summary, 1, v);
+	if (h->health != NULL) {
+		inventory_set(h->health, P_HostHealthStatusSystem_runtime, ill);
+	}
 	arena_free(a);
 }
 

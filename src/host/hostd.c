@@ -228,6 +228,7 @@ static bool host_begin(struct hostd *d, struct error *e)
 		.run = d->run,
 		.link = d->link,
 		.cores = d->simulate ? NULL : &d->cores,
+		.sensors = "",
 		.switch_program = switch_program(d),
 	};
 	config.has_switch = has_switch(d, config.switch_program);
