@@ -28,6 +28,7 @@ struct rig {
 	struct hardware hardware;
 	struct node node;
 	char folder[64];
+	char sensors[80]; /* root of their files; "": none */
 	struct host *host;
 	struct arena *a;
 	/* Of the last call. */
@@ -62,6 +63,7 @@ static void rig_open(struct rig *r, bool simulated)
 		.driver = r->driver,
 		.simulated = simulated,
 		.state = simulated ? NULL : r->folder,
+		.sensors = r->sensors[0] == '\0' ? NULL : r->sensors,
 	};
 	r->host = host_new(&c, &e);
 	if (r->host == NULL) {
@@ -512,6 +514,113 @@ static void what_may_be_made_is_told(void **state)
 	rig_free(r);
 }
 
+/* ---- sensors ---- */
+
+static void sensor_put(struct rig *r, const char *path, const char *text)
+{
+	char *whole = mem_printf("%s%s", r->sensors, path);
+	char *slash = strrchr(whole, '/');
+	struct error e;
+
+	*slash = '\0';
+	assert_true(file_make_dirs(whole, 0700, &e));
+	*slash = '/';
+	assert_true(file_write_atomic(whole, text, strlen(text), 0600, &e));
+	free(whole);
+}
+
+/* Has it read anew. */
+static void sensors_refresh(struct rig *r)
+{
+	assert_true(call_method(r, find(r, "healthStatusSystem"),
+				M_HostHealthStatusSystem_RefreshHealthStatusSystem, NULL));
+	while (host_is_busy(r->host)) {
+		uv_run(&r->loop, UV_RUN_ONCE);
+	}
+}
+
+static const struct value *health_of(struct rig *r)
+{
+	const struct value *runtime = object_get(r->host->system, P_HostSystem_runtime, r->a);
+	const struct value *own =
+		object_get(find(r, "healthStatusSystem"), P_HostHealthStatusSystem_runtime, r->a);
+	const struct value *v = value_get_value(runtime, F_HostRuntimeInfo_healthSystemRuntime);
+
+	assert_true(value_equal(v, own));
+	return v;
+}
+
+static const struct value *sensor_of(struct rig *r, size_t i)
+{
+	const struct value *info =
+		value_get_value(health_of(r), F_HealthSystemRuntime_systemHealthInfo);
+
+	return value_item(value_get_value(info, F_HostSystemHealthInfo_numericSensorInfo), i);
+}
+
+static void expect_sensor(struct rig *r, size_t i, const char *name, const char *reading,
+			  const char *health)
+{
+	char text[64];
+	const struct value *v = sensor_of(r, i);
+	const struct value *h = value_get_value(v, F_HostNumericSensorInfo_healthState);
+
+	assert_string_equal(value_get_str(v, F_HostNumericSensorInfo_name), name);
+	snprintf(text, sizeof(text), "%lldE%lld %s",
+		 (long long)value_get_num(v, F_HostNumericSensorInfo_currentReading, 0),
+		 (long long)value_get_num(v, F_HostNumericSensorInfo_unitModifier, 0),
+		 value_get_str(v, F_HostNumericSensorInfo_baseUnits));
+	assert_string_equal(text, reading);
+	assert_string_equal(value_get_str(h, F_ElementDescription_key), health);
+}
+
+static void sensors_are_shown(void **state)
+{
+	struct rig *r = rig_new(false);
+
+	(void)state;
+	assert_null(value_get_value(health_of(r), F_HealthSystemRuntime_systemHealthInfo));
+	rig_close(r);
+	snprintf(r->sensors, sizeof(r->sensors), "%s/machine", r->folder);
+	sensor_put(r, "/sys/class/hwmon/hwmon0/name", "coretemp");
+	sensor_put(r, "/sys/class/hwmon/hwmon0/temp1_input", "45250");
+	sensor_put(r, "/sys/class/hwmon/hwmon0/temp1_crit", "90000");
+	sensor_put(r, "/sys/class/hwmon/hwmon1/name", "ina");
+	sensor_put(r, "/sys/class/hwmon/hwmon1/in1_input", "12034");
+	sensor_put(r, "/sys/class/hwmon/hwmon1/power1_input", "23500000");
+	sensor_put(r, "/sys/devices/system/edac/mc/mc0/ce_count", "1");
+	sensor_put(r, "/sys/devices/system/edac/mc/mc0/ue_count", "0");
+	rig_open(r, false);
+	sensors_refresh(r);
+	expect_sensor(r, 0, "coretemp temp1", "4525E-2 Degrees C", "green");
+	expect_sensor(r, 1, "ina in1", "12034E-3 Volts", "green");
+	expect_sensor(r, 2, "ina power1", "23500E-3 Watts", "green");
+	const struct value *parts =
+		value_get_value(health_of(r), F_HealthSystemRuntime_hardwareStatusInfo);
+	const struct value *cpu =
+		value_item(value_get_value(parts, F_HostHardwareStatusInfo_cpuStatusInfo), 0);
+	const struct value *memory =
+		value_item(value_get_value(parts, F_HostHardwareStatusInfo_memoryStatusInfo), 0);
+	assert_string_equal(value_get_str(cpu, F_HostHardwareElementInfo_name),
+			    "coretemp (hwmon0)");
+	assert_string_equal(value_get_str(value_get_value(memory, F_HostHardwareElementInfo_status),
+					  F_ElementDescription_key),
+			    "yellow");
+	/* Noise changes nothing; what is critical does at once. */
+	const struct value *was =
+		value_hold(object_get(r->host->system, P_HostSystem_runtime, NULL));
+	sensor_put(r, "/sys/class/hwmon/hwmon0/temp1_input", "46500");
+	sensor_put(r, "/sys/class/hwmon/hwmon1/in1_input", "12050");
+	sensors_refresh(r);
+	assert_ptr_equal(object_get(r->host->system, P_HostSystem_runtime, NULL), was);
+	value_drop(was);
+	sensor_put(r, "/sys/class/hwmon/hwmon0/temp1_input", "91000");
+	sensors_refresh(r);
+	expect_sensor(r, 0, "coretemp temp1", "9100E-2 Degrees C", "red");
+	expect_sensor(r, 1, "ina in1", "12034E-3 Volts", "green");
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -524,6 +633,7 @@ int main(void)
 		cmocka_unit_test(files_are_found_made_and_refused),
 		cmocka_unit_test(files_in_use_are_locked),
 		cmocka_unit_test(what_may_be_made_is_told),
+		cmocka_unit_test(sensors_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
