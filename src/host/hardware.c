@@ -206,13 +206,25 @@ static void read_huge_pages(struct hardware *h, const char *root)
 	buf_free(&b);
 }
 
-/* Firmware that says nothing, or only what a kit says, is helped out. */
+/* "linux,dummy-virt": a name for drivers, where a device tree should have one for people. */
+static bool is_for_drivers(const char *model)
+{
+	return strchr(model, ',') != NULL && strchr(model, ' ') == NULL;
+}
+
+/* Firmware that says nothing, or nothing for people, is helped out. */
 static void take_board(struct hardware_system *s, const struct board *b)
 {
-	if (b != NULL && s->vendor[0] == '\0') {
+	if (b == NULL) {
+		return;
+	}
+	if (is_for_drivers(s->model)) {
+		s->model[0] = s->vendor[0] = '\0';
+	}
+	if (s->vendor[0] == '\0') {
 		snprintf(s->vendor, sizeof(s->vendor), "%s", b->maker);
 	}
-	if (b != NULL && s->model[0] == '\0') {
+	if (s->model[0] == '\0') {
 		snprintf(s->model, sizeof(s->model), "%s", b->name);
 	}
 }

@@ -185,7 +185,7 @@ static uint64_t find_hz(const struct hardware_cpu *c, const char *info, const ch
 	    number > 0 && number < 1e5) {
 		return (uint64_t)(number * 1e6);
 	}
-	return 0;
+	return hardware_firmware_hz(root);
 }
 
 static unsigned count_processors(const char *info)

@@ -10,4 +10,7 @@ void hardware_read_pci(struct hardware *h, const char *root);	 /* pci */
 void hardware_read_nics(struct hardware *h, const char *root);	 /* nics */
 void hardware_read_blocks(struct hardware *h, const char *root); /* blocks */
 
+/* What firmware says of the processors' speed; 0: nothing. */
+uint64_t hardware_firmware_hz(const char *root);
+
 #endif

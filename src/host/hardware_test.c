@@ -303,6 +303,83 @@ static void test_nonsense_is_left_out(void **state)
 	drop(&t);
 }
 
+static void put_bytes(const struct tree *t, const char *path, const void *data, size_t size)
+{
+	int fd = open_file(t, path);
+	assert_true(file_write_all(fd, data, size, path, NULL));
+	close(fd);
+}
+
+static uint64_t hz_of(const char *path, const void *data, size_t size)
+{
+	struct hardware h;
+	char *text = mem_printf("%s", arm_cpu);
+	struct tree t = unpack_text(text);
+	free(text);
+	put_bytes(&t, path, data, size);
+	hardware_read(&h, t.root);
+	uint64_t hz = h.cpu.hz;
+	hardware_fini(&h);
+	drop(&t);
+	return hz;
+}
+
+static const char tables[] = "sys/firmware/dmi/tables/DMI";
+
+/* A structure of SMBIOS; its strings are the caller's. Returns the size. */
+static size_t processor_make(uint8_t out[64], uint8_t status, unsigned speed, unsigned most)
+{
+	memset(out, 0, 64);
+	out[0] = 4;
+	out[1] = 0x30;
+	out[0x14] = (uint8_t)most;
+	out[0x15] = (uint8_t)(most >> 8);
+	out[0x16] = (uint8_t)speed;
+	out[0x17] = (uint8_t)(speed >> 8);
+	out[0x18] = status;
+	return 0x30;
+}
+
+static void test_speed_by_smbios(void **state)
+{
+	uint8_t t[256] = { 1, 8, 0, 0, 'x', 0, 0, 4, 'a', 0, 'b', 0, 0 }, *p = t + 13;
+
+	(void)state;
+	/* A socket that is empty, then one that says only how fast it can be. */
+	p += processor_make(p, 0x00, 3000, 3000);
+	p += 2;
+	size_t n = processor_make(p, 0x41, 0, 3300);
+	assert_int_equal(hz_of(tables, t, (size_t)(p - t) + n + 2), 3300000000);
+	/* Cut off anywhere it says nothing, or the same; never more. */
+	for (size_t size = 1; size < (size_t)(p - t) + n; size++) {
+		assert_int_equal(hz_of(tables, t, size), 0);
+	}
+	n = processor_make(t, 0x41, 2600, 3300);
+	assert_int_equal(hz_of(tables, t, n), 2600000000);
+	t[1] = 0x18; /* too short for a status */
+	assert_int_equal(hz_of(tables, t, n), 0);
+	t[1] = 3; /* shorter than its head */
+	assert_int_equal(hz_of(tables, t, n), 0);
+	t[1] = 0xff;
+	assert_int_equal(hz_of(tables, t, n), 0);
+	memset(t, 0, sizeof(t));
+	assert_int_equal(hz_of(tables, t, sizeof(t)), 0);
+}
+
+static void test_speed_by_device_tree(void **state)
+{
+	static const char node[] = "proc/device-tree/cpus/cpu@0/clock-frequency";
+	(void)state;
+	assert_int_equal(hz_of(node, "\x59\x68\x2f\x00", 4), 1500000000);
+	assert_int_equal(hz_of(node, "\x00\x00\x00\x00\xb2\xd0\x5e\x00", 8), 3000000000);
+	assert_int_equal(hz_of(node, "\xff\xff\xff\xff\xff\xff\xff\xff", 8), 0);
+	assert_int_equal(hz_of(node, "\x59\x68\x2f", 3), 0);
+	assert_int_equal(hz_of(node, "", 0), 0);
+	assert_int_equal(
+		hz_of("proc/device-tree/cpus/idle-states/clock-frequency", "\x59\x68\x2f\x00", 4),
+		0);
+}
+
 static void test_nothing_at_all(void **state)
 {
 	(void)state;
@@ -404,11 +481,17 @@ static void test_makes_a_node(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_server),	       cmocka_unit_test(test_raspberry_pi),
-		cmocka_unit_test(test_boards),	       cmocka_unit_test(test_nonsense_is_left_out),
-		cmocka_unit_test(test_nothing_at_all), cmocka_unit_test(test_this_machine),
-		cmocka_unit_test(test_usage),	       cmocka_unit_test(test_lists_and_addresses),
+		cmocka_unit_test(test_server),
+		cmocka_unit_test(test_raspberry_pi),
+		cmocka_unit_test(test_boards),
+		cmocka_unit_test(test_nonsense_is_left_out),
+		cmocka_unit_test(test_nothing_at_all),
+		cmocka_unit_test(test_this_machine),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_lists_and_addresses),
 		cmocka_unit_test(test_makes_a_node),
+		cmocka_unit_test(test_speed_by_smbios),
+		cmocka_unit_test(test_speed_by_device_tree),
 	};
 	if (argc != 2) {
 		fprintf(stderr, "usage: %s FOLDER-OF-RECORDED-TREES\n", argv[0]);

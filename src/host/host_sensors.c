@@ -248,6 +248,7 @@ void host_sensors_start(struct host *h, const char *root)
 	h->sensors->root = mem_strdup(root);
 	h->sensors->timer = timer_new(h->loop, h->clock, on_tick, h);
 	timer_start(h->sensors->timer, 0, PERIOD_MS);
+	host_system_set_runtime(h); /* none is known yet, and perhaps there is none */
 }
 
 void host_sensors_stop(struct host *h)
