@@ -46,7 +46,10 @@ def say(console, line, wanted, seconds):
             wire.sendall(line + b"\n")
             try:
                 while wanted not in said:
-                    said += wire.recv(4096)
+                    data = wire.recv(4096)
+                    if not data:
+                        return said
+                    said += data
             except TimeoutError:
                 continue
     return said
