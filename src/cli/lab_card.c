@@ -6,6 +6,7 @@
  */
 #include "cli/lab.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -33,6 +34,9 @@ enum {
 };
 
 #define DISK_BYTES (INT64_C(6) << 30)
+/* Administered locally; the last part of the card's address and the interface's number in it tell
+ * them apart: QEMU gives every machine the same ones. */
+#define CARD_MAC "02:52:4c:00:%02x:0"
 
 /* ---- the image ---- */
 
@@ -169,6 +173,7 @@ void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena
 	char *folder = lab_path(lab, "nodes/%s", n->name), *wire = lab_switch_socket(lab, n);
 	char *moves = lab_switch_migration_socket(lab, n);
 	char *kernel = image_file(lab, "kernel"), *initrd = image_file(lab, "initrd");
+	unsigned card = ntohl(inet_addr(n->address)) & 0xff;
 	const char *const all[] = {
 		n->program,
 		"-name",
@@ -211,7 +216,8 @@ void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena
 		arena_printf(words, "user,id=management,restrict=on,hostfwd=tcp:%s:%d-:%d",
 			     n->address, LAB_PORT, LAB_PORT),
 		"-device",
-		"virtio-net-pci,netdev=management,romfile=",
+		arena_printf(words, "virtio-net-pci,netdev=management,romfile=,mac=" CARD_MAC "0",
+			     card),
 		"-netdev",
 		arena_printf(words,
 			     "stream,id=uplink,server=on,addr.type=unix,"
@@ -219,14 +225,17 @@ void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena
 			     wire),
 		"-device",
 		arena_printf(words,
-			     "virtio-net-pci,netdev=uplink,romfile=,host_mtu=%d,"
+			     "virtio-net-pci,netdev=uplink,romfile=,mac=" CARD_MAC "1,host_mtu=%d,"
 			     "csum=off,guest_csum=off,gso=off",
-			     FABRIC_MTU),
+			     card, FABRIC_MTU),
 		"-netdev",
 		arena_printf(words, "stream,id=migration,server=on,addr.type=unix,addr.path=%s",
 			     moves),
 		"-device",
-		"virtio-net-pci,netdev=migration,romfile=,csum=off,guest_csum=off,gso=off",
+		arena_printf(words,
+			     "virtio-net-pci,netdev=migration,romfile=,mac=" CARD_MAC "2,"
+			     "csum=off,guest_csum=off,gso=off",
+			     card),
 		NULL,
 	};
 
