@@ -135,16 +135,17 @@ static const struct intent_text *segment_text(struct intent_object *o)
 	return t;
 }
 
-/* The guest stands at `endpoint` or, while it moves, at either of two. */
+/* The guest stands at `endpoint` or, while it moves, at either of two; or it leaves the node that
+ * reads this, to go there. */
 static void write_remote(struct buf *b, const struct intent_card *card, const char *endpoint,
-			 const char *moving_to)
+			 const char *moving_to, bool is_leaving)
 {
 	buf_addf(b, "%s{\"mac\":\"%s\",\"endpoint\":\"%s\"", b->len == 0 ? "" : ",", card->mac,
 		 endpoint);
 	if (moving_to != NULL) {
 		buf_addf(b, ",\"moving_to\":\"%s\"", moving_to);
 	}
-	buf_adds(b, ",\"addresses\":[");
+	buf_adds(b, is_leaving ? ",\"leaving\":true,\"addresses\":[" : ",\"addresses\":[");
 	for (size_t i = 0; i < card->all.n; i++) {
 		buf_addf(b, "%s\"%s\"", i == 0 ? "" : ",", card->all.items[i].text);
 	}
@@ -161,7 +162,7 @@ static void write_part(struct buf *b, const struct intent_part *p, const char *e
 					 ? NULL
 					 : node_policy_endpoint(card->to);
 		if (card->mac[0] != '\0') {
-			write_remote(b, card, endpoint, to);
+			write_remote(b, card, endpoint, to, false);
 		}
 	}
 }
@@ -199,7 +200,7 @@ static bool add_own_part(struct writing *w, const struct intent_part *p, const c
 	for (size_t i = 0; i < p->coming.n; i++) {
 		const struct intent_card *card = p->coming.items[i];
 		if (card->at == w->m && card->mac[0] != '\0') {
-			write_remote(&b, card, endpoint, NULL);
+			write_remote(&b, card, endpoint, NULL, true);
 		}
 	}
 	bool any = b.len > 0;

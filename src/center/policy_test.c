@@ -704,7 +704,7 @@ static void test_moving(void **state)
 					"\"addresses\""));
 	assert_null(strstr(text(1), "moving_to"));
 	assert_non_null(strstr(text(0), "{\"mac\":\"" MAC_1 "\",\"endpoint\":\"10.255.0.2\","
-					"\"addresses\""));
+					"\"leaving\":true,\"addresses\""));
 	assert_null(strstr(text(0), "moving_to"));
 	assert_non_null(strstr(text(0), "\"10.255.0.2\""));
 	assert_non_null(strstr(text(2), "\"flood\":[\"10.255.0.1\",\"10.255.0.2\"]"));

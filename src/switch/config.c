@@ -388,17 +388,15 @@ static bool read_endpoint(struct config_reader *r, const struct json_at *at, uin
 static bool read_remote(struct config_reader *r, const struct json_at *at, struct config_remote *m)
 {
 	struct json_at endpoint;
-	uint16_t to;
-	bool has_mac;
+	uint16_t to = 0;
+	bool has_mac, moves = json_has(at, "moving_to");
 
-	m->moving_to = -1;
-	if (json_has(at, "moving_to")) {
-		if (!json_get(at, "moving_to", &endpoint, r->e) ||
-		    !read_endpoint(r, &endpoint, &to)) {
-			return false;
-		}
-		m->moving_to = to;
+	if (moves &&
+	    (!json_get(at, "moving_to", &endpoint, r->e) || !read_endpoint(r, &endpoint, &to))) {
+		return false;
 	}
+	m->moving_to = moves ? to : -1;
+	m->is_leaving = config_bool(at, "leaving", false);
 	return read_mac(r, at, m->mac, &has_mac) && json_get(at, "endpoint", &endpoint, r->e) &&
 	       read_endpoint(r, &endpoint, &m->endpoint) &&
 	       read_addresses(r, at, "addresses", &m->addresses, &m->n_addresses);

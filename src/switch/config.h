@@ -134,6 +134,7 @@ struct config_remote {
 	uint8_t mac[6];
 	uint16_t endpoint;
 	int32_t moving_to; /* endpoint that it may be behind as well; -1: none */
+	bool is_leaving; /* a port's guest that moves to `endpoint`; else one that comes from it */
 	struct address *addresses;
 	size_t n_addresses;
 };

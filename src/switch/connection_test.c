@@ -234,6 +234,28 @@ static void who_comes_here_is_away_until_heard(void **state)
 	tables_free(t);
 }
 
+static void who_leaves_is_here_until_heard_there(void **state)
+{
+	struct tables *t = tables_of(NODE(A, "172.16.0.2/24", A_AT("'172.16.0.1','leaving':true")));
+	struct tables *gone = tables_of(NODE(A, "172.16.0.2/24", A_AT("'172.16.0.1'")));
+	struct tables *again =
+		tables_of(NODE(A, "172.16.0.2/24", A_AT("'172.16.0.1','leaving':true")));
+
+	(void)state;
+	assert_int_equal(find(t).iface, PORT_A);
+	/* When it has moved it is there, before it is heard. */
+	tables_follow_moving(gone, t);
+	assert_int_equal(find(gone).iface, BLUE);
+	int32_t there = tables_endpoint(t, &(struct address){ { 172, 16, 0, 1 }, 4 });
+	tables_hear(t, 0, (const uint8_t *)MAC_A, BLUE, (uint16_t)there);
+	assert_int_equal(find(t).iface, BLUE);
+	tables_follow_moving(again, t);
+	assert_int_equal(find(again).iface, BLUE);
+	tables_free(t);
+	tables_free(gone);
+	tables_free(again);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -242,6 +264,7 @@ int main(void)
 		cmocka_unit_test(who_is_not_there_has_no_place),
 		cmocka_unit_test(who_moves_is_where_it_was_heard),
 		cmocka_unit_test(who_comes_here_is_away_until_heard),
+		cmocka_unit_test(who_leaves_is_here_until_heard_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,8 +106,9 @@ struct moving {
 	uint16_t segment;
 	struct {
 		uint16_t iface, endpoint;
-	} places[2]; /* where it comes from, and goes to */
-	unsigned at; /* atomic */
+	} places[2];	 /* where it comes from, and goes to */
+	bool is_leaving; /* it is a port's, and goes to another node */
+	unsigned at;	 /* atomic */
 };
 
 struct tables {
@@ -288,29 +289,31 @@ static void mark_moving(struct tables *t, uint16_t segment, const struct address
 	}
 }
 
-/* A remote guest; where its MAC address is a port's as well, it comes here. */
+/* A remote guest; where its MAC address is a port's as well, it comes here or leaves. */
 static void add_remote(struct tables *t, uint16_t segment, const struct config_remote *m)
 {
 	struct whereabouts at = { .iface = t->segments[segment].out, .endpoint = m->endpoint };
 	struct place_key k = mac_key(segment, m->mac);
 	struct place *own = own_place(t, &k);
-	bool comes_here = own != NULL && t->ifaces[own->at.iface].kind == IFACE_PORT;
+	bool has_port = own != NULL && t->ifaces[own->at.iface].kind == IFACE_PORT;
 
 	memcpy(at.mac, m->mac, 6);
-	if ((comes_here ? own->at.moving == 0 : own == NULL && m->moving_to >= 0) &&
+	if ((has_port ? own->at.moving == 0 : own == NULL && m->moving_to >= 0) &&
 	    t->moving.n < UINT16_MAX) {
 		struct moving v = { .segment = segment,
 				    .places = { { at.iface, m->endpoint },
 						{ at.iface, (uint16_t)m->moving_to } } };
 		memcpy(v.mac, m->mac, 6);
-		if (comes_here) {
-			v.places[1].iface = own->at.iface;
-			v.places[1].endpoint = 0;
+		if (has_port) {
+			v.is_leaving = m->is_leaving;
+			v.places[1] = v.places[0];
+			v.places[!m->is_leaving].iface = own->at.iface;
+			v.places[!m->is_leaving].endpoint = 0;
 		}
 		vec_push(&t->moving, v);
 		at.moving = (uint16_t)t->moving.n;
 	}
-	if (comes_here && at.moving != 0) {
+	if (has_port && at.moving != 0) {
 		const struct config_port *p = &t->config->ports[t->ifaces[own->at.iface].port];
 		own->at.moving = at.moving;
 		mark_moving(t, segment, p->addresses, p->n_addresses, &own->at);
@@ -675,7 +678,9 @@ void tables_follow_moving(struct tables *t, const struct tables *before)
 			there = find_segment(before, t->config->segments[segment].id);
 		}
 		const struct moving *was = find_moving(before, there, m->mac);
-		for (unsigned i = 0; was != NULL && i < 2; i++) {
+		/* Who left and now comes from there has gone there. */
+		bool follows = was != NULL && was->is_leaving == m->is_leaving;
+		for (unsigned i = 0; follows && i < 2; i++) {
 			if (is_place(t, m, i, before, was)) {
 				m->at = i;
 			}

@@ -5,6 +5,15 @@
 #include "switch/answer.h"
 #include "switch/connection.h"
 
+/* A record of the guest's own, of when it was here before or of packets to it that came ahead: what
+ * the node says where it was last is newer. `f`'s end d is `c`'s end i. */
+static bool is_left_behind(const struct flow *f, unsigned d, const struct connection *c, unsigned i)
+{
+	unsigned guests = c->ends[0].is_guests ? 0 : 1;
+
+	return f->iface[guests == i ? d : 1 - d] == c->flow.iface[guests];
+}
+
 const char *worker_take_connection(struct worker *w, struct connection *c, uint16_t port)
 {
 	struct flow *given = &c->flow;
@@ -20,8 +29,14 @@ const char *worker_take_connection(struct worker *w, struct connection *c, uint1
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		flow_key_of(given, i, &keys[i]);
-		if (flow_find(w->o.flows, &keys[i], flow_hash(w->o.flows, &keys[i]), &d) != NULL) {
+		struct flow *f =
+			flow_find(w->o.flows, &keys[i], flow_hash(w->o.flows, &keys[i]), &d);
+		if (f != NULL && !is_left_behind(f, d, c, i)) {
 			return "known";
+		}
+		if (f != NULL) {
+			worker_end_flow(w, f);
+			flow_remove(w->o.flows, f);
 		}
 	}
 	if (worker_has_quota(w, given->iface[0]) != DROP_NONE) {

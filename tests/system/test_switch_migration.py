@@ -87,7 +87,10 @@ class Fabric:
         remote["a"]["endpoint"] = ENDPOINT["source"]
         if moving and node == "peer":
             remote["a"]["moving_to"] = ENDPOINT["target"]
-        remotes = {"source": ["b"], "target": ["b", "a"], "peer": ["a"]}[node]
+        if node == "source":
+            remote["a"].update({"endpoint": ENDPOINT["target"], "leaving": True})
+        remotes = {"source": ["b", "a"] if moving else ["b"], "target": ["b", "a"],
+                   "peer": ["a"]}[node]
         return {
             "ports": [{"name": "vmnic0", "kind": "memif", "path": self.path[node], "mtu": MTU},
                       {"name": guest.name, "kind": "vhost", "path": guest.socket,
@@ -145,6 +148,10 @@ def fabric(module_rig):
 def test_a_guest_moves_and_its_connection_lives(fabric):
     a, b = fabric.a, fabric.b
     wait_until(lambda: b.reaches(ADDRESS["a"]), 20, "they reach each other", 0.5)
+    # It is still here when its node hears that it is to move, though it says nothing of itself.
+    for moving in (False, True):
+        fabric.node["source"].apply(fabric.document("source", moving))
+    assert b.reaches(ADDRESS["a"])
     # A line a tenth of a second, from the peer to the guest that moves; it is answered.
     a.run("(sleep 6000 | nc -l -p 9000 > /tmp/got) &")
     b.run("(sleep 1; i=0; while [ $i -lt 6000 ]; do i=$((i+1)); echo line $i; sleep 0.1; done "
