@@ -345,6 +345,15 @@ static bool card_spawn(const struct lab *lab, const struct lab_node *n, struct e
 	return good;
 }
 
+/* A daemon that is started stands for a node that boots: its VMs start with it. */
+static void forget_boot(const struct lab *lab, const struct lab_node *n)
+{
+	char *path = lab_path(lab, "nodes/%s/booted", n->name);
+
+	unlink(path);
+	free(path);
+}
+
 bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct error *e)
 {
 	if (lab_node_is_running(lab, n)) {
@@ -355,6 +364,7 @@ bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct erro
 				 "%s:%d is in use by another program (another lab?): stop it first",
 				 n->address, LAB_PORT);
 	}
+	forget_boot(lab, n);
 	return node_prepare(lab, n, e) &&
 	       (n->cpu != NULL ? card_spawn(lab, n, e) : daemon_spawn(lab, n, e)) &&
 	       wait_ready(lab, n, e);

@@ -425,6 +425,39 @@ static bool vm_power_on(struct remote *r, const struct value *vm, struct error *
 	return remote_task(r, M_VirtualMachine_PowerOnVM_Task, vm, NULL, NULL, e);
 }
 
+/* It starts again with its host. */
+static bool vm_start_with_host(struct remote *r, const struct value *vm, struct error *e)
+{
+	struct arena *a = remote_arena(r);
+	struct value *args =
+		value_new(a, schema_method(M_HostAutoStartManager_ReconfigureAutostart)->args);
+	struct value *spec = value_new(a, T_HostAutoStartManagerConfig);
+	struct value *defaults = value_new(a, T_AutoStartDefaults);
+	struct value *info = value_new(a, T_AutoStartPowerInfo);
+	struct value *infos = value_new_array(a, T_AutoStartPowerInfo);
+	const struct value *host = NULL, *manager = NULL;
+
+	if (!remote_get(r, vm, "runtime.host", &host, e) ||
+	    !remote_get(r, host, "configManager.autoStartManager", &manager, e)) {
+		return false;
+	}
+	value_set_bool(a, defaults, F_AutoStartDefaults_enabled, true);
+	value_set_num(a, defaults, F_AutoStartDefaults_startDelay, 0);
+	value_set(a, spec, F_HostAutoStartManagerConfig_defaults, defaults);
+	value_set(a, info, F_AutoStartPowerInfo_key, vm);
+	value_set_num(a, info, F_AutoStartPowerInfo_startOrder, -1);
+	value_set_num(a, info, F_AutoStartPowerInfo_startDelay, -1);
+	value_set_num(a, info, F_AutoStartPowerInfo_waitForHeartbeat,
+		      E_AutoStartWaitHeartbeatSetting_systemDefault);
+	value_set_str(a, info, F_AutoStartPowerInfo_startAction, "powerOn");
+	value_set_num(a, info, F_AutoStartPowerInfo_stopDelay, -1);
+	value_set_str(a, info, F_AutoStartPowerInfo_stopAction, "systemDefault");
+	value_push(a, infos, info);
+	value_set(a, spec, F_HostAutoStartManagerConfig_powerInfo, infos);
+	value_set(a, args, A_HostAutoStartManager_ReconfigureAutostart_spec, spec);
+	return remote_call(r, M_HostAutoStartManager_ReconfigureAutostart, manager, args, NULL, e);
+}
+
 /* ---- consoles ---- */
 
 static bool console_read(const struct lab *lab, const struct lab_node *n, const char *vm,
@@ -542,7 +575,7 @@ static bool inventory_make(const struct lab *lab, struct remote *r, struct error
 			continue; /* a lab of another architecture has fewer servers */
 		}
 		if (!vm_make(lab, r, dc, i, &vm, e) || !vm_bind(r, vm, i, e) ||
-		    !vm_power_on(r, vm, e)) {
+		    !vm_power_on(r, vm, e) || !vm_start_with_host(r, vm, e)) {
 			return false;
 		}
 		lab_say("%s is powered on on %s", lab_vms[i].vm, lab_vms[i].node);

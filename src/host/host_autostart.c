@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/timer.h"
 #include "host/draft.h"
 #include "host/host_services.h"
 #include "vim/fault.h"
@@ -17,8 +19,24 @@ LOG_MODULE("autostart");
 
 #define INFO(f) F_AutoStartPowerInfo_##f
 
+#define BOOTED "booted" /* a file: the boot that the VMs were started in, as Linux names it */
+
 enum {
 	ORDER_LAST = 1 << 30,
+	DELAY_MAX_S = 24 * 3600,
+};
+
+struct order {
+	const struct value **items;
+	size_t n, cap;
+};
+
+/* VMs that are being started, one after the other. */
+struct starting {
+	const struct value *list; /* held */
+	struct order order;
+	size_t at;
+	struct timer *timer;
 };
 
 static char *autostart_path(const struct host *h)
@@ -60,6 +78,19 @@ static bool config_save(struct host *h, const struct value *config, struct arena
 
 /* ---- starting and stopping ---- */
 
+static void starting_end(struct host *h)
+{
+	struct starting *s = h->services->starting;
+
+	h->services->starting = NULL;
+	if (s != NULL) {
+		timer_free(s->timer);
+		vec_free(&s->order);
+		value_drop(s->list);
+		free(s);
+	}
+}
+
 static void asked(void *arg, const struct value *result, const struct value *fault,
 		  const char *text)
 {
@@ -85,51 +116,140 @@ static int by_order(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Asks each VM whose action is `action`, in starting order. */
-static void run_all(struct host *h, unsigned action_field, const char *action, uint16_t method)
+/* All that the configuration names, in starting order; items are borrowed from `list`. */
+static void order_fill(struct order *order, const struct value *list)
 {
-	const struct value *config =
-		object_get(h->services->autostart, P_HostAutoStartManager_config, NULL);
-	const struct value *list =
-		value_hold(value_get_value(config, F_HostAutoStartManagerConfig_powerInfo));
-	VEC(const struct value *) order = { 0 };
-
 	for (size_t i = 0; i < value_count(list); i++) {
-		vec_push(&order, value_item(list, i));
+		vec_push(order, value_item(list, i));
 	}
-	vec_sort(&order, by_order);
-	for (size_t i = 0; i < order.n; i++) {
-		const char *what = value_get_str(order.items[i], action_field);
-		struct object *vm = inventory_find_ref(h->inventory,
-						       value_get_value(order.items[i], INFO(key)));
-		if (vm != NULL && what != NULL && strcasecmp(what, action) == 0) {
-			service_call(session_system(h->api.sessions), vm, method, NULL, asked, h);
+	vec_sort(order, by_order);
+}
+
+static const struct value *config_of(struct host *h)
+{
+	return object_get(h->services->autostart, P_HostAutoStartManager_config, NULL);
+}
+
+/* Asks the VM, where its action is `action` and it is not there yet; false: it was not asked. */
+static bool ask(struct host *h, const struct value *info, unsigned action_field, const char *action,
+		int64_t state)
+{
+	bool is_on = state == E_VirtualMachinePowerState_poweredOn;
+	const char *what = value_get_str(info, action_field);
+	struct object *vm = inventory_find_ref(h->inventory, value_get_value(info, INFO(key)));
+
+	if (vm == NULL || what == NULL || strcasecmp(what, action) != 0) {
+		return false;
+	}
+	const struct value *runtime = object_get(vm, P_VirtualMachine_runtime, NULL);
+	if (value_get_num(runtime, F_VirtualMachineRuntimeInfo_powerState, -1) == state) {
+		return false;
+	}
+	service_call(session_system(h->api.sessions), vm,
+		     is_on ? M_VirtualMachine_PowerOnVM_Task : M_VirtualMachine_PowerOffVM_Task,
+		     NULL, asked, h);
+	return true;
+}
+
+/* What says that the VMs were started since the node booted. */
+static void booted_save(struct host *h)
+{
+	const char *id = h->hardware->os.boot_id;
+	char *path = h->state == NULL ? NULL : mem_printf("%s/" BOOTED, h->state);
+	struct error e;
+
+	if (path != NULL && !file_write_atomic(path, id, strlen(id), 0600, &e)) {
+		log_warn("VMs will start once more with the host: %s", e.msg);
+	}
+	free(path);
+}
+
+static bool booted_before(struct host *h)
+{
+	char *path = h->state == NULL ? NULL : mem_printf("%s/" BOOTED, h->state);
+	struct buf b = BUF_INIT;
+	bool was = path != NULL && h->hardware->os.boot_id[0] != '\0' &&
+		   file_read(path, sizeof(h->hardware->os.boot_id), &b, NULL) &&
+		   strcmp(b.data, h->hardware->os.boot_id) == 0;
+
+	buf_free(&b);
+	free(path);
+	return was;
+}
+
+/* Starts VMs until one wants the next to wait, or all are started. */
+static void start_next(void *arg)
+{
+	struct host *h = arg;
+	struct starting *s = h->services->starting;
+	const struct value *d =
+		value_get_value(config_of(h), F_HostAutoStartManagerConfig_defaults);
+
+	while (s->at < s->order.n) {
+		const struct value *info = s->order.items[s->at++];
+		int64_t delay = value_get_num(info, INFO(startDelay), -1);
+		if (delay < 0) {
+			delay = value_get_num(d, F_AutoStartDefaults_startDelay, 0);
+		}
+		if (ask(h, info, INFO(startAction), "powerOn",
+			E_VirtualMachinePowerState_poweredOn) &&
+		    delay > 0 && s->at < s->order.n) {
+			timer_start(s->timer, MIN(delay, DELAY_MAX_S) * 1000, 0);
+			return;
 		}
 	}
-	vec_free(&order);
-	value_drop(list);
+	booted_save(h);
+	starting_end(h);
+}
+
+/* A round that runs goes on. */
+static void start_all(struct host *h)
+{
+	if (h->services->starting != NULL) {
+		return;
+	}
+	struct starting *s = h->services->starting = mem_zalloc(sizeof(*s));
+	s->list = value_hold(value_get_value(config_of(h), F_HostAutoStartManagerConfig_powerInfo));
+	order_fill(&s->order, s->list);
+	s->timer = timer_new(h->loop, h->clock, start_next, h);
+	start_next(h);
 }
 
 void host_autostart_run(struct host *h)
 {
-	const struct value *config =
-		object_get(h->services->autostart, P_HostAutoStartManager_config, NULL);
-	const struct value *d = value_get_value(config, F_HostAutoStartManagerConfig_defaults);
+	const struct value *d =
+		value_get_value(config_of(h), F_HostAutoStartManagerConfig_defaults);
 
+	if (booted_before(h)) {
+		return;
+	}
 	if (value_get_bool(d, F_AutoStartDefaults_enabled, false)) {
-		run_all(h, INFO(startAction), "powerOn", M_VirtualMachine_PowerOnVM_Task);
+		start_all(h);
+	} else {
+		booted_save(h);
 	}
 }
 
 static void power_on(struct call *c)
 {
-	run_all(call_arg(c), INFO(startAction), "powerOn", M_VirtualMachine_PowerOnVM_Task);
+	start_all(call_arg(c));
 	call_return(c, NULL);
 }
 
 static void power_off(struct call *c)
 {
-	run_all(call_arg(c), INFO(stopAction), "powerOff", M_VirtualMachine_PowerOffVM_Task);
+	struct host *h = call_arg(c);
+	const struct value *list =
+		value_hold(value_get_value(config_of(h), F_HostAutoStartManagerConfig_powerInfo));
+	struct order order = { 0 };
+
+	order_fill(&order, list);
+	for (size_t i = 0; i < order.n; i++) {
+		ask(h, order.items[i], INFO(stopAction), "powerOff",
+		    E_VirtualMachinePowerState_poweredOff);
+	}
+	vec_free(&order);
+	value_drop(list);
 	call_return(c, NULL);
 }
 
@@ -257,6 +377,7 @@ bool host_autostart_build(struct host *h, struct error *e)
 
 void host_autostart_free(struct host *h)
 {
+	starting_end(h);
 	inventory_remove(h->services->autostart);
 	h->services->autostart = NULL;
 }

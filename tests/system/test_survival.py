@@ -22,6 +22,8 @@ RECONNECT_S = 60
 class Client(threading.Thread):
     """Does one kind of work until it is told to stop, and keeps what was acknowledged."""
 
+    RECONNECT_S = RECONNECT_S
+
     def __init__(self, node, prepare, step):
         super().__init__(daemon=True)
         self.node, self.prepare, self.step = node, prepare, step
@@ -30,7 +32,7 @@ class Client(threading.Thread):
 
     def connected(self):
         """A connection and what prepare() makes of it; tries until the node is back."""
-        end = time.monotonic() + RECONNECT_S
+        end = time.monotonic() + self.RECONNECT_S
         while True:
             try:
                 si = connect(self.node)
@@ -83,11 +85,18 @@ def make_folder(si, parent, number):
     parent.CreateFolder(f"folder-{number}")
 
 
-def create_vm(si, place, number):
-    spec = vim.vm.ConfigSpec(name=f"made-{number}", memoryMB=32, numCPUs=1, guestId="otherGuest",
+def create_vm(si, place, number, name=None):
+    spec = vim.vm.ConfigSpec(name=name or f"made-{number}", memoryMB=32, numCPUs=1, guestId="otherGuest",
                              files=vim.vm.FileInfo(vmPathName="[datastore1]"))
     pool = place.hostFolder.childEntity[0].resourcePool
     wait_for_task(si, place.vmFolder.CreateVM_Task(config=spec, pool=pool))
+
+
+def make_vm(node, name):
+    """One that is off."""
+    si = connect(node)
+    create_vm(si, si.content.rootFolder.childEntity[0], 0, name)
+    Disconnect(si)
 
 
 def vm_folder(si):
