@@ -38,7 +38,8 @@ lab-down:
 	@$(BUILD)/remora lab down
 
 test: test-programs
-	@tests/run --jobs $(JOBS) --unit $(BUILD) --unit $(ASAN) --unit build-$(OTHER) --system $(BUILD)
+	@tests/run --jobs $(JOBS) --unit $(BUILD) --unit $(ASAN) --unit build-$(OTHER) \
+		$(if $(filter arm64,$(OTHER)),--inside build-arm64) --system $(BUILD)
 
 # All that the tests need, the clients they speak with included.
 test-programs:
@@ -50,6 +51,7 @@ test-programs:
 	@image/build --arch $(NATIVE)
 	@image/build --arch $(OTHER)
 	@lab/guest/build $(BUILD)/guest/guest.raw
+	@lab/guest/build --arch arm64 $(BUILD)/guest/guest-arm64.raw
 	@tools/govmomi
 	@tools/openvswitch
 
