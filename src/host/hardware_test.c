@@ -17,6 +17,7 @@
 #include "host/board.h"
 #include "host/facts.h"
 #include "host/node.h"
+#include "host/sensors.h"
 
 static const char *data_folder; /* tests/data/sysfs */
 
@@ -216,6 +217,91 @@ static void test_raspberry_pi(void **state)
 	drop(&t);
 }
 
+static void put_bytes(const struct tree *t, const char *path, const void *data, size_t size)
+{
+	int fd = open_file(t, path);
+	assert_true(file_write_all(fd, data, size, path, NULL));
+	close(fd);
+}
+
+static const char tables[] = "sys/firmware/dmi/tables/DMI";
+
+/* A structure of SMBIOS; its strings are the caller's. Returns the size. */
+static size_t processor_make(uint8_t out[64], uint8_t status, unsigned speed, unsigned most)
+{
+	memset(out, 0, 64);
+	out[0] = 4;
+	out[1] = 0x30;
+	out[0x14] = (uint8_t)most;
+	out[0x15] = (uint8_t)(most >> 8);
+	out[0x16] = (uint8_t)speed;
+	out[0x17] = (uint8_t)(speed >> 8);
+	out[0x18] = status;
+	return 0x30;
+}
+
+static void check_card(const struct hardware *h)
+{
+	assert_string_equal(h->board->id, "qemu-virt");
+	assert_string_equal(h->system.vendor, "QEMU");
+	assert_string_equal(h->system.serial, "");
+	assert_string_equal(h->system.uuid, "");
+	assert_string_equal(h->cpu.model, "Cortex-A72");
+	assert_int_equal(h->cpu.n_threads, 4);
+	assert_int_equal(h->n_pci, 3);
+	assert_string_equal(h->pci[0].device, "QEMU PCIe Host bridge");
+	assert_string_equal(h->pci[2].vendor, "Red Hat, Inc.");
+	assert_string_equal(h->pci[2].device, "Virtio network device");
+	assert_string_equal(h->pci[2].driver, "virtio-pci");
+	assert_int_equal(h->pci[2].class_id, 0x200);
+}
+
+static void check_no_sensors(const char *root)
+{
+	static struct sensors s;
+	sensors_read(&s, root);
+	assert_int_equal(s.n + s.n_memory, 0);
+}
+
+/* As seen on the emulated card that boots our image. */
+static void test_card_by_acpi(void **state)
+{
+	(void)state;
+	struct tree t = unpack("virt-acpi.tree");
+	struct hardware h;
+	uint8_t processor[64];
+	size_t n = processor_make(processor, 0x41, 2000, 2000);
+	put_bytes(&t, tables, processor, n + 2);
+	hardware_read(&h, t.root);
+	check_card(&h);
+	check_no_sensors(t.root);
+	assert_string_equal(h.system.model, "QEMU Virtual Machine");
+	assert_string_equal(h.system.bios_vendor, "EFI Development Kit II / OVMF");
+	assert_string_equal(h.system.bios_version, "0.0.0");
+	assert_string_equal(h.system.bios_date, "2015-02-06");
+	assert_true(h.system.uefi);
+	assert_int_equal(h.cpu.hz, 2000000000);
+	hardware_fini(&h);
+	drop(&t);
+}
+
+static void test_card_by_device_tree(void **state)
+{
+	(void)state;
+	struct tree t = unpack("virt-tree.tree");
+	struct hardware h;
+	hardware_read(&h, t.root);
+	check_card(&h);
+	check_no_sensors(t.root);
+	assert_string_equal(h.system.model, "QEMU virt");
+	assert_string_equal(h.system.bios_vendor, "");
+	assert_string_equal(h.system.bios_date, "");
+	assert_false(h.system.uefi);
+	assert_int_equal(h.cpu.hz, 0); /* nobody says */
+	hardware_fini(&h);
+	drop(&t);
+}
+
 /* Trees of nothing but what identifies a board. */
 static const struct {
 	const char *id;	   /* NULL: none */
@@ -303,13 +389,6 @@ static void test_nonsense_is_left_out(void **state)
 	drop(&t);
 }
 
-static void put_bytes(const struct tree *t, const char *path, const void *data, size_t size)
-{
-	int fd = open_file(t, path);
-	assert_true(file_write_all(fd, data, size, path, NULL));
-	close(fd);
-}
-
 static uint64_t hz_of(const char *path, const void *data, size_t size)
 {
 	struct hardware h;
@@ -322,22 +401,6 @@ static uint64_t hz_of(const char *path, const void *data, size_t size)
 	hardware_fini(&h);
 	drop(&t);
 	return hz;
-}
-
-static const char tables[] = "sys/firmware/dmi/tables/DMI";
-
-/* A structure of SMBIOS; its strings are the caller's. Returns the size. */
-static size_t processor_make(uint8_t out[64], uint8_t status, unsigned speed, unsigned most)
-{
-	memset(out, 0, 64);
-	out[0] = 4;
-	out[1] = 0x30;
-	out[0x14] = (uint8_t)most;
-	out[0x15] = (uint8_t)(most >> 8);
-	out[0x16] = (uint8_t)speed;
-	out[0x17] = (uint8_t)(speed >> 8);
-	out[0x18] = status;
-	return 0x30;
 }
 
 static void test_speed_by_smbios(void **state)
@@ -484,6 +547,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_raspberry_pi),
 		cmocka_unit_test(test_boards),
+		cmocka_unit_test(test_card_by_acpi),
+		cmocka_unit_test(test_card_by_device_tree),
 		cmocka_unit_test(test_nonsense_is_left_out),
 		cmocka_unit_test(test_nothing_at_all),
 		cmocka_unit_test(test_this_machine),

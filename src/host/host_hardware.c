@@ -236,7 +236,10 @@ static struct value *bios_info(const struct host *h, struct arena *a)
 	if (s->bios_vendor[0] != '\0') {
 		value_set_str(a, v, F_HostBIOSInfo_vendor, s->bios_vendor);
 	}
-	value_set_str(a, v, F_HostBIOSInfo_firmwareType, s->uefi ? "UEFI" : "BIOS");
+	/* Elsewhere a kernel that was not started by UEFI says nothing of what did. */
+	if (s->uefi || h->hardware->cpu.x86_level != 0) {
+		value_set_str(a, v, F_HostBIOSInfo_firmwareType, s->uefi ? "UEFI" : "BIOS");
+	}
 	return v;
 }
 
