@@ -129,6 +129,9 @@ int lab_down(struct lab *lab);
 int lab_status(struct lab *lab, bool json);
 int lab_console(struct lab *lab, const char *vm);
 
+/* The property of a content of which only the name was asked for; "" where there is none. */
+const char *lab_content_name(const struct value *content);
+
 /* "[   1.2 s] …" on standard output. */
 void lab_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "remora: …" on standard error; 1. */

@@ -14,10 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/socket.h"
-
-enum {
-	ESCAPE = 0x1d /* Ctrl-] */
-};
+#include "cli/remote_console.h"
 
 /* Path of the VM's socket on whichever node has it; NULL: none. */
 static char *console_find(const struct lab *lab, const char *vm)
@@ -47,7 +44,7 @@ static bool pass(int from, int to, bool is_terminal)
 	char bytes[4096];
 	ssize_t n = read(from, bytes, sizeof(bytes));
 
-	if (n <= 0 || (is_terminal && memchr(bytes, ESCAPE, (size_t)n) != NULL)) {
+	if (n <= 0 || (is_terminal && memchr(bytes, CONSOLE_ESCAPE, (size_t)n) != NULL)) {
 		return n < 0 && (errno == EINTR || errno == EAGAIN);
 	}
 	return file_write_all(to, bytes, (size_t)n, "console", NULL);
@@ -69,19 +66,56 @@ static void talk(int fd)
 	}
 }
 
+/* The VM of that name on an emulated card, whose hostd shows its console: the connection and the
+ * VM's reference, which lives as long; NULL: no card has it. */
+static struct remote *card_with(const struct lab *lab, const char *vm, const struct value **out)
+{
+	for (size_t i = 0; i < lab->n_nodes; i++) {
+		const struct lab_node *n = &lab->nodes[i];
+		const struct value *vms = NULL;
+		struct error e;
+		bool is_card = n->cpu != NULL && lab_node_is_running(lab, n);
+		struct remote *r = is_card ? lab_node_connect(lab, n, &e) : NULL;
+		if (r == NULL || !remote_list(r, "VirtualMachine", "name", &vms, &e)) {
+			remote_close(r);
+			continue;
+		}
+		for (size_t k = 0; k < value_count(vms); k++) {
+			const struct value *content = value_item(vms, k);
+			if (strcmp(lab_content_name(content), vm) == 0) {
+				*out = value_get_value(content, F_ObjectContent_obj);
+				return r;
+			}
+		}
+		remote_close(r);
+	}
+	return NULL;
+}
+
+static bool attach(const char *path, struct remote *r, const struct value *object, struct error *e)
+{
+	if (path == NULL) {
+		return remote_console(r, value_bytes(object), e);
+	}
+	int fd = socket_connect_unix(path, e);
+	if (fd < 0) {
+		return false;
+	}
+	talk(fd);
+	close(fd);
+	return true;
+}
+
 int lab_console(struct lab *lab, const char *vm)
 {
 	struct error e;
+	const struct value *object = NULL;
 	char *path = console_find(lab, vm);
+	struct remote *r = path == NULL ? card_with(lab, vm, &object) : NULL;
 
-	if (path == NULL) {
+	if (path == NULL && r == NULL) {
 		error_set(&e, ERROR_NOT_FOUND,
-			  "no running VM \"%s\" with a serial port on a node of this machine", vm);
-		return lab_complain(&e);
-	}
-	int fd = socket_connect_unix(path, &e);
-	free(path);
-	if (fd < 0) {
+			  "no running VM \"%s\" with a serial port on a node of the lab", vm);
 		return lab_complain(&e);
 	}
 	struct termios before, raw;
@@ -92,11 +126,12 @@ int lab_console(struct lab *lab, const char *vm)
 		cfmakeraw(&raw);
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
-	talk(fd);
+	bool ok = attach(path, r, object, &e);
 	if (terminal) {
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
 		fputs("\n", stderr);
 	}
-	close(fd);
-	return 0;
+	remote_close(r);
+	free(path);
+	return ok ? 0 : lab_complain(&e);
 }

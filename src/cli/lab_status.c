@@ -70,7 +70,7 @@ static const char *accel_of(struct remote *r, const struct value *host)
 	return NULL;
 }
 
-static const char *content_val_str(const struct value *content)
+const char *lab_content_name(const struct value *content)
 {
 	const struct value *set = value_get_value(content, F_ObjectContent_propSet);
 	const struct value *v =
@@ -85,7 +85,7 @@ static struct json_object *vm_json(const struct lab *lab, const struct lab_node 
 {
 	struct json_object *o = json_object_new_object();
 	const struct value *vm = value_get_value(content, F_ObjectContent_obj), *state = NULL;
-	const char *name = content_val_str(content);
+	const char *name = lab_content_name(content);
 	struct error e;
 	bool known = remote_get(r, vm, "runtime.powerState", &state, &e) && state != NULL;
 	unsigned power = known ? (unsigned)value_scalar(state).num : 0;
@@ -94,8 +94,12 @@ static struct json_object *vm_json(const struct lab *lab, const struct lab_node 
 	if (!on || !remote_get(r, vm, "guest.ipAddress", &ip, &e)) {
 		ip = NULL;
 	}
-	char *console =
-		lab_path(lab, "nodes/%s/datastores/datastore1/%s/serial0.sock", n->name, name);
+	/* On an emulated card the socket is inside of it. */
+	char *console = n->cpu != NULL
+				? mem_printf("https://%s:%d/remora/v1/consoles/%s", n->address,
+					     LAB_PORT, value_bytes(vm))
+				: lab_path(lab, "nodes/%s/datastores/datastore1/%s/serial0.sock",
+					   n->name, name);
 
 	json_put_str(o, "name", name);
 	json_put_str(o, "host", n->name);
@@ -103,8 +107,7 @@ static struct json_object *vm_json(const struct lab *lab, const struct lab_node 
 		     known ? schema_enum_name(T_VirtualMachinePowerState, power) : "poweredOff");
 	json_put(o, "accel", on && accel != NULL ? json_new_str(accel) : NULL);
 	json_put(o, "ip", ip == NULL ? NULL : json_new_str(value_bytes(ip)));
-	/* On an emulated card the socket is inside of it. */
-	json_put(o, "console", n->cpu != NULL ? NULL : json_new_str(console));
+	json_put_str(o, "console", console);
 	free(console);
 	return o;
 }

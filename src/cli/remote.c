@@ -138,6 +138,16 @@ const char *remote_thumbprint(const struct remote *r)
 	return peer_sha1(client_peer(r->client));
 }
 
+struct peer *remote_peer(struct remote *r)
+{
+	return client_peer(r->client);
+}
+
+uv_loop_t *remote_loop(struct remote *r)
+{
+	return &r->loop;
+}
+
 uint16_t remote_fault(const struct remote *r)
 {
 	return r->fault;

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "vim/peer.h"
 #include "vim/value.h"
 
 struct remote;
@@ -31,6 +32,10 @@ void remote_close(struct remote *r); /* logs out; accepts NULL */
 struct arena *remote_arena(struct remote *r);		    /* for arguments; lives as long as r */
 const struct value *remote_content(const struct remote *r); /* ServiceContent */
 const char *remote_thumbprint(const struct remote *r);	    /* SHA-1, colon-separated */
+
+/* For what comes bit by bit: run the loop meanwhile, and leave nothing of yours in it. */
+struct peer *remote_peer(struct remote *r);
+uv_loop_t *remote_loop(struct remote *r);
 
 /* Calls a method and writes its result (NULL: none) to *out, which may be NULL. A fault becomes `e`
  * with the server's message; its type is remote_fault(). */

@@ -13,6 +13,7 @@
 #include "base/daemon.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "host/console_route.h"
 #include "host/driver_qemu.h"
 #include "host/driver_sim.h"
 #include "host/folder_route.h"
@@ -52,6 +53,7 @@ struct hostd {
 	struct driver *driver;
 	struct host *host;
 	struct server *server;
+	struct consoles *consoles;
 };
 
 /* ---- the node ---- */
@@ -265,6 +267,7 @@ static bool server_begin(struct hostd *d, struct error *e)
 		folder_route_add(d->server, d->host);
 		policy_route_add(d->server, d->host);
 		transit_route_add(d->server, d->host, cert);
+		d->consoles = console_route_add(d->server, d->host);
 		d->node.port = server_port(d->server);
 		host_set_endpoint(d->host, d->node.port, cert);
 	}
@@ -351,6 +354,7 @@ static void hostd_end(void *arg)
 	struct hostd *d = arg;
 
 	server_free(d->server);
+	consoles_free(d->consoles);
 	host_free(d->host);
 	driver_free(d->driver);
 	account_manager_free(d->accounts);

@@ -76,6 +76,11 @@ def test_guest_runs_under_kvm_on_the_card(lab):
     assert "edge-1 is at its login prompt on dpu-1" in lab.out
 
 
+def test_console_of_a_vm_on_the_card(lab):
+    assert "login: " in lab.remora("console", "edge-1", timeout=60).stdout
+    assert vms(lab)["edge-1"]["console"].startswith("https://")
+
+
 def test_ping_over_the_overlay(lab):
     assert b" bytes from 10.1.0.11: seq=" in ping(lab)
 
