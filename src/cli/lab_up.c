@@ -613,10 +613,9 @@ static void tell(const struct lab *lab)
 	       lab->password, c->address, LAB_PORT);
 	printf("  %s/remora switch --state %s/nodes/%s/switchd show ports\n", lab->bin, lab->folder,
 	       lab->is_arm64 ? "dpu-2" : "dpu-1");
-	/* A card of its own keeps its VMs' sockets to itself. */
-	printf("  %s/remora lab console %s      (root, no password; ping %s; Ctrl-] lets go)\n",
-	       lab->bin, lab->is_arm64 ? "edge-2" : "edge-1",
-	       lab->is_arm64 ? "10.1.0.11" : "10.1.0.12");
+	printf("  %s/remora lab console edge-1      (root, no password; ping 10.1.0.12; Ctrl-] "
+	       "lets go)\n",
+	       lab->bin);
 	if (lab->is_arm64) {
 		printf("  %s/remora lab console dpu-1       (the card's own console)\n", lab->bin);
 	} else {
