@@ -135,9 +135,8 @@ static void show(struct host *h)
 	host_options_set_cores(h);
 }
 
-static void on_look(void *arg)
+void host_cores_look(struct host *h)
 {
-	struct host *h = arg;
 	bool is_new = look(h->cores);
 
 	if (is_new) {
@@ -145,12 +144,19 @@ static void on_look(void *arg)
 		tell(h);
 		place_self(h->cores);
 		driver_place(h->driver, &p);
-		vm_each_machine(h, place_vm, &p);
+		if (h->vm_layer != NULL) {
+			vm_each_machine(h, place_vm, &p);
+		}
 		show(h);
 	}
 	if (is_new || h->cores->plan.kind == CORES_APART) {
 		place_switch(h);
 	}
+}
+
+static void on_tick(void *arg)
+{
+	host_cores_look(arg);
 }
 
 /* ---- life ---- */
@@ -174,7 +180,7 @@ void host_cores_start(struct host *h)
 {
 	if (h->cores != NULL) {
 		place_switch(h);
-		h->cores->timer = timer_new(h->loop, h->clock, on_look, h);
+		h->cores->timer = timer_new(h->loop, h->clock, on_tick, h);
 		timer_start(h->cores->timer, LOOK_MS, LOOK_MS);
 	}
 }

@@ -32,6 +32,8 @@ void host_budget_make(struct host *h);
 void host_cores_begin(struct host *h, const struct cores_config *c);
 void host_cores_start(struct host *h);
 void host_cores_stop(struct host *h);
+/* Looks now whether processors have come or gone. */
+void host_cores_look(struct host *h);
 /* What holds now; NULL: nothing. */
 const struct cores *host_cores_plan(const struct host *h);
 /* For people, the option Remora.cores. */

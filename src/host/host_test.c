@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "host/driver_sim.h"
+#include "host/host_impl.h"
 #include "vim/api.h"
 
 struct rig {
@@ -29,6 +30,7 @@ struct rig {
 	struct node node;
 	char folder[64];
 	char sensors[80]; /* root of their files; "": none */
+	const struct cores_config *cores;
 	struct host *host;
 	struct arena *a;
 	/* Of the last call. */
@@ -63,6 +65,7 @@ static void rig_open(struct rig *r, bool simulated)
 		.driver = r->driver,
 		.simulated = simulated,
 		.state = simulated ? NULL : r->folder,
+		.cores = r->cores,
 		.sensors = r->sensors[0] == '\0' ? NULL : r->sensors,
 	};
 	r->host = host_new(&c, &e);
@@ -621,6 +624,66 @@ static void sensors_are_shown(void **state)
 	rig_free(r);
 }
 
+/* ---- processors ---- */
+
+static void expect_mhz(struct rig *r, int64_t mhz)
+{
+	const struct value *s = object_get(r->host->compute, P_ComputeResource_summary, r->a);
+	const struct value *runtime = object_get(r->host->pool, P_ResourcePool_runtime, r->a);
+	const struct value *cpu = value_get_value(runtime, F_ResourcePoolRuntimeInfo_cpu);
+
+	assert_int_equal(value_get_num(s, F_ComputeResourceSummary_totalCpu, 0), 8 * 2294);
+	assert_int_equal(value_get_num(s, F_ComputeResourceSummary_effectiveCpu, 0), mhz);
+	assert_int_equal(value_get_num(cpu, F_ResourcePoolResourceUsage_maxUsage, 0), mhz);
+}
+
+static void expect_cores(struct rig *r, const char *text)
+{
+	struct value *args = args_of(r, M_OptionManager_QueryOptions);
+
+	value_set_str(r->a, args, A_OptionManager_QueryOptions_name, "Remora.cores");
+	assert_true(call_method(r, find(r, "ha-adv-options"), M_OptionManager_QueryOptions, args));
+	const struct value *v = value_get_value(value_item(r->result, 0), F_OptionValue_value);
+	assert_string_equal(value_bytes(v), text);
+}
+
+/* This process moves, too, as far as it may; where it was at the end. */
+static void processors_come_and_go(void **state)
+{
+	struct rig *r = rig_new(false);
+	cpu_set_t before, own;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	rig_close(r);
+	snprintf(r->sensors, sizeof(r->sensors), "%s/machine", r->folder);
+	sensor_put(r, "/sys/devices/system/cpu/online", "0-7");
+	sensor_put(r, "/proc/self/status", "Cpus_allowed_list:\t0-63\n");
+	cores_own(&own, r->sensors);
+	const struct cores_config config = { .root = r->sensors, .own = &own };
+	r->cores = &config;
+	r->node.cpus = 8;
+	rig_open(r, false);
+	expect_mhz(r, 6 * 2294);
+	expect_cores(r, "CPU 0-1 for the switch and the agent, CPU 2-7 for VMs");
+	sensor_put(r, "/sys/devices/system/cpu/online", "0,2-3");
+	host_cores_look(r->host);
+	expect_mhz(r, 2 * 2294);
+	expect_cores(r, "CPU 0 for the switch and the agent, CPU 2-3 for VMs");
+	assert_int_equal(r->host->budget.vcpus_max, 2);
+	sensor_put(r, "/sys/devices/system/cpu/online", "2");
+	host_cores_look(r->host);
+	expect_mhz(r, 2294 * 3 / 4);
+	sensor_put(r, "/sys/devices/system/cpu/online", "0-7");
+	host_cores_look(r->host);
+	expect_mhz(r, 6 * 2294);
+	while (host_is_busy(r->host)) {
+		uv_run(&r->loop, UV_RUN_ONCE);
+	}
+	rig_free(r);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -634,6 +697,7 @@ int main(void)
 		cmocka_unit_test(files_in_use_are_locked),
 		cmocka_unit_test(what_may_be_made_is_told),
 		cmocka_unit_test(sensors_are_shown),
+		cmocka_unit_test(processors_come_and_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

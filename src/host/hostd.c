@@ -105,7 +105,9 @@ static bool cores_begin(struct hostd *d, struct error *e)
 		.root = "",
 		.own = &d->cpus,
 		.is_share = d->node.cpus < d->hardware.cpu.n_threads,
-		.wanted = d->plane_cpus,
+		.wanted = d->plane_cpus != NULL		  ? d->plane_cpus
+			  : d->node.plane_cpus[0] != '\0' ? d->node.plane_cpus
+							  : NULL,
 	};
 	return true;
 }

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/uuid.h"
+#include "host/cores.h"
 #include "host/hardware.h"
 #include "host/text.h"
 
@@ -147,6 +148,10 @@ static bool check_network(const struct node *n, struct error *e)
 		return error_set(e, ERROR_CORRUPT, "\"functions\": %u is not from 0 to %d",
 				 n->functions, CARD_FUNCTIONS_MAX);
 	}
+	if (n->plane_cpus[0] != '\0' && !cores_wanted_check(n->plane_cpus, e)) {
+		error_prefix(e, "\"plane_cpus\": ");
+		return false;
+	}
 	bool good = n->flows == 0 || (n->flows >= 1024 && (n->flows & (n->flows - 1)) == 0);
 	return (good || error_set(e, ERROR_CORRUPT, "\"flows\": %u is no power of two from 1024 on",
 				  n->flows)) &&
@@ -259,6 +264,8 @@ static bool read_network(const struct json_at *at, struct node *n, struct error 
 	       (!json_has(at, "migration_address") ||
 		take_text(at, "migration_address", n->migration_address,
 			  sizeof(n->migration_address), e)) &&
+	       (!json_has(at, "plane_cpus") ||
+		take_text(at, "plane_cpus", n->plane_cpus, sizeof(n->plane_cpus), e)) &&
 	       (!json_has(at, "flows") || json_get_u32(at, "flows", &n->flows, e)) &&
 	       (!n->has_functions || json_get_u32(at, "functions", &n->functions, e));
 }
@@ -269,7 +276,8 @@ static bool read_node(const struct json_at *at, struct node *n, struct error *e)
 					       "address",    "port",	  "cpus",
 					       "memory_mib", "link",	  "server_uuid",
 					       "uplinks",    "endpoint",  "endpoint_gateway",
-					       "flows",	     "functions", "migration_address" };
+					       "flows",	     "functions", "migration_address",
+					       "plane_cpus" };
 	return json_as_object(at, e) && json_check_members(at, members, ARRAY_LEN(members), e) &&
 	       take_text(at, "uuid", n->uuid, sizeof(n->uuid), e) &&
 	       take_text(at, "name", n->name, sizeof(n->name), e) && take_role(at, &n->role, e) &&
@@ -335,6 +343,9 @@ static void write_network(const struct node *n, struct json_object *doc)
 	}
 	if (n->migration_address[0] != '\0') {
 		json_put_str(doc, "migration_address", n->migration_address);
+	}
+	if (n->plane_cpus[0] != '\0') {
+		json_put_str(doc, "plane_cpus", n->plane_cpus);
 	}
 	if (n->flows != 0) {
 		json_put_u64(doc, "flows", n->flows);

@@ -53,6 +53,7 @@ struct node {
 	char endpoint_gateway[64];  /* empty: none */
 	char migration_address[64]; /* numeric, where VMs that move come in; empty: `address` */
 	uint32_t flows;		    /* room in the switch's flow table; 0: NODE_FLOWS */
+	char plane_cpus[64];	    /* host/cores.h: what is wanted; empty: nothing special */
 	bool has_functions;	    /* node.json says how many: */
 	uint32_t functions;	    /* network functions that a DPU lends to its server's VMs */
 };

@@ -83,6 +83,7 @@ static void test_keeps_the_network(void **state)
 	snprintf(n.endpoint, sizeof(n.endpoint), "10.255.0.12/24");
 	snprintf(n.endpoint_gateway, sizeof(n.endpoint_gateway), "10.255.0.1");
 	n.flows = 65536;
+	snprintf(n.plane_cpus, sizeof(n.plane_cpus), "0-1,4");
 	assert_int_equal(node_functions(&n), NODE_FUNCTIONS);
 	n.has_functions = true; /* and none of them */
 	assert_true(node_save(f->folder, &n, &e));
@@ -114,6 +115,8 @@ static void test_refuses_bad_nodes(void **state)
 		{ "\"cpus\":1", "\"cpus\":1,\"endpoint\":\"10.0.0.1/24\"" },
 		{ "\"cpus\":1", "\"cpus\":1,\"flows\":1000" },
 		{ "\"cpus\":1", "\"cpus\":1,\"functions\":257" },
+		{ "\"cpus\":1", "\"cpus\":1,\"plane_cpus\":\"some\"" },
+		{ "\"cpus\":1", "\"cpus\":1,\"plane_cpus\":1" },
 		{ "\"cpus\":1", "\"cpus\":1,\"uplinks\":[{\"kind\":\"pipe\",\"path\":\"x\"}]" },
 		{ "\"cpus\":1", "\"cpus\":1,\"uplinks\":[{\"kind\":\"tap\"}]" },
 		{ "\"cpus\":1", "\"cpus\":0" },
