@@ -26,6 +26,8 @@ enum {
 	LOGIN_WAIT_S = 150,
 	LOGIN_CARD_WAIT_S = 600, /* a guest in an emulated machine */
 	LOGIN_POLL_MS = 100,
+	HOST_WAIT_MS = 60000,
+	HOST_POLL_MS = 100,
 	LOGIN_CARD_POLL_MS = 1000,
 	CONSOLE_MAX = 16 << 20,
 	GUEST_MEMORY_MB = 128
@@ -85,14 +87,36 @@ static bool datacenter(struct remote *r, const struct value **out, struct error 
 			   args, out, e);
 }
 
+/* One that was stopped and has just been started: the manager tries it now and then. */
+static bool host_wait(struct remote *r, const struct value *host, const char *name, struct error *e)
+{
+	const struct value *state = NULL;
+
+	for (int i = 0; i < HOST_WAIT_MS / HOST_POLL_MS; i++) {
+		if (!remote_get(r, host, "runtime.connectionState", &state, e)) {
+			return false;
+		}
+		if (state != NULL &&
+		    value_scalar(state).num == E_HostSystemConnectionState_connected) {
+			return true;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = HOST_POLL_MS * 1000000L }, NULL);
+	}
+	return error_set(e, ERROR_TIMEOUT, "the manager has not found host \"%s\" again in %d s",
+			 name, HOST_WAIT_MS / 1000);
+}
+
 static bool host_add(const struct lab *lab, struct remote *r, const struct value *dc,
 		     const struct lab_node *n, struct error *e)
 {
 	struct arena *a = remote_arena(r);
 	const struct value *folder = NULL, *host = NULL;
 
-	if (!find(r, "HostSystem", n->name, &host, e) || host != NULL) {
-		return host != NULL;
+	if (!find(r, "HostSystem", n->name, &host, e)) {
+		return false;
+	}
+	if (host != NULL) {
+		return host_wait(r, host, n->name, e);
 	}
 	struct remote *direct = lab_node_connect(lab, n, e);
 	if (direct == NULL || !remote_get(r, dc, "hostFolder", &folder, e)) {
