@@ -65,7 +65,7 @@ struct lab_kind {
 enum {
 	LAB_CENTER = 0,
 	LAB_PORT = 8443,
-	LAB_CARD_ARGS = 52
+	LAB_CARD_ARGS = 56
 };
 
 /* Finds the folder; `make`: makes it and the password where missing. ERROR_NOT_FOUND: there is no

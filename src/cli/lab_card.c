@@ -205,6 +205,8 @@ void lab_card_argv(const struct lab *lab, const struct lab_node *n, struct arena
 			     folder, folder),
 		"-serial",
 		"chardev:console",
+		"-qmp",
+		arena_printf(words, "unix:%s/qmp.sock,server=on,wait=off", folder),
 		"-drive",
 		arena_printf(words,
 			     "file=%s/disk.img,if=none,id=disk,format=raw,"

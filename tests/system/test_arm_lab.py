@@ -2,20 +2,19 @@
 """The lab with an emulated 64-bit Arm card: up, a guest under KVM on it, a ping over the overlay,
 and the card's power pulled."""
 
-import base64
-import http.client
+import json
 import os
 import shutil
 import socket
-import ssl
 import time
 
 import pytest
 
 from conftest import need
 from daemon import build_folder, wait_until
+from power_clients import SILENCE_S, Node, Work
 from test_lab import Lab
-from test_survival import Client, annotate, check_annotation, create_vm, make_vm, names_in
+from test_survival import make_vm
 from vmomi import Disconnect, connect, find, vim
 
 UP_S = 900  # under 2 minutes where nothing else runs
@@ -92,105 +91,95 @@ def test_another_architecture_is_refused(lab):
 
 # ---- the card's power is pulled ----
 
-class Node:
-    """One of the lab's as clients address it."""
-
-    def __init__(self, entry):
-        self.address, port = entry["url"].split("/")[2].split(":")
-        self.port = int(port)
-        self.user, self.password = entry["user"], entry["password"]
-
-
-class Pulled(Client):
-    """A client whose node is away for as long as a card takes to boot."""
-
-    RECONNECT_S = UP_S
-
-
-def content_of(number):
-    return f"{number} ".encode() * (1 + number % 5000)
+def power_cycle(folder):
+    """Everything in the card's memory is gone at once; like a power strip, it is on again after."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(30)
+        wire.connect(os.path.join(folder, "nodes", "dpu-1", "qmp.sock"))
+        lines = wire.makefile("rwb")
+        lines.readline()  # the greeting
+        for command in ("qmp_capabilities", "system_reset"):
+            lines.write(json.dumps({"execute": command}).encode() + b"\n")
+            lines.flush()
+            while "return" not in (answer := json.loads(lines.readline())):
+                assert "error" not in answer, answer
 
 
-def file_request(node, method, number, body=None):
-    wire = http.client.HTTPSConnection(node.address, node.port, timeout=60,
-                                       context=ssl._create_unverified_context())
-    password = base64.b64encode(f"{node.user}:{node.password}".encode()).decode()
+def take_away(lab):
+    """Power off in the middle of a write, and on again later."""
+    lab.remora("kill", "dpu-1")
+    assert {h["name"]: h["state"] for h in lab.status()["hosts"]}["dpu-1"] == "down"
+    lab.remora("start", "dpu-1", timeout=UP_S)
+
+
+def facts(node, name):
+    """What must be the same after a pull; None while the node is away."""
     try:
-        wire.request(method, f"/folder/upload-{number}?dcPath=ha-datacenter&dsName=datastore1",
-                     body, {"Authorization": f"Basic {password}"})
-        answer = wire.getresponse()
-        return answer.status, answer.read()
-    finally:
-        wire.close()
-
-
-def make_clients(card, center):
-    def upload(_si, _it, number):
-        status, body = file_request(card, "PUT", number, content_of(number))
-        assert status in (200, 201), body
-
-    return {
-        "annotates": Pulled(card, lambda si: find(si, vim.VirtualMachine, "edge-1"), annotate),
-        "creates": Pulled(card, lambda si: si.content.rootFolder.childEntity[0], create_vm),
-        "uploads": Pulled(card, lambda si: None, upload),
-        "manages": Pulled(center, lambda si: find(si, vim.VirtualMachine, "idle"), annotate),
-    }
-
-
-def check_nothing_is_lost(card, clients):
-    si = connect(card)
+        si = connect(node)
+    except Exception:  # whatever a node that boots does to a client
+        return None
     try:
-        for client, name in (("annotates", "edge-1"), ("manages", "idle")):
-            check_annotation(clients[client], find(si, vim.VirtualMachine, name).config.annotation)
-        place = si.content.rootFolder.childEntity[0]
-        have = names_in(place.vmFolder)
-        creates, uploads = clients["creates"], clients["uploads"]
-        missing = {f"made-{number}" for number in creates.acknowledged} - have
-        assert not missing, f"acknowledged VMs are lost: {missing}"
-        assert not {vm.name for vm in place.vmFolder.childEntity
-                    if vm.runtime.connectionState != "connected"}
+        vm = find(si, vim.VirtualMachine, name)
+        host = vm.runtime.host
+        return {"vm": vm._moId, "uuid": vm.config.instanceUuid, "host": host._moId,
+                "power": vm.runtime.powerState, "state": host.runtime.connectionState,
+                "booted": host.runtime.bootTime}
+    except Exception:  # a host that is not there has no VM, or an old one
+        return None
     finally:
         Disconnect(si)
-    for number in uploads.tried:
-        status, body = file_request(card, "GET", number)
-        if number in uploads.acknowledged:
-            assert (status, body) == (200, content_of(number)), number
-        else:
-            assert status == 404 or body == content_of(number), f"half of upload {number} is left"
 
 
-def is_back(lab):
+def boots_anew(node, before):
+    """Wherever `before` was taken: the host has booted since, and all else is as it was."""
+    now = facts(node, "edge-1")
+    return (now is not None and now["booted"] > before["booted"] and
+            dict(now, booted=None) == dict(before, booted=None))
+
+
+def pull(lab, card, center, number):
+    """Every second time as a power strip does it, with nobody to start the card. The seconds
+    until it answers with its VM running, until the manager shows it so, and until a ping."""
+    before = [(node, facts(node, "edge-1")) for node in (card, center)]
+    began = time.monotonic()
+    if number % 2 == 1:
+        power_cycle(lab.folder)
+    else:
+        take_away(lab)
+    times = []
+    for node, old in before:
+        wait_until(lambda: boots_anew(node, old), UP_S, "edge-1 runs again as it was", 0.5)
+        times.append(time.monotonic() - began)
     edge = vms(lab)["edge-1"]
-    return (edge["host"], edge["power"], edge["accel"]) == ("dpu-1", "poweredOn", "kvm")
+    assert (edge["host"], edge["power"], edge["accel"]) == ("dpu-1", "poweredOn", "kvm")
+    assert b" bytes from 10.1.0.11: seq=" in ping(lab), f"after pull {number}"
+    times.append(time.monotonic() - began)
+    assert facts(center, "idle")["power"] == "poweredOff"
+    return times
 
 
 def test_power_of_the_card_is_pulled(lab):
-    """While its VM runs and clients work, at it and at the manager: it comes back by itself, its VM
-    starts with it and is reached, and nothing that was acknowledged is lost."""
+    """While its VM runs and clients work, at it and at the manager: it comes back by itself, the VM
+    that was set to starts with it and is reached, and nothing that was acknowledged is lost."""
     status = lab.status()
     card = Node(next(host for host in status["hosts"] if host["name"] == "dpu-1"))
+    center = Node(status["center"])
+    socket.setdefaulttimeout(SILENCE_S)
     make_vm(card, "idle")
-    clients = make_clients(card, Node(status["center"]))
-    for client in clients.values():
-        client.start()
+    wait_until(lambda: facts(center, "idle"), 60, "the manager shows the new VM")
+    work, times = Work(card, center), []
+    work.start()
     try:
         for number in range(PULLS):
-            done = {name: len(client.acknowledged) for name, client in clients.items()}
-            wait_until(lambda: all(len(client.acknowledged) > done[name] + 2 or client.failure
-                                   for name, client in clients.items()), UP_S,
-                       "all clients get work done", 0.1)
-            lab.remora("kill", "dpu-1")
-            assert {h["name"]: h["state"] for h in lab.status()["hosts"]}["dpu-1"] == "down"
-            lab.remora("start", "dpu-1", timeout=UP_S)
-            wait_until(lambda: is_back(lab), UP_S, "edge-1 runs again", 1)
-            assert b" bytes from 10.1.0.11: seq=" in ping(lab), f"after pull {number}"
+            before = work.done()
+            wait_until(lambda: work.goes_on(before), UP_S, "all clients get work done", 0.1)
+            times.append(pull(lab, card, center, number))
+            print(f"pull {number}: VM, manager, ping after",
+                  " ".join(f"{seconds:.1f}" for seconds in times[-1]), "s", flush=True)
+        before = work.done()
+        wait_until(lambda: work.goes_on(before), UP_S, "all clients get work done", 0.1)
     finally:
-        for client in clients.values():
-            client.stop.set()
-        for client in clients.values():
-            client.join(UP_S)
-    for name, client in clients.items():
-        assert client.failure is None and not client.is_alive(), (name, client.failure)
-    print({name: (len(client.acknowledged), client.reconnects)
-           for name, client in clients.items()})
-    check_nothing_is_lost(card, clients)
+        work.end(UP_S)
+        socket.setdefaulttimeout(None)
+    print("acknowledged:", work.acknowledged())
+    work.check()
