@@ -9,7 +9,7 @@
 #include "center/place.h"
 
 enum {
-	MANY = 1000 /* more than a host's list of recent tasks shows, several times */
+	MANY = 250 /* more than a host's list of recent tasks shows, several times */
 };
 
 /* ---- many ---- */
