@@ -32,6 +32,7 @@ struct fixture {
 	int n_pieces;
 	struct http_request *stream;
 	uv_async_t wake; /* the client thread is done */
+	uv_timer_t late; /* closes while the loop turns: not on a stack */
 };
 
 /* One request of the client thread. */
@@ -553,12 +554,11 @@ static void late_answers_arrive(void **state)
 {
 	struct fixture *f = *state;
 	char cookie[128];
-	uv_timer_t timer;
 
 	login(f, cookie);
-	uv_timer_init(&f->rig->loop, &timer);
-	timer.data = f;
-	uv_timer_start(&timer, late_timer, 300, 100);
+	uv_timer_init(&f->rig->loop, &f->late);
+	f->late.data = f;
+	uv_timer_start(&f->late, late_timer, 300, 100);
 	struct exchange_plan p = {
 		.path = "/sdk", .method = "POST", .body = DESTROY, .cookie = cookie
 	};
