@@ -31,6 +31,7 @@ enum hba {
 	HBA_VIRTIO,
 	HBA_IDE,
 	HBA_AHCI,
+	HBA_VIRTIO_ATA, /* what IDE and AHCI are to firmware that knows neither */
 	HBA_NVME,
 };
 
@@ -44,6 +45,7 @@ static const struct {
 	[HBA_VIRTIO] = { "virtio-scsi-pci", "scsi", SLOT_SCSI, 16 },
 	[HBA_IDE] = { NULL, "ide", 0, 2 },
 	[HBA_AHCI] = { "ich9-ahci", "sata", SLOT_SATA, 6 },
+	[HBA_VIRTIO_ATA] = { "virtio-scsi-pci", "sata", SLOT_SATA, 64 },
 	[HBA_NVME] = { "nvme", "nvme", SLOT_NVME, 64 },
 };
 
@@ -202,9 +204,9 @@ static enum hba hba_of(const struct args *a, enum machine_controller c)
 	case MACHINE_LSISAS:
 		return efi ? HBA_VIRTIO : HBA_LSISAS;
 	case MACHINE_IDE:
-		return is_arm(a) ? HBA_AHCI : HBA_IDE;
+		return is_arm(a) ? HBA_VIRTIO_ATA : HBA_IDE;
 	case MACHINE_AHCI:
-		return HBA_AHCI;
+		return is_arm(a) ? HBA_VIRTIO_ATA : HBA_AHCI; /* AAVMF of Debian 12 has no driver */
 	case MACHINE_NVME:
 		return HBA_NVME;
 	case MACHINE_LSILOGIC:
@@ -346,7 +348,7 @@ static void add_controller(struct args *a, const struct machine_disk *d, enum hb
 		snprintf(out, 24, "ide.%u", d->bus);
 		return;
 	}
-	/* IDE in AHCI's clothes keeps away from the real ones: from the other end. */
+	/* IDE in another's clothes keeps away from the real ones: from the other end. */
 	unsigned bus = d->controller == MACHINE_IDE ? MACHINE_BUSES_MAX - 1 - d->bus : d->bus;
 	snprintf(out, 24, part ? "%s%ub" : "%s%u", hbas[h].prefix, bus);
 	if (a->is_built[h][bus][part]) {
@@ -406,6 +408,7 @@ static void add_disk(struct args *a, size_t i)
 	case HBA_PVSCSI:
 	case HBA_LSISAS:
 	case HBA_VIRTIO:
+	case HBA_VIRTIO_ATA:
 		buf_addf(&b, "scsi-%s,id=%s,bus=%s.0,scsi-id=%u,lun=0", d->cdrom ? "cd" : "hd",
 			 name, controller, d->unit % hbas[h].width);
 		break;
