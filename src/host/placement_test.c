@@ -34,9 +34,7 @@ struct child {
 
 static void *wait_for_ever(void *arg)
 {
-	if (arg != NULL) {
-		prctl(PR_SET_NAME, arg);
-	}
+	(void)arg;
 	for (;;) {
 		pause();
 	}
@@ -54,14 +52,11 @@ static _Noreturn void live(int ready, const char *name, const char *worker, cons
 	}
 	for (int i = 1; i < THREADS; i++) {
 		bool is_worker = i == 1 && worker != NULL;
-		if (pthread_create(&t, NULL, wait_for_ever,
-				   is_worker ? (void *)(uintptr_t)worker : NULL) != 0 ||
-		    (is_worker && pthread_setaffinity_np(t, sizeof(*pin), pin) != 0)) {
+		if (pthread_create(&t, NULL, wait_for_ever, NULL) != 0 ||
+		    (is_worker && (pthread_setname_np(t, worker) != 0 ||
+				   pthread_setaffinity_np(t, sizeof(*pin), pin) != 0))) {
 			_exit(1);
 		}
-	}
-	if (worker != NULL) {
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 	(void)!write(ready, "", 1);
 	wait_for_ever(NULL);
