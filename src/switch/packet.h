@@ -131,7 +131,9 @@ static inline void flow_key_set(struct flow_key *k, uint64_t addresses, uint32_t
 	memcpy((char *)k + 8, &rest, 8);
 }
 
-/* `seed` is a secret of the table, so that nobody can choose keys that fall together. */
+/* `seed` is a secret of the table, so that nobody can choose keys that fall together. Any of the
+ * lower bits may choose a way: keys that differ by a count, as the ports of one client's
+ * connections do, are spread evenly, which one multiplication does not see to for every seed. */
 static inline uint64_t flow_key_hash(const struct flow_key *k, uint64_t seed)
 {
 	uint64_t a, b;
@@ -142,9 +144,9 @@ static inline uint64_t flow_key_hash(const struct flow_key *k, uint64_t seed)
 	if (b >> 56 == 6) {
 		uint64_t v[3];
 		memcpy(v, k->src_high, sizeof(v));
-		h = flow_key_fold(h ^ v[0], v[1] ^ 0xd6e8feb86659fd93u) +
-		    flow_key_fold(h ^ v[2], seed | 1);
+		h = flow_key_fold(h ^ v[0], v[1] ^ 0xd6e8feb86659fd93u) ^ v[2];
 	}
+	h = flow_key_fold(h, seed | 1);
 	return h ^ (h >> 32);
 }
 

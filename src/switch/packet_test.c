@@ -690,6 +690,42 @@ static void every_field_tells_keys_apart(void **state)
 	}
 }
 
+/* One client's connections over two and over sixteen ways, whatever the seed. */
+static void counted_ports_are_spread(void **state)
+{
+	enum {
+		N = 200,
+		WAYS = 16
+	};
+	uint64_t seed = 1;
+
+	(void)state;
+	for (unsigned round = 0; round < 20000; round++) {
+		unsigned n[WAYS] = { 0 }, odd[3] = { 0 };
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		for (uint16_t i = 0; i < N; i++) {
+			struct flow_key k = { .src = 0x0a010a00,
+					      .dst = 0x0b010a00,
+					      .sport = (uint16_t)(1001 + i),
+					      .dport = 2000,
+					      .iface = 3,
+					      .proto = 17,
+					      .ip = round % 2 == 0 ? 4 : 6 };
+			uint64_t hash = flow_key_hash(&k, seed ^ seed >> 29);
+			n[(hash >> 4) % WAYS]++;
+			for (unsigned b = 0; b < ARRAY_LEN(odd); b++) {
+				odd[b] += hash >> 14 * b & 1;
+			}
+		}
+		for (unsigned b = 0; b < ARRAY_LEN(odd); b++) {
+			assert_in_range(odd[b], N / 4, 3 * N / 4);
+		}
+		for (unsigned i = 0; i < WAYS; i++) {
+			assert_in_range(n[i], 0, 4 * N / WAYS);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -722,6 +758,7 @@ int main(void)
 		cmocka_unit_test(discovery_comes_from_one_hop_away),
 		cmocka_unit_test(discovery_is_never_in_fragments),
 		cmocka_unit_test(every_field_tells_keys_apart),
+		cmocka_unit_test(counted_ports_are_spread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
