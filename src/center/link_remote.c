@@ -359,6 +359,7 @@ static void beat(void *arg)
 		conn->client, M_ServiceInstance_CurrentTime,
 		value_new_ref(a, T_ServiceInstance, "ServiceInstance"), NULL, on_beat, conn);
 	client_set_timeout(call, BEAT_LIMIT_MS);
+	client_hurry(call);
 	arena_free(a);
 }
 

@@ -198,6 +198,13 @@ void client_set_timeout(struct client_call *call, int64_t timeout_ms)
 	}
 }
 
+void client_hurry(struct client_call *call)
+{
+	if (call != NULL) {
+		peer_hurry(call->request);
+	}
+}
+
 void client_cancel(struct client_call *call)
 {
 	if (call != NULL) {

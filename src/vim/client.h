@@ -52,6 +52,8 @@ struct client_call *client_call(struct client *c, uint16_t method, const struct 
 /* Right after client_call(): another time-out than the client's. WaitForUpdatesEx needs more than
  * its maxWaitSeconds. */
 void client_set_timeout(struct client_call *call, int64_t timeout_ms);
+/* Right after client_call(): however many calls wait, this one is sent at once. */
+void client_hurry(struct client_call *call);
 /* Stops waiting for the answer (the server may still do it); done() gets ERROR_CANCELED. NULL: no
  * effect. */
 void client_cancel(struct client_call *call);

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/macro.h"
 #include "base/mem.h"
 #include "vim/client.h"
 #include "vim/soap.h"
@@ -463,6 +464,66 @@ static void waiting_call_holds_up_nobody(void **state)
 	finish(c);
 }
 
+static void set_true(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+}
+
+/* Turns the loop for so long. */
+static void wait_ms(uint64_t ms)
+{
+	uv_timer_t timer;
+	bool is_over = false;
+
+	uv_timer_init(&loop, &timer);
+	timer.data = &is_over;
+	uv_timer_start(&timer, set_true, ms, 0);
+	while (!is_over) {
+		uv_run(&loop, UV_RUN_ONCE);
+	}
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+/* More calls than connections: a limit counts from when the call is sent. */
+static void limits_begin_with_sending(void **state)
+{
+	enum {
+		N = 40,
+		LIMIT_MS = 2000
+	};
+	struct client *c = logged_in();
+	struct outcome held[8], o[N], urgent = { 0 };
+
+	(void)state;
+	set_gate(false);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		begin(c, M_PropertyCollector_WaitForUpdatesEx, 0, &held[i]);
+	}
+	struct client_call *unwanted = NULL;
+	for (int i = 0; i < N; i++) {
+		unwanted = begin(c, M_PropertyCollector_WaitForUpdatesEx, LIMIT_MS, &o[i]);
+	}
+	client_cancel(unwanted);
+	assert_int_equal(o[N - 1].kind, ERROR_CANCELED);
+	wait_ms(LIMIT_MS + 100);
+	client_hurry(client_connect(c, note, &urgent));
+	wait_for(&urgent);
+	assert_int_equal(urgent.result, T_ServiceContent);
+	for (int i = 0; i < N - 1; i++) {
+		assert_int_equal(o[i].n, 0);
+	}
+	set_gate(true);
+	for (int i = 0; i < N - 1; i++) {
+		wait_for(&o[i]);
+		assert_int_equal(o[i].kind, ERROR_NONE);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		wait_for(&held[i]);
+	}
+	finish(c);
+}
+
 static void canceled_and_freed_calls_are_told(void **state)
 {
 	struct client *c = logged_in();
@@ -657,6 +718,7 @@ int main(void)
 		cmocka_unit_test(wrong_password_is_a_fault),
 		cmocka_unit_test(unknown_certificate_is_refused),
 		cmocka_unit_test(waiting_call_holds_up_nobody),
+		cmocka_unit_test(limits_begin_with_sending),
 		cmocka_unit_test(canceled_and_freed_calls_are_told),
 		cmocka_unit_test(client_may_be_freed_within_done),
 		cmocka_unit_test(silence_is_unreachable),

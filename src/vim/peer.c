@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request's life: peer_send() → curl works → on_ended() or peer_cancel() → request_end(), which
- * alone calls done() and frees. What ended is known by the request's own error, where a callback of
- * curl set one, else by curl's result.
+ * A request's life: peer_send() → it waits for a connection → curl works → on_ended() or
+ * peer_cancel() → request_end(), which alone calls done() and frees. What ended is known by the
+ * request's own error, where a callback of curl set one, else by curl's result.
+ *
+ * Waiting is done here and not by curl, which counts a request's limits from when it is given it: a
+ * thousand of them would end by time-out without ever having been sent.
  */
 #include "vim/peer.h"
 
@@ -29,6 +32,7 @@ enum {
 	SHA256_BYTES = 32,
 	CONNECT_TIMEOUT_MS = 10000,
 	MAX_CONNECTIONS = 8,
+	URGENT_CONNECTIONS = 1,
 	ANSWER_MAX = 1 << 20,
 	ERROR_BODY_MAX = 16 << 10, /* of an answer other than 2xx to a download */
 	STALL_S = 30,
@@ -48,7 +52,9 @@ struct peer {
 	uint8_t seen[SHA256_BYTES]; /* SHA-256 of the last certificate */
 	char *sha1, *sha256;	    /* text of the same */
 	char cookie[COOKIE_MAX];
-	struct list requests;
+	unsigned n_sent, n_sent_max;
+	struct list requests; /* that curl works at */
+	struct list waiting;  /* until fewer than n_sent_max do; oldest first */
 };
 
 struct peer_request {
@@ -61,7 +67,7 @@ struct peer_request {
 	struct peer_file source, sink;
 	bool has_source, has_sink;
 	struct peer_stream stream;
-	bool has_stream, has_streamed;
+	bool has_stream, has_streamed, is_waiting;
 	off_t source_start;
 	uint64_t source_at;
 	size_t max_bytes;
@@ -153,6 +159,7 @@ struct peer *peer_new(const struct peer_config *config, struct error *e)
 	/* Counted by curl: further calls cost nothing. */
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	list_init(&p->requests);
+	list_init(&p->waiting);
 	if (!peer_read_url(p, config->url, e)) {
 		peer_destroy(p);
 		return NULL;
@@ -168,7 +175,8 @@ struct peer *peer_new(const struct peer_config *config, struct error *e)
 	p->connect_timeout_ms =
 		config->connect_timeout_ms > 0 ? config->connect_timeout_ms : CONNECT_TIMEOUT_MS;
 	p->loop = peer_loop_new(config->loop, on_ended, p);
-	long max = config->max_connections > 0 ? (long)config->max_connections : MAX_CONNECTIONS;
+	p->n_sent_max = config->max_connections > 0 ? config->max_connections : MAX_CONNECTIONS;
+	long max = (long)p->n_sent_max + URGENT_CONNECTIONS;
 	curl_multi_setopt(peer_loop_multi(p->loop), CURLMOPT_MAX_TOTAL_CONNECTIONS, max);
 	curl_multi_setopt(peer_loop_multi(p->loop), CURLMOPT_MAXCONNECTS, max);
 	return p;
@@ -541,6 +549,27 @@ static void request_set_body(struct peer_request *r, const struct peer_order *o)
 	}
 }
 
+static void request_begin(struct peer_request *r)
+{
+	struct peer *p = r->peer;
+
+	r->is_waiting = false;
+	p->n_sent++;
+	list_push_back(&p->requests, &r->link);
+	CURLMcode code = curl_multi_add_handle(peer_loop_multi(p->loop), r->easy);
+	assert(code == CURLM_OK);
+	(void)code;
+}
+
+/* A connection is free. */
+static void begin_waiting(struct peer *p)
+{
+	while (!p->closing && p->n_sent < p->n_sent_max && !list_is_empty(&p->waiting)) {
+		struct list_node *n = list_pop_front(&p->waiting);
+		request_begin(CONTAINER_OF(n, struct peer_request, link));
+	}
+}
+
 struct peer_request *peer_send(struct peer *p, const struct peer_order *order)
 {
 	if (p->closing) {
@@ -581,10 +610,18 @@ struct peer_request *peer_send(struct peer *p, const struct peer_order *order)
 	char *url = mem_printf("%s%s", p->origin, order->path);
 	curl_easy_setopt(r->easy, CURLOPT_URL, url);
 	free(url);
-	list_push_back(&p->requests, &r->link);
-	CURLMcode code = curl_multi_add_handle(peer_loop_multi(p->loop), r->easy);
-	assert(code == CURLM_OK);
+	r->is_waiting = true;
+	list_push_back(&p->waiting, &r->link);
+	begin_waiting(p);
 	return r;
+}
+
+void peer_hurry(struct peer_request *r)
+{
+	if (r->is_waiting) {
+		list_remove(&r->link);
+		request_begin(r);
+	}
 }
 
 void peer_resume(struct peer_request *r)
@@ -610,8 +647,14 @@ void peer_set_timeout(struct peer_request *r, int64_t timeout_ms)
 static void request_end(struct peer_request *r, const struct peer_answer *answer,
 			const struct error *e)
 {
+	struct peer *p = r->peer;
+
 	list_remove(&r->link);
-	curl_multi_remove_handle(peer_loop_multi(r->peer->loop), r->easy);
+	if (!r->is_waiting) {
+		curl_multi_remove_handle(peer_loop_multi(p->loop), r->easy);
+		p->n_sent--;
+		begin_waiting(p);
+	}
 	curl_easy_cleanup(r->easy);
 	curl_slist_free_all(r->headers);
 	r->done(r->arg, answer, e);
@@ -672,8 +715,9 @@ void peer_free(struct peer *p)
 		return;
 	}
 	p->closing = true;
-	for (struct list_node *n; (n = list_pop_front(&p->requests)) != NULL;) {
-		peer_cancel(CONTAINER_OF(n, struct peer_request, link));
+	while (!list_is_empty(&p->waiting) || !list_is_empty(&p->requests)) {
+		struct list *of = list_is_empty(&p->waiting) ? &p->requests : &p->waiting;
+		peer_cancel(CONTAINER_OF(list_front(of), struct peer_request, link));
 	}
 	peer_loop_free(p->loop);
 	peer_destroy(p);

@@ -30,7 +30,7 @@ struct peer_config {
 	const char *thumbprint; /* SHA-1 or SHA-256 in hex, colons or not; NULL: none is known */
 	bool trust_any;		/* take any certificate when there is no thumbprint */
 	int64_t connect_timeout_ms; /* 0: 10 s; for TCP and TLS together */
-	unsigned max_connections;   /* 0: 8; what exceeds them waits */
+	unsigned max_connections;   /* 0: 8, and one for what is urgent; what exceeds them waits */
 };
 
 /* ERROR_INVALID: the URL or the thumbprint has no such form. */
@@ -91,7 +91,7 @@ struct peer_order {
 	const struct peer_stream *stream; /* instead of body, source and sink; copied */
 	const char *range;		  /* of a GET, "bytes=0-99"; or NULL */
 	size_t max_bytes;		  /* of an answer in memory; 0: 1 MiB */
-	int64_t timeout_ms;		  /* for all of it; 0: none, but a stall of 30 s ends it */
+	int64_t timeout_ms; /* from when it is sent; 0: none, but a stall of 30 s ends it */
 	/* Called now and then with the bytes sent or received so far and all there will be (0: not
 	 * known). False ends the request with ERROR_CANCELED. */
 	bool (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -111,6 +111,8 @@ void peer_resume(struct peer_request *r);
 const char *peer_header(struct peer_request *r, const char *name);
 /* Right after peer_send(): another time-out than the order's. */
 void peer_set_timeout(struct peer_request *r, int64_t timeout_ms);
+/* Right after peer_send(): it does not wait for those before it. One at a time. */
+void peer_hurry(struct peer_request *r);
 /* Ends it: done() is called with ERROR_CANCELED before this returns. Accepts NULL. */
 void peer_cancel(struct peer_request *r);
 
