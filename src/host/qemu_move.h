@@ -36,6 +36,8 @@ struct qemu_move {
 	VEC(struct qemu_mirror) disks; /* fd -1 at the receiver's */
 	size_t n_made;		       /* mirrors that have been begun */
 	uint64_t disk_done, disk_total;
+	unsigned downtime_ms; /* sender: that the guest may stand still */
+	int64_t downtime_us;  /* sender: since when, monotonic */
 	/* What is called when QEMU has news, or when time is up; NULL: nobody waits. */
 	void (*poll)(struct qemu_machine *m);
 	unsigned n_hung_up;	      /* receiver: how often the stream was found ended too early */

@@ -29,6 +29,11 @@ LOG_MODULE("qemu");
 #define POLL_SOON_MS  5
 #define AGAIN_MS      500
 #define BANDWIDTH_MAX (INT64_C(1) << 40) /* bytes a second: as fast as the network takes it */
+/* How long QEMU may reckon that the guest stands still while the last of its memory goes over: it
+ * begins low, and doubles while the guest writes too much for that. */
+#define DOWNTIME_MIN_MS	 15
+#define DOWNTIME_MAX_MS	 480
+#define DOWNTIME_EACH_US INT64_C(1500000)
 
 /* Whether it ends here: cancelled, or something failed. */
 static bool is_over(struct qemu_machine *m, const struct error *e)
@@ -183,6 +188,15 @@ static bool tell_progress(struct qemu_machine *m, const struct json_at *migrate)
 	return machine_release(&m->base) && m->base.state == MACHINE_SENDING;
 }
 
+static void add_downtime(struct qemu_machine *m, unsigned ms)
+{
+	struct json_object *o = json_object_new_object();
+	m->move->downtime_ms = ms;
+	m->move->downtime_us = clock_mono_us(qemu_driver_of(m)->clock);
+	json_put_i64(o, "downtime-limit", ms);
+	qemu_step_add(m, "migrate-set-parameters", o);
+}
+
 static void after_ask_memory(struct qemu_machine *m, const struct json_at *value,
 			     const struct error *e)
 {
@@ -205,6 +219,11 @@ static void after_ask_memory(struct qemu_machine *m, const struct json_at *value
 
 static void ask_memory(struct qemu_machine *m)
 {
+	struct qemu_move *v = m->move;
+	if (v->downtime_ms < DOWNTIME_MAX_MS &&
+	    clock_mono_us(qemu_driver_of(m)->clock) - v->downtime_us >= DOWNTIME_EACH_US) {
+		add_downtime(m, 2 * v->downtime_ms);
+	}
 	qemu_step_add(m, "query-migrate", NULL);
 	qemu_steps_run(m, after_ask_memory);
 }
@@ -229,6 +248,7 @@ static void begin_memory(struct qemu_machine *m)
 		     bandwidth > 0 && bandwidth < (uint64_t)BANDWIDTH_MAX ? (int64_t)bandwidth
 									  : BANDWIDTH_MAX);
 	qemu_step_add(m, "migrate-set-parameters", parameters);
+	add_downtime(m, DOWNTIME_MIN_MS);
 	qemu_move_add_capability(m, "pause-before-switchover", true);
 	qemu_move_add_capability(m, "auto-converge", true);
 	qemu_move_add_capability(m, "events", true);

@@ -89,6 +89,9 @@ struct transit {
 	char *url, *thumbprint; /* of the target */
 	struct peer *peer;
 	struct peer_request *request;
+	struct peer_request *carrying; /* its guest's connections */
+	struct peer_request *greeting; /* keeps a connection to the target open */
+	int64_t greeted_us;
 	/* target: */
 	const char *path;		/* "[ds] dir/x.vmx" */
 	const char *folder;		/* to be made, beneath its datastore; or NULL */
@@ -225,9 +228,17 @@ void transit_live_clear(struct transit *m);
 
 /* ---- transit_send.c: the source's machine ---- */
 
+/* Of a connection between QEMUs: what is written goes out at once (TCP_NODELAY). They set it for
+ * disks at one end and for memory at none; each of their agreements on TLS waits for a delayed
+ * acknowledgement without it, with the source's guest standing still, and a source whose target
+ * dies in that time stands still for ever: of a flight of which only a part could be sent, QEMU
+ * waits to send the rest, in a loop that runs when the wait is over (QEMU 7.2). */
+void transit_set_prompt(int fd);
 bool transit_send_start(struct transit *m, const struct json_at *ticket,
 			struct transit_refusal *why);
 void transit_send_cancel(struct transit *m);
+/* Now and then while it is copied. */
+void transit_send_tick(struct transit *m);
 /* For it: */
 void transit_source_offer(struct transit *m);
 void transit_source_ask(struct transit *m);

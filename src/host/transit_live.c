@@ -125,7 +125,9 @@ static void loaded(void *arg, struct machine *machine, const struct error *e)
 		return;
 	}
 	if (e != NULL) {
-		transit_target_fail(m, e);
+		struct transit_refusal why;
+		transit_refuse_error(&why, m->name, e);
+		transit_target_give_up(m, &why); /* after its connections, if they come just now */
 		return;
 	}
 	m->is_loaded = true;
@@ -222,6 +224,7 @@ static int listen_on(const char *address, struct error *e)
 		inet_pton(AF_INET, address, &v4.sin_addr); /* any, where it is none */
 	}
 	int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	transit_set_prompt(fd); /* what is accepted is so, too */
 	if (fd >= 0 &&
 	    bind(fd, is_v6 ? (void *)&v6 : (void *)&v4, is_v6 ? sizeof(v6) : sizeof(v4)) == 0 &&
 	    listen(fd, BACKLOG) == 0) {

@@ -2,14 +2,20 @@
 /*
  * The source's machine: its guest goes over while it runs.
  *
- *   connect (on a worker) -> machine_send -> stopped: the guest stands -> its connections go over
- *   -> OFFERED on disk -> the rest -> sent -> the target is asked to take it (transit_source.c)
+ *   connect (on a worker) -> machine_send -> stopped: the guest stands -> OFFERED on disk -> the
+ *   rest of it, and its connections -> both are over there -> the target is asked to take it
+ *   (transit_source.c)
  *
  * Until OFFERED any failure lets the guest run on here, and so does one after it, before `sent`:
  * the target was not asked yet.
+ *
+ * What can be done before the guest stands is: a connection to the target is open by then, since
+ * agreeing on TLS takes longer than all that is said on it.
  */
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +35,8 @@ enum {
 	CONNECT_S = 10,
 	CONNECTIONS_LIMIT_MS = 20000,
 	CONNECTIONS_MAX = 32 << 20,
+	GREETING_EVERY_US = 10 * 1000 * 1000,
+	GREETING_LIMIT_MS = 10000,
 };
 
 /* Connections on the way; belongs to the worker, then to the loop. */
@@ -43,6 +51,15 @@ struct connecting {
 };
 
 /* ---- connections ---- */
+
+void transit_set_prompt(int fd)
+{
+	int on = 1;
+
+	if (fd >= 0) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+}
 
 static int connect_one(const struct addrinfo *a)
 {
@@ -59,6 +76,7 @@ static int connect_one(const struct addrinfo *a)
 		errno = sys;
 		return -1;
 	}
+	transit_set_prompt(fd);
 	limit.tv_sec = 0;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	return fd;
@@ -133,11 +151,18 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
 	}
 }
 
+static void ask_when_over(struct transit *m)
+{
+	if (m->is_sent && m->peer != NULL && m->request == NULL && m->carrying == NULL) {
+		transit_source_ask(m);
+	}
+}
+
 static void connections_sent(void *arg, const struct peer_answer *answer, const struct error *e)
 {
 	struct transit *m = arg;
 
-	m->request = NULL;
+	m->carrying = NULL;
 	if (m->peer == NULL || transit_has_ended(m)) {
 		return;
 	}
@@ -145,7 +170,7 @@ static void connections_sent(void *arg, const struct peer_answer *answer, const 
 		log_warn("connections of \"%s\" did not go with it: %s", m->name,
 			 answer == NULL ? e->msg : answer->body);
 	}
-	transit_source_offer(m);
+	ask_when_over(m);
 }
 
 static void exported(void *arg, struct json_object *document, const struct error *e)
@@ -165,14 +190,15 @@ static void exported(void *arg, struct json_object *document, const struct error
 	}
 	json_add_text(&body, document);
 	snprintf(path, sizeof(path), "/remora/v1/migrating/%s/connections", m->id);
-	m->request = peer_send(m->peer, &(struct peer_order){ .method = "PUT",
-							      .path = path,
-							      .content_type = "application/json",
-							      .body = &body,
-							      .timeout_ms = CONNECTIONS_LIMIT_MS,
-							      .done = connections_sent,
-							      .arg = m });
+	m->carrying = peer_send(m->peer, &(struct peer_order){ .method = "PUT",
+							       .path = path,
+							       .content_type = "application/json",
+							       .body = &body,
+							       .timeout_ms = CONNECTIONS_LIMIT_MS,
+							       .done = connections_sent,
+							       .arg = m });
 	buf_free(&body);
+	transit_source_offer(m);
 }
 
 static void on_stopped(void *arg)
@@ -196,9 +222,7 @@ static void on_sent(void *arg)
 	struct transit *m = arg;
 
 	m->is_sent = true;
-	if (m->peer != NULL && m->request == NULL) {
-		transit_source_ask(m);
-	}
+	ask_when_over(m);
 }
 
 static void on_failed(void *arg, const struct error *e)
@@ -256,6 +280,35 @@ static void connected(void *arg, const struct error *e)
 
 /* ---- start, cancel ---- */
 
+static void greeted(void *arg, const struct peer_answer *answer, const struct error *e)
+{
+	struct transit *m = arg;
+
+	(void)answer;
+	m->greeting = NULL;
+	if (e != NULL && m->peer != NULL) {
+		log_debug("migration %s: the target does not answer: %s", m->id, e->msg);
+	}
+}
+
+void transit_send_tick(struct transit *m)
+{
+	int64_t now = clock_mono_us(m->all->host->clock);
+	char path[160];
+
+	if (m->peer == NULL || m->greeting != NULL || m->state != TRANSIT_COPYING ||
+	    (m->greeted_us != 0 && now - m->greeted_us < GREETING_EVERY_US)) {
+		return;
+	}
+	m->greeted_us = now;
+	snprintf(path, sizeof(path), "/remora/v1/migrating/%s", m->id);
+	m->greeting = peer_send(m->peer, &(struct peer_order){ .method = "GET",
+							       .path = path,
+							       .timeout_ms = GREETING_LIMIT_MS,
+							       .done = greeted,
+							       .arg = m });
+}
+
 static bool read_port(const struct json_at *ticket, const char *key, char out[8], struct error *e)
 {
 	uint32_t port;
@@ -300,6 +353,7 @@ bool transit_send_start(struct transit *m, const struct json_at *ticket,
 	}
 	m->is_busy = true;
 	transit_set_state(m, TRANSIT_COPYING);
+	transit_send_tick(m);
 	struct job_work work = { .run = connect_run, .data = x };
 	struct job_handler h = { .loop = m->all->host->loop, .done = connected, .arg = x };
 	job_start(&h, &work);

@@ -625,7 +625,11 @@ void transit_source_tick(struct transit *m)
 	enum machine_state s = machine == NULL ? MACHINE_OFF : machine_state(machine);
 	struct error e = { 0 };
 
-	if (m->state != TRANSIT_OFFERED || m->request != NULL || m->is_busy || m->peer == NULL) {
+	if (m->is_live) {
+		transit_send_tick(m);
+	}
+	if (m->state != TRANSIT_OFFERED || m->request != NULL || m->carrying != NULL ||
+	    m->is_busy || m->peer == NULL) {
 		return;
 	}
 	if (s ==

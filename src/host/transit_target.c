@@ -5,7 +5,8 @@
  * transit.h.
  *
  *   prepare: vms.json names what may be left over -> disks are made -> answered, PREPARED
- *   commit:  the .vmx is written -> the record says SWITCHING -> vms.json names the VM -> DONE
+ *   commit:  the .vmx is written -> the record says SWITCHING, of one that runs it says PREPARED
+ *            since it is awaited -> vms.json names the VM -> DONE
  *   give up: vms.json does not name the VM -> files go -> FAILED or CANCELLED
  */
 #include <fcntl.h>
@@ -392,8 +393,8 @@ static void written(void *arg, const struct error *e)
 		return;
 	}
 	/* Should we be killed between the two writes, the next start finds no such VM: not taken.
-	 */
-	if (!transits_save(m->all, &why)) {
+	 * Of one that runs there is a record since it was announced. */
+	if (!m->is_live && !transits_save(m->all, &why)) {
 		fail(m, &why);
 		return;
 	}
