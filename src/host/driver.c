@@ -138,6 +138,15 @@ void machine_send_progress(struct machine *m, uint64_t done, uint64_t total)
 	}
 }
 
+void machine_send_stands(struct machine *m)
+{
+	if (m->send_listener != NULL && m->send_listener->stands != NULL && !m->freed) {
+		machine_hold(m);
+		m->send_listener->stands(m->send_arg);
+		machine_release(m);
+	}
+}
+
 void machine_send_stopped(struct machine *m)
 {
 	m->is_send_stopped = true;

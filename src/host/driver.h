@@ -190,7 +190,9 @@ struct machine_outgoing {
 struct machine_send_listener {
 	/* Bytes of disks and memory; the total grows where a guest writes. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
-	/* The guest stands still, its disks are whole over there; next is machine_send_go(). */
+	/* The guest stands still from now on; more of it goes over. NULL: nobody asks. */
+	void (*stands)(void *arg);
+	/* It does, and its disks are whole over there; next is machine_send_go(). */
 	void (*stopped)(void *arg);
 	/* All of it has gone over: SENT. */
 	void (*sent)(void *arg);

@@ -98,6 +98,7 @@ void machine_was_reset(struct machine *m);
 
 /* Of a SENDING one. */
 void machine_send_progress(struct machine *m, uint64_t done, uint64_t total);
+void machine_send_stands(struct machine *m);
 void machine_send_stopped(struct machine *m);
 
 void machine_has_stalled(struct machine *m, const char *why);

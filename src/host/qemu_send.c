@@ -10,8 +10,9 @@
  * Invariants
  * 1. The mark says QEMU_MARK_OUT from before QEMU hears the first word until the guest is known to
  *    go on here, or the QEMU has ended.
- * 2. QEMU stops by itself before the last of the guest leaves it (pause-before-switchover), and
- *    goes on only when told to; mirrors end while it stands.
+ * 2. QEMU stops by itself before the last of the guest leaves it (pause-before-switchover), where
+ *    it was not stopped before (loses_writes()), and goes on only when told to; mirrors end while
+ *    it stands.
  * 3. After it was told to go on, what QEMU says decides and nothing else: without an answer it is
  *    asked again.
  * 4. One sequence of steps at a time: a cancellation waits for its end, and cuts the connections
@@ -206,7 +207,11 @@ static void after_ask_memory(struct qemu_machine *m, const struct json_at *value
 		return;
 	}
 	if (strcmp(status, "pre-switchover") == 0) {
-		end_mirrors(m);
+		machine_hold(&m->base);
+		machine_send_stands(&m->base);
+		if (machine_release(&m->base)) {
+			end_mirrors(m);
+		}
 	} else if (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0 ||
 		   strcmp(status, "completed") == 0) {
 		error_set(&why, ERROR_IO, "\"%s\": sending its memory failed: %s", m->name,
@@ -228,6 +233,14 @@ static void ask_memory(struct qemu_machine *m)
 	qemu_steps_run(m, after_ask_memory);
 }
 
+static void add_migrate(struct qemu_machine *m)
+{
+	struct json_object *o = json_object_new_object();
+	json_put_str(o, "uri", "fd:stream");
+	qemu_step_add_fd(m, "stream", m->move->stream);
+	qemu_step_add(m, "migrate", o);
+}
+
 static void after_migrate(struct qemu_machine *m, const struct json_at *value,
 			  const struct error *e)
 {
@@ -237,10 +250,31 @@ static void after_migrate(struct qemu_machine *m, const struct json_at *value,
 	}
 }
 
+static void after_stop(struct qemu_machine *m, const struct json_at *value, const struct error *e)
+{
+	(void)value;
+	if (is_over(m, e)) {
+		return;
+	}
+	machine_hold(&m->base);
+	machine_send_stands(&m->base);
+	if (machine_release(&m->base) && m->base.state == MACHINE_SENDING) {
+		add_migrate(m);
+		qemu_steps_run(m, after_migrate);
+	}
+}
+
+/* Of what an emulated guest writes while its memory goes over, QEMU before version 9 forgets a
+ * part: where it has looked which pages were written, it does not look again at those that the
+ * processor writes without asking. Such a guest must stand still meanwhile. */
+static bool loses_writes(const struct qemu_machine *m)
+{
+	return m->accel == MACHINE_TCG && qmp_major(m->qmp) < 9;
+}
+
 static void begin_memory(struct qemu_machine *m)
 {
 	struct json_object *parameters = json_object_new_object();
-	struct json_object *o = json_object_new_object();
 	uint64_t bandwidth = m->move->bandwidth;
 	json_put_str(parameters, "tls-creds", QEMU_MOVE_CREDENTIALS);
 	json_put_str(parameters, "tls-hostname", m->move->peer_name);
@@ -252,10 +286,13 @@ static void begin_memory(struct qemu_machine *m)
 	qemu_move_add_capability(m, "pause-before-switchover", true);
 	qemu_move_add_capability(m, "auto-converge", true);
 	qemu_move_add_capability(m, "events", true);
-	json_put_str(o, "uri", "fd:stream");
-	qemu_step_add_fd(m, "stream", m->move->stream);
-	qemu_step_add(m, "migrate", o);
-	qemu_steps_run(m, after_migrate);
+	if (loses_writes(m)) {
+		qemu_step_add(m, "stop", NULL);
+		qemu_steps_run(m, after_stop);
+	} else {
+		add_migrate(m);
+		qemu_steps_run(m, after_migrate);
+	}
 }
 
 /* ---- disks ---- */

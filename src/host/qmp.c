@@ -64,6 +64,7 @@ struct qmp {
 	size_t n_calls;
 	uint64_t next_id;
 	int64_t greeting_due_us;
+	unsigned major; /* of QEMU's version */
 	unsigned depth;
 	bool freed;
 };
@@ -354,10 +355,30 @@ static void on_negotiated(void *arg, const struct json_at *value, const struct e
 	}
 }
 
-static void take_greeting(struct qmp *q)
+/* It is what QEMU says in its greeting: {"QMP": {"version": {"qemu": {"major": 7, …}}}}. */
+static unsigned major_of(const struct json_at *qmp)
+{
+	struct json_at version, qemu;
+	uint32_t major = 0;
+
+	if (json_has(qmp, "version") && json_get_object(qmp, "version", &version, NULL) &&
+	    json_has(&version, "qemu") && json_get_object(&version, "qemu", &qemu, NULL) &&
+	    json_has(&qemu, "major")) {
+		json_get_u32(&qemu, "major", &major, NULL);
+	}
+	return major;
+}
+
+unsigned qmp_major(const struct qmp *q)
+{
+	return q->major;
+}
+
+static void take_greeting(struct qmp *q, const struct json_at *qmp)
 {
 	struct qmp_call call = { .done = on_negotiated, .arg = q };
 	struct error e = { 0 };
+	q->major = major_of(qmp);
 	q->state = NEGOTIATING;
 	if (!add_call(q, "qmp_capabilities", NULL, &call, &e)) {
 		close_with(q, &e);
@@ -380,7 +401,8 @@ static void take_line(struct qmp *q, const char *line, size_t n)
 			  greets ? "it greets twice" : "it does not greet");
 		close_with(q, &e);
 	} else if (greets) {
-		take_greeting(q);
+		struct json_at qmp = json_root(m.value);
+		take_greeting(q, &qmp);
 	} else if (m.kind == QMP_EVENT) {
 		struct json_at data = json_root(m.value);
 		if (q->state == READY && q->handler.event) {

@@ -78,6 +78,8 @@ bool qmp_execute(struct qmp *q, const char *command, struct json_object *argumen
 		 const struct qmp_call *call, struct error *e);
 
 bool qmp_is_ready(const struct qmp *q);
+/* The first number of QEMU's version, from its greeting; 0: not known. */
+unsigned qmp_major(const struct qmp *q);
 
 /* Handles what has arrived already, up to the end of the stream; for a peer known to be dead. May
  * call back and so free q. */

@@ -129,6 +129,7 @@ static void greet(struct fixture *f)
 	say(f, NEGOTIATED);
 	assert_int_equal(f->n_ready, 1);
 	assert_true(qmp_is_ready(f->qmp));
+	assert_int_equal(qmp_major(f->qmp), 7);
 	buf_clear(&f->sent);
 }
 

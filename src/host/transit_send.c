@@ -201,12 +201,19 @@ static void exported(void *arg, struct json_object *document, const struct error
 	transit_source_offer(m);
 }
 
+static void on_stands(void *arg)
+{
+	struct transit *m = arg;
+
+	m->stopped_us = m->stopped_us != 0 ? m->stopped_us : clock_mono_us(m->all->host->clock);
+}
+
 static void on_stopped(void *arg)
 {
 	struct transit *m = arg;
 	size_t n;
 
-	m->stopped_us = clock_mono_us(m->all->host->clock);
+	on_stands(m);
 	transit_set_state(m, TRANSIT_SWITCHING);
 	if (m->all->host->plane == NULL || m->is_cancelling) {
 		transit_source_offer(m);
@@ -232,6 +239,7 @@ static void on_failed(void *arg, const struct error *e)
 
 static const struct machine_send_listener send_listener = {
 	.progress = on_progress,
+	.stands = on_stands,
 	.stopped = on_stopped,
 	.sent = on_sent,
 	.failed = on_failed,
