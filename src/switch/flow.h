@@ -32,7 +32,7 @@
 #include "base/error.h"
 #include "switch/packet.h"
 
-#define FLOW_LAYOUT_VERSION 3
+#define FLOW_LAYOUT_VERSION 4
 #define FLOW_NONE	    UINT32_MAX
 #define FLOW_N_MAX	    (1u << 30)
 #define FLOW_TICK_MS	    250 /* the unit of `expires` */

@@ -144,7 +144,7 @@ static inline uint64_t flow_key_hash(const struct flow_key *k, uint64_t seed)
 	if (b >> 56 == 6) {
 		uint64_t v[3];
 		memcpy(v, k->src_high, sizeof(v));
-		h = flow_key_fold(h ^ v[0], v[1] ^ 0xd6e8feb86659fd93u) ^ v[2];
+		h = flow_key_fold(h ^ v[0], v[1] ^ ~seed) ^ v[2]; /* guests choose v */
 	}
 	h = flow_key_fold(h, seed | 1);
 	return h ^ (h >> 32);
