@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE	  ((uintptr_t)4096)
 #define HUGE_PAGE ((uintptr_t)2 << 20)
 
 static struct {
@@ -17,6 +16,7 @@ static struct {
 } ours[GUEST_MEMORY_OURS_MAX];
 static unsigned n_ours;
 static uint64_t n_missing;
+static uintptr_t page; /* 4096 bytes, or 16 or 64 KiB on some Arm kernels */
 
 /* One line of /proc/self/maps, as far as it matters. */
 struct mapping {
@@ -84,10 +84,10 @@ static bool is_ours(uintptr_t address)
 	return false;
 }
 
-/* Zeros from the page of an address to the end of its mapping. */
-static bool replace(uintptr_t address, const struct mapping *m, uintptr_t page)
+/* Zeros from the page, of this size, of an address to the end of its mapping. */
+static bool replace(uintptr_t address, const struct mapping *m, uintptr_t size)
 {
-	uintptr_t from = address & ~(page - 1);
+	uintptr_t from = address & ~(size - 1);
 
 	return from >= m->from &&
 	       mmap((void *)from, m->to - from, PROT_READ | PROT_WRITE,
@@ -102,7 +102,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 
 	(void)context;
 	if (info->si_code == BUS_ADRERR && !is_ours(address) && find_mapping(address, &m) &&
-	    m.is_shared && (replace(address, &m, PAGE) || replace(address, &m, HUGE_PAGE))) {
+	    m.is_shared && (replace(address, &m, page) || replace(address, &m, HUGE_PAGE))) {
 		__atomic_fetch_add(&n_missing, 1, __ATOMIC_RELAXED);
 		errno = error;
 		return;
@@ -114,6 +114,7 @@ bool guest_memory_begin(struct error *e)
 {
 	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 
+	page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	sigemptyset(&action.sa_mask);
 	return sigaction(SIGBUS, &action, NULL) == 0 ||
 	       error_set_sys(e, errno, "the handler of SIGBUS");
