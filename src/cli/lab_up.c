@@ -27,6 +27,7 @@ enum {
 	LOGIN_CARD_WAIT_S = 600, /* a guest in an emulated machine */
 	LOGIN_POLL_MS = 100,
 	HOST_WAIT_MS = 60000,
+	POWER_ON_WAIT_S = 120,
 	HOST_POLL_MS = 100,
 	LOGIN_CARD_POLL_MS = 1000,
 	CONSOLE_MAX = 16 << 20,
@@ -436,17 +437,30 @@ static bool vm_bind(struct remote *r, const struct value *vm, size_t i, struct e
 	return error_set(e, ERROR_NOT_FOUND, "\"%s\" has no network card", lab_vms[i].vm);
 }
 
+/* Its host, which has just come up, may be about to do so, too: who is second waits for the end. */
 static bool vm_power_on(struct remote *r, const struct value *vm, struct error *e)
 {
-	const struct value *state = NULL;
+	int64_t end = clock_mono_us(clock_real()) + POWER_ON_WAIT_S * INT64_C(1000000);
 
-	if (!remote_get(r, vm, "runtime.powerState", &state, e)) {
-		return false;
+	for (;;) {
+		const struct value *state = NULL;
+		if (!remote_get(r, vm, "runtime.powerState", &state, e)) {
+			return false;
+		}
+		if (state != NULL &&
+		    value_scalar(state).num == E_VirtualMachinePowerState_poweredOn) {
+			return true;
+		}
+		if (remote_task(r, M_VirtualMachine_PowerOnVM_Task, vm, NULL, NULL, e)) {
+			return true;
+		}
+		bool is_second = remote_fault(r) == T_TaskInProgress ||
+				 remote_fault(r) == T_InvalidPowerState;
+		if (!is_second || clock_mono_us(clock_real()) > end) {
+			return false;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = HOST_POLL_MS * 1000000L }, NULL);
 	}
-	if (state != NULL && value_scalar(state).num == E_VirtualMachinePowerState_poweredOn) {
-		return true;
-	}
-	return remote_task(r, M_VirtualMachine_PowerOnVM_Task, vm, NULL, NULL, e);
 }
 
 /* It starts again with its host. */
