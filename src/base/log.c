@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/vec.h"
 
 #define US_PER_S      1000000
@@ -28,6 +30,8 @@ static struct {
 	struct log_module *modules;
 	int default_level; /* of modules that come later */
 	int file_fd;
+	char *file_path; /* NULL: none */
+	uint64_t n_written;
 	bool is_stderr_off;
 	int in_journal; /* -1: not yet known */
 	void (*sink)(void *arg, enum log_level level, const char *line);
@@ -100,6 +104,38 @@ static void write_all(int fd, const char *p, size_t n)
 	}
 }
 
+static int open_file(const char *path)
+{
+	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+/* With the lock held. The file is PATH.1 from now on, unless another process that writes it was
+ * first; where no new one can be made the old one goes on. */
+static void turn_file_over(void)
+{
+	char old[PATH_MAX];
+	struct stat ours, there;
+	int fd = -1;
+	if (fstat(state.file_fd, &ours) != 0) {
+		return;
+	}
+	state.n_written = (uint64_t)ours.st_size;
+	bool is_there = stat(state.file_path, &there) == 0 && there.st_dev == ours.st_dev &&
+			there.st_ino == ours.st_ino;
+	if (is_there && state.n_written <= LOG_FILE_MAX) {
+		return;
+	}
+	int n = snprintf(old, sizeof(old), "%s.1", state.file_path);
+	if (n > 0 && (size_t)n < sizeof(old) && (!is_there || rename(state.file_path, old) == 0)) {
+		fd = open_file(state.file_path);
+	}
+	state.n_written = 0; /* tried again after as much */
+	if (fd >= 0) {
+		close(state.file_fd);
+		state.file_fd = fd;
+	}
+}
+
 /* With the lock held. */
 static void write_line(enum log_level level, const char *name, const char *text)
 {
@@ -114,6 +150,10 @@ static void write_line(enum log_level level, const char *name, const char *text)
 	buf_addc(&line, '\n');
 	if (state.file_fd >= 0) {
 		write_all(state.file_fd, line.data, line.len);
+		state.n_written += line.len;
+		if (state.n_written > LOG_FILE_MAX) {
+			turn_file_over();
+		}
 	}
 	if (!state.is_stderr_off && is_in_journal()) {
 		struct buf entry = BUF_INIT;
@@ -284,14 +324,19 @@ bool log_set_file(const char *path, struct error *e)
 {
 	int fd = -1;
 	if (path) {
-		fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+		fd = open_file(path);
 		if (fd < 0) {
 			return error_set_sys(e, errno, "log file \"%s\"", path);
 		}
 	}
+	struct stat st;
+	char *copy = path ? mem_strdup(path) : NULL;
 	pthread_mutex_lock(&state.lock);
 	int old = state.file_fd;
+	free(state.file_path);
+	state.file_path = copy;
 	state.file_fd = fd;
+	state.n_written = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 	pthread_mutex_unlock(&state.lock);
 	if (old >= 0) {
 		close(old);

@@ -19,6 +19,8 @@
 #include "base/error.h"
 #include "base/macro.h"
 
+#define LOG_FILE_MAX (UINT64_C(32) << 20)
+
 enum log_level {
 	LOG_ERROR,
 	LOG_WARN,
@@ -83,7 +85,8 @@ bool log_set_level(const char *spec, struct error *e);
 void log_get_levels(struct buf *out);
 
 /* Writes to this file as well (appending, mode 0640); NULL: no longer. Call it again with the
- * same path after rotation. */
+ * same path after rotation. Beyond LOG_FILE_MAX bytes it is renamed to PATH.1, over the one
+ * before, and a new one is begun. */
 bool log_set_file(const char *path, struct error *e);
 void log_set_stderr(bool is_on); /* default: on */
 

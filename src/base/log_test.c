@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -106,6 +108,54 @@ static void test_file(void **state)
 	assert_int_equal(e.kind, ERROR_NOT_FOUND);
 }
 
+/* A log file to which little may be added. */
+static void begin_full_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, LOG_FILE_MAX - 1000), 0);
+	close(fd);
+	assert_true(log_set_file(path, NULL));
+}
+
+static void write_more_than_fits(void)
+{
+	for (int i = 0; i < 30; i++) {
+		log_error("line %d of a file that is bounded", i);
+	}
+}
+
+/* Two that write the same file, as processes do: one lets it turn over, the other follows. */
+static void test_file_turns_over(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/log_test.XXXXXX", path[64], old[64];
+	struct stat now, before;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/log", folder);
+	snprintf(old, sizeof(old), "%s/log.1", folder);
+	begin_full_file(path);
+	write_more_than_fits();
+	assert_int_equal(stat(path, &now), 0);
+	assert_in_range(now.st_size, 1, 3000);
+	assert_int_equal(stat(old, &before), 0);
+	assert_in_range(before.st_size, LOG_FILE_MAX, LOG_FILE_MAX + 200);
+
+	assert_int_equal(unlink(path), 0);
+	begin_full_file(path);
+	assert_int_equal(rename(path, old), 0); /* somebody else was first */
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	write_more_than_fits();
+	assert_int_equal(fstat(fd, &now), 0);
+	assert_in_range(now.st_size, 1, 3000);
+	close(fd);
+	assert_true(log_set_file(NULL, NULL));
+	unlink(path);
+	unlink(old);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +163,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_file_turns_over, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
