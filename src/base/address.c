@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <uv.h>
+
 #include "base/number.h"
 
 bool address_split(const char *text, char *host, size_t size, uint16_t *port, struct error *e)
@@ -36,4 +38,29 @@ bool address_split(const char *text, char *host, size_t size, uint16_t *port, st
 	memcpy(host, from, len);
 	host[len] = '\0';
 	return true;
+}
+
+bool address_is_any(const char *address)
+{
+	return address[0] == '\0' || strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+}
+
+void address_name(const struct sockaddr *from, char out[INET6_ADDRSTRLEN])
+{
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	out[0] = '\0';
+	if (from->sa_family == AF_INET) {
+		memcpy(&v4, from, sizeof(v4));
+		uv_ip4_name(&v4, out, INET6_ADDRSTRLEN);
+	} else if (from->sa_family == AF_INET6) {
+		memcpy(&v6, from, sizeof(v6));
+		const uint8_t *bytes = v6.sin6_addr.s6_addr;
+		if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+			uv_inet_ntop(AF_INET, bytes + 12, out, INET6_ADDRSTRLEN);
+		} else {
+			uv_ip6_name(&v6, out, INET6_ADDRSTRLEN);
+		}
+	}
 }

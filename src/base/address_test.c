@@ -57,11 +57,20 @@ static void test_refused(void **state)
 	}
 }
 
+static void test_any(void **state)
+{
+	(void)state;
+	assert_true(address_is_any("") && address_is_any("::") && address_is_any("0.0.0.0"));
+	assert_false(address_is_any("127.0.0.1"));
+	assert_false(address_is_any("::1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_any),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <uv.h>
 
 #include "base/mem.h"
 #include "base/random.h"
@@ -135,4 +138,69 @@ int socket_listen_unix(const char *path, mode_t mode, struct error *e)
 		return -1;
 	}
 	return fd;
+}
+
+/* ---- TCP ---- */
+
+union place {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage all;
+};
+
+static int socket_bound(const union place *at, socklen_t len, int backlog)
+{
+	const int on = 1, off = 0;
+	int fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0) {
+		return -1;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (at->any.sa_family == AF_INET6) {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	}
+	if (bind(fd, &at->any, len) != 0 || listen(fd, backlog) != 0) {
+		int sys = errno;
+		close(fd);
+		errno = sys;
+		return -1;
+	}
+	return fd;
+}
+
+int socket_listen_tcp(const char *address, uint16_t port, int backlog, struct error *e)
+{
+	union place at = { 0 };
+	socklen_t len = sizeof(at.v4);
+
+	if (uv_ip4_addr(address, port, &at.v4) != 0) {
+		if (uv_ip6_addr(address, port, &at.v6) != 0) {
+			error_set(e, ERROR_INVALID, "\"%.100s\" is not an IP address", address);
+			return -1;
+		}
+		len = sizeof(at.v6);
+	}
+	int fd = socket_bound(&at, len, backlog);
+	if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) &&
+	    strcmp(address, "::") == 0) {
+		uv_ip4_addr("0.0.0.0", port, &at.v4);
+		fd = socket_bound(&at, sizeof(at.v4), backlog);
+	}
+	if (fd < 0) {
+		error_set_sys(e, errno, "cannot listen on \"%s\" port %u", address, port);
+	}
+	return fd;
+}
+
+uint16_t socket_port(int fd)
+{
+	union place at = { 0 };
+	socklen_t len = sizeof(at);
+
+	if (fd < 0 || getsockname(fd, &at.any, &len) != 0) {
+		return 0;
+	}
+	return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
 }

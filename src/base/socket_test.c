@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/socket.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/address.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -104,12 +106,64 @@ static void test_bad_paths(void **state)
 	assert_int_equal(socket_connect_unix("", &e), -1);
 }
 
+/* Who connects to `port` at an address, as the listener sees it; "" where it cannot. */
+static void name_of_caller(int listener, const char *address, char out[INET6_ADDRSTRLEN])
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(socket_port(listener)) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+				   .sin6_port = htons(socket_port(listener)) };
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	bool is_v6 = inet_pton(AF_INET, address, &v4.sin_addr) != 1;
+
+	out[0] = '\0';
+	inet_pton(AF_INET6, address, &v6.sin6_addr);
+	int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(fd, is_v6 ? (void *)&v6 : (void *)&v4, is_v6 ? sizeof(v6) : sizeof(v4)) == 0) {
+		int got = accept(listener, (struct sockaddr *)&from, &len);
+		assert_true(got >= 0);
+		address_name((struct sockaddr *)&from, out);
+		close(got);
+	}
+	close(fd);
+}
+
+static void test_listen_tcp(void **state)
+{
+	struct error e = { 0 };
+	char name[INET6_ADDRSTRLEN];
+
+	(void)state;
+	int fd = socket_listen_tcp("::", 0, 4, &e);
+	assert_true(fd >= 0);
+	assert_int_not_equal(socket_port(fd), 0);
+	name_of_caller(fd, "127.0.0.1", name);
+	assert_string_equal(name, "127.0.0.1");
+	name_of_caller(fd, "::1", name);
+	assert_true(name[0] == '\0' || strcmp(name, "::1") == 0); /* not all machines have it */
+
+	assert_int_equal(socket_listen_tcp("127.0.0.1", socket_port(fd), 4, &e), -1);
+	assert_int_equal(e.kind, ERROR_EXISTS);
+	close(fd);
+	assert_int_equal(socket_listen_tcp("one", 0, 4, &e), -1);
+	assert_int_equal(e.kind, ERROR_INVALID);
+
+	fd = socket_listen_tcp("127.0.0.1", 0, 4, &e);
+	name_of_caller(fd, "127.0.0.1", name);
+	assert_string_equal(name, "127.0.0.1");
+	name_of_caller(fd, "::1", name);
+	assert_string_equal(name, "");
+	close(fd);
+	assert_int_equal(socket_port(-1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_short_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_paths, setup, teardown),
+		cmocka_unit_test(test_listen_tcp),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

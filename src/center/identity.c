@@ -68,7 +68,7 @@ static bool identity_make(const char *path, struct identity *i, struct error *e)
 		snprintf(i->name, sizeof(i->name), "manager");
 	}
 	i->name[sizeof(i->name) - 1] = '\0';
-	snprintf(i->address, sizeof(i->address), "0.0.0.0");
+	snprintf(i->address, sizeof(i->address), "::");
 	i->port = PORT_FIRST;
 	json_put_str(doc, "uuid", i->uuid);
 	json_put_str(doc, "name", i->name);

@@ -172,7 +172,7 @@ static bool server_begin(struct simulate *s, struct error *e)
 
 static bool announce_begin(struct simulate *s, struct error *e)
 {
-	bool any = strcmp(s->address, "0.0.0.0") == 0 || strcmp(s->address, "::") == 0;
+	bool any = address_is_any(s->address);
 	struct announce_config config = {
 		.loop = &s->mainloop.loop,
 		.path = s->options.env,

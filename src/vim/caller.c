@@ -9,6 +9,7 @@
 #include <gnutls/gnutls.h>
 #include <netinet/tcp.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -109,17 +110,6 @@ void callers_release(struct server *s)
 
 /* ---- beginning and end ---- */
 
-static void caller_describe(struct caller *p, const struct sockaddr *address)
-{
-	if (address->sa_family == AF_INET6) {
-		uv_ip6_name((const struct sockaddr_in6 *)(const void *)address, p->name,
-			    sizeof(p->name));
-	} else if (address->sa_family == AF_INET) {
-		uv_ip4_name((const struct sockaddr_in *)(const void *)address, p->name,
-			    sizeof(p->name));
-	}
-}
-
 static void caller_attach(struct caller *p)
 {
 	gnutls_session_ticket_enable_server(p->tls, p->server->ticket_key);
@@ -138,7 +128,7 @@ struct caller *caller_new(struct server *s, struct MHD_Connection *connection)
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	p->fd = info->connect_fd;
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	caller_describe(p, info->client_addr);
+	address_name(info->client_addr, p->name);
 	if (s->ticket_key != NULL) {
 		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 		p->tls = (gnutls_session_t)info->tls_session;

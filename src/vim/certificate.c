@@ -10,6 +10,7 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "base/address.h"
 #include "base/file.h"
 #include "base/random.h"
 
@@ -39,7 +40,7 @@ static int names_set(gnutls_x509_crt_t crt, const struct certificate_config *con
 	rc = gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, config->name,
 						  (unsigned)strlen(config->name),
 						  GNUTLS_FSAN_APPEND);
-	if (rc < 0 || config->address == NULL) {
+	if (rc < 0 || config->address == NULL || address_is_any(config->address)) {
 		return rc;
 	}
 	unsigned n = 0;

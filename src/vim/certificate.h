@@ -16,7 +16,7 @@ struct certificate_config {
 	const char *cert_path; /* PEM */
 	const char *key_path;  /* PEM, mode 0600 */
 	const char *name;      /* the node's, e.g. "dpu-1": common name and DNS name */
-	const char *address;   /* IP address it serves on, or NULL */
+	const char *address;   /* IP address it serves on; NULL or any: named nowhere */
 };
 
 /* Makes key and certificate where there is neither; checks that they belong together where they are

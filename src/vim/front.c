@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vim/front.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "vim/certificate.h"
 
@@ -47,7 +49,9 @@ struct server *front_open(const struct front_config *c, struct error *e)
 	}
 	struct server *s = front_listen(c, e);
 	if (s != NULL) {
-		log_info("serving https://%s:%u/sdk", c->address, server_port(s));
+		bool is_v6 = strchr(c->address, ':') != NULL;
+		log_info(is_v6 ? "serving https://[%s]:%u/sdk" : "serving https://%s:%u/sdk",
+			 c->address, server_port(s));
 		log_info("thumbprint SHA-1 %s", prints.sha1);
 		log_info("thumbprint SHA-256 %s", prints.sha256);
 	}

@@ -29,6 +29,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/socket.h"
 #include "vim/caller.h"
 #include "vim/exchange.h"
 #include "vim/http_text.h"
@@ -224,57 +225,30 @@ static size_t unescape(void *arg, struct MHD_Connection *connection, char *s)
 	return percent_decode(s);
 }
 
-union address {
-	struct sockaddr any;
+static bool address_is_loopback(const char *address)
+{
 	struct sockaddr_in v4;
 	struct sockaddr_in6 v6;
-};
 
-static bool address_parse(const struct server_config *config, union address *out, bool *is_loopback,
-			  struct error *e)
-{
-	if (uv_ip4_addr(config->address, config->port, &out->v4) == 0) {
-		*is_loopback = (ntohl(out->v4.sin_addr.s_addr) >> 24) == 127;
-		return true;
-	}
-	if (uv_ip6_addr(config->address, config->port, &out->v6) == 0) {
-		*is_loopback = IN6_IS_ADDR_LOOPBACK(&out->v6.sin6_addr);
-		return true;
-	}
-	return error_set(e, ERROR_INVALID, "\"%s\" is not an IP address", config->address);
+	return (uv_ip4_addr(address, 0, &v4) == 0 && ntohl(v4.sin_addr.s_addr) >> 24 == 127) ||
+	       (uv_ip6_addr(address, 0, &v6) == 0 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr));
 }
 
 static int listen_open(struct server *s, struct error *e)
 {
 	const struct server_config *config = &s->config;
-	const int on = 1;
-	union address address = { 0 };
 
-	if (!address_parse(config, &address, &s->is_loopback, e)) {
-		return -1;
-	}
+	s->is_loopback = address_is_loopback(config->address);
 	if (config->plain_http && !s->is_loopback) {
 		error_set(e, ERROR_INVALID, "HTTP without TLS is for loopback only, not for \"%s\"",
 			  config->address);
 		return -1;
 	}
-	socklen_t len = address.any.sa_family == AF_INET ? sizeof(address.v4) : sizeof(address.v6);
-	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		error_set_sys(e, errno, "cannot make a socket");
-		return -1;
+	int fd = socket_listen_tcp(config->address, config->port, BACKLOG, e);
+	if (fd >= 0) {
+		socket_keep_alive(fd);
+		s->port = socket_port(fd);
 	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	socket_keep_alive(fd);
-	if (bind(fd, &address.any, len) != 0 || listen(fd, BACKLOG) != 0 ||
-	    getsockname(fd, &address.any, &len) != 0) {
-		error_set_sys(e, errno, "cannot listen on \"%s\" port %u", config->address,
-			      config->port);
-		close(fd);
-		return -1;
-	}
-	s->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port
-							 : address.v6.sin6_port);
 	return fd;
 }
 
