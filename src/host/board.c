@@ -55,7 +55,8 @@ enum evidence {
 	BY_ACPI, /* a device of this hardware ID */
 	BY_MCFG, /* OEM and table of the ACPI table of that name, 6 and 8 characters */
 	BY_DMI,	 /* begin of the product's name */
-	BY_PCI,	 /* vendor:device, and the subsystem's device where not 0 */
+	BY_PCI,	 /* vendor a, device b, the subsystem's device from c to d */
+	BY_IPU,	 /* the same, and cores as it has them: servers see such functions, too */
 	BY_CORE, /* implementer and part */
 };
 
@@ -65,35 +66,35 @@ static const struct rule {
 	enum evidence by;
 	enum board_index board;
 	const char *text;
-	unsigned a, b, c;
+	unsigned a, b, c, d;
 } rules[] = {
 	/* Linux: Documentation/devicetree/bindings/arm/bcm/bcm2835.yaml and amd,pensando.yaml;
 	 * QEMU: hw/arm/virt.c */
-	{ BY_TREE, PI_4, "brcm,bcm2711", 0, 0, 0 },
-	{ BY_TREE, PI_5, "brcm,bcm2712", 0, 0, 0 },
-	{ BY_TREE, PENSANDO_ELBA, "amd,pensando-elba", 0, 0, 0 },
-	{ BY_TREE, QEMU_VIRT, "linux,dummy-virt", 0, 0, 0 },
+	{ BY_TREE, PI_4, "brcm,bcm2711", 0, 0, 0, 0 },
+	{ BY_TREE, PI_5, "brcm,bcm2712", 0, 0, 0, 0 },
+	{ BY_TREE, PENSANDO_ELBA, "amd,pensando-elba", 0, 0, 0, 0 },
+	{ BY_TREE, QEMU_VIRT, "linux,dummy-virt", 0, 0, 0, 0 },
 	/* Linux: drivers/gpio/gpio-mlxbf2.c, gpio-mlxbf3.c */
-	{ BY_ACPI, BLUEFIELD_2, "MLNXBF22:00", 0, 0, 0 },
-	{ BY_ACPI, BLUEFIELD_3, "MLNXBF33:00", 0, 0, 0 },
+	{ BY_ACPI, BLUEFIELD_2, "MLNXBF22:00", 0, 0, 0, 0 },
+	{ BY_ACPI, BLUEFIELD_3, "MLNXBF33:00", 0, 0, 0, 0 },
 	/* Linux: drivers/acpi/pci_mcfg.c, ALTRA_ECAM_QUIRK */
-	{ BY_MCFG, ALTRA, "AmpereAltra   ", 0, 0, 0 },
+	{ BY_MCFG, ALTRA, "AmpereAltra   ", 0, 0, 0, 0 },
 	/* EDK2 for it: Platform/RaspberryPi, PlatformSmbiosDxe */
-	{ BY_DMI, PI_4, "Raspberry Pi 4", 0, 0, 0 },
-	{ BY_DMI, PI_5, "Raspberry Pi 5", 0, 0, 0 },
-	{ BY_DMI, QEMU_VIRT, "QEMU Virtual Machine", 0, 0, 0 },
-	{ BY_DMI, QEMU_VIRT, "KVM Virtual Machine", 0, 0, 0 },
+	{ BY_DMI, PI_4, "Raspberry Pi 4", 0, 0, 0, 0 },
+	{ BY_DMI, PI_5, "Raspberry Pi 5", 0, 0, 0, 0 },
+	{ BY_DMI, QEMU_VIRT, "QEMU Virtual Machine", 0, 0, 0, 0 },
+	{ BY_DMI, QEMU_VIRT, "KVM Virtual Machine", 0, 0, 0, 0 },
 	/* Linux: arch/arm64/include/asm/cputype.h */
-	{ BY_CORE, AMPEREONE, NULL, 0xc0, 0xac3, 0 },
-	{ BY_CORE, AMPEREONE, NULL, 0xc0, 0xac4, 0 },
-	/* Linux: drivers/net/ethernet/marvell/octeontx2/af/rvu.h: the administrative function,
-	 * which no server sees */
-	{ BY_PCI, OCTEON_10, NULL, 0x177d, 0xa065, 0xb900 },
-	{ BY_PCI, OCTEON_10, NULL, 0x177d, 0xa065, 0xbd00 },
-	{ BY_PCI, OCTEON_9, NULL, 0x177d, 0xa065, 0 },
-	/* Linux: drivers/net/ethernet/intel/idpf/idpf_devids.h. Servers with that core (Altra) are
-	 * known already. */
-	{ BY_PCI, IPU_E2000, NULL, 0x8086, 0x1452, 0 },
+	{ BY_CORE, AMPEREONE, NULL, 0xc0, 0xac3, 0, 0 },
+	{ BY_CORE, AMPEREONE, NULL, 0xc0, 0xac4, 0, 0 },
+	/* Linux: drivers/net/ethernet/marvell/octeontx2/af/rvu.h, ptp.c: the administrative
+	 * function, which no server sees; later ones are of later generations */
+	{ BY_PCI, OCTEON_10, NULL, 0x177d, 0xa065, 0xb900, 0xbd00 },
+	{ BY_PCI, OCTEON_9, NULL, 0x177d, 0xa065, 0xb100, 0xb600 },
+	/* Linux: drivers/net/ethernet/intel/idpf/idpf_devids.h; DPDK: drivers/net/cpfl, its control
+	 * plane's function */
+	{ BY_IPU, IPU_E2000, NULL, 0x8086, 0x1453, 0, 0xffff },
+	{ BY_IPU, IPU_E2000, NULL, 0x8086, 0x1452, 0, 0xffff },
 };
 
 /* Device tree strings end in NUL, `compatible` is a list of them. */
@@ -127,12 +128,18 @@ static bool has_pci(const struct hardware *h, const struct rule *r)
 {
 	for (size_t i = 0; i < h->n_pci; i++) {
 		const struct hardware_pci *p = &h->pci[i];
-		if (p->vendor_id == r->a && p->device_id == r->b &&
-		    (r->c == 0 || p->subdevice_id == r->c)) {
+		if (p->vendor_id == r->a && p->device_id == r->b && p->subdevice_id >= r->c &&
+		    p->subdevice_id <= r->d) {
 			return true;
 		}
 	}
 	return false;
+}
+
+/* Up to 16 Neoverse-N1; servers of that core have more. */
+static bool has_ipu_cores(const struct hardware *h)
+{
+	return h->cpu.implementer == 0x41 && h->cpu.model_id == 0xd0c && h->cpu.n_cores <= 16;
 }
 
 static bool holds(const struct rule *r, const struct hardware *h, const char *root)
@@ -148,6 +155,8 @@ static bool holds(const struct rule *r, const struct hardware *h, const char *ro
 		return strncmp(h->system.model, r->text, strlen(r->text)) == 0;
 	case BY_PCI:
 		return has_pci(h, r);
+	case BY_IPU:
+		return has_pci(h, r) && has_ipu_cores(h);
 	case BY_CORE:
 		return h->cpu.implementer == r->a && h->cpu.model_id == r->b;
 	}

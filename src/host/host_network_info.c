@@ -2,9 +2,11 @@
 /* HostNetworkInfo: what host_network.h's configuration and the hardware look like in the API. */
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/uuid.h"
 #include "host/draft.h"
 #include "host/host_network.h"
@@ -277,14 +279,19 @@ static struct value *port_group(const struct network_config *c, const struct net
 
 /* ---- the host's own adapter ---- */
 
-/* Netmask of the interface that has the address; "" where none has it. */
-static void netmask_of(const char *address, char out[INET_ADDRSTRLEN])
+struct own_address {
+	char address[INET_ADDRSTRLEN], mask[INET_ADDRSTRLEN];
+};
+
+/* The interface that has the address; one that listens everywhere: the first that is up and no
+ * loopback. Nothing is changed where there is none. */
+static void own_address_read(const char *address, struct own_address *out)
 {
 	struct ifaddrs *all, *i;
-	struct in_addr want;
+	struct in_addr want = { 0 };
+	bool is_any = address_is_any(address);
 
-	out[0] = '\0';
-	if (inet_pton(AF_INET, address, &want) != 1 || getifaddrs(&all) != 0) {
+	if ((!is_any && inet_pton(AF_INET, address, &want) != 1) || getifaddrs(&all) != 0) {
 		return;
 	}
 	for (i = all; i != NULL; i = i->ifa_next) {
@@ -295,9 +302,13 @@ static void netmask_of(const char *address, char out[INET_ADDRSTRLEN])
 		}
 		memcpy(&at, i->ifa_addr, sizeof(at));
 		memcpy(&mask, i->ifa_netmask, sizeof(mask));
-		if ((at.sin_addr.s_addr & mask.sin_addr.s_addr) ==
-		    (want.s_addr & mask.sin_addr.s_addr)) {
-			inet_ntop(AF_INET, &mask.sin_addr, out, INET_ADDRSTRLEN);
+		bool is_it =
+			is_any ? (i->ifa_flags & (IFF_UP | IFF_LOOPBACK)) == IFF_UP
+			       : ((at.sin_addr.s_addr ^ want.s_addr) & mask.sin_addr.s_addr) == 0;
+		if (is_it) {
+			inet_ntop(AF_INET, is_any ? &at.sin_addr : &want, out->address,
+				  sizeof(out->address));
+			inet_ntop(AF_INET, &mask.sin_addr, out->mask, sizeof(out->mask));
 			break;
 		}
 	}
@@ -309,14 +320,16 @@ static struct value *virtual_nic(const struct host *h, struct arena *a)
 	struct value *v = value_new(a, T_HostVirtualNic);
 	struct value *spec = value_new(a, T_HostVirtualNicSpec);
 	struct value *ip = value_new(a, T_HostIpConfig);
-	char mask[INET_ADDRSTRLEN] = "255.255.255.0";
+	struct own_address own = { .mask = "255.255.255.0" };
 
 	if (!h->simulated) {
-		netmask_of(h->node.address, mask);
+		own.mask[0] = '\0';
+		own_address_read(h->node.address, &own);
 	}
 	value_set_bool(a, ip, F_HostIpConfig_dhcp, false);
-	value_set_str(a, ip, F_HostIpConfig_ipAddress, h->node.address);
-	value_set_str(a, ip, F_HostIpConfig_subnetMask, mask);
+	value_set_str(a, ip, F_HostIpConfig_ipAddress,
+		      own.address[0] != '\0' ? own.address : h->node.address);
+	value_set_str(a, ip, F_HostIpConfig_subnetMask, own.mask);
 	value_set(a, spec, F_HostVirtualNicSpec_ip, ip);
 	if (h->hardware->n_nics > 0) {
 		value_set_str(a, spec, F_HostVirtualNicSpec_mac, h->hardware->nics[0].mac);

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/uuid.h"
+#include "host/board.h"
 #include "host/cores.h"
 #include "host/hardware.h"
 #include "host/text.h"
@@ -420,8 +421,9 @@ static bool make_node(const char *root, struct node *n, struct error *e)
 {
 	struct hardware h;
 	hardware_read(&h, root);
-	*n = (struct node){ .role = NODE_SERVER,
-			    .address = "0.0.0.0",
+	bool is_card = h.board != NULL && h.board->is_card;
+	*n = (struct node){ .role = is_card ? NODE_DPU : NODE_SERVER,
+			    .address = "::",
 			    .port = choose_port(),
 			    .cpus = h.cpu.n_threads,
 			    .memory_mib = h.memory >> 20 };

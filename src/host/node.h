@@ -76,8 +76,10 @@ bool node_load(const char *state, struct node *out, struct error *e);
 bool node_save(const char *state, const struct node *n, struct error *e);
 
 /* Reads it, or at the first start makes it from the hardware beneath `root` ("" or a test's tree):
- * SMBIOS uuid (else one from the board's serial number, else a random one), host name, all CPUs and
- * memory, address 0.0.0.0, port 443 where this process may bind it, else 8443. */
+ * SMBIOS uuid (else one from the board's serial number, else a random one), host name, a card's
+ * role where the board is one (board.h), all CPUs and memory, address :: (all, of both families),
+ * port 443 where this process may bind it, else 8443.
+ */
 bool node_load_or_make(const char *state, const char *root, struct node *out, struct error *e);
 
 enum card_function_kind {

@@ -224,7 +224,6 @@ static bool check_uplinks(const char *value, void *to, size_t size, struct error
 
 	(void)size;
 	memcpy(copy, value, strlen(value) + 1);
-	s->has_uplinks = true;
 	for (char *word; (word = strsep(&rest, " \t,")) != NULL;) {
 		if (word[0] == '\0') {
 			continue;
@@ -454,20 +453,16 @@ void node_settings_to_node(const struct node_settings *s, struct node *n)
 	if (s->role[0] != '\0') {
 		n->role = strcmp(s->role, "dpu") == 0 ? NODE_DPU : NODE_SERVER;
 	}
-	if (s->migration_address[0] != '\0') {
-		size_t length = strcspn(s->migration_address, "/");
-		memcpy(n->migration_address, s->migration_address, length);
-		n->migration_address[length] = '\0';
-	}
+	size_t length = strcspn(s->migration_address, "/");
+	memcpy(n->migration_address, s->migration_address, length);
+	n->migration_address[length] = '\0';
 	n->port = s->port != 0 ? (uint16_t)s->port : n->port;
 	n->cpus = s->cpus != 0 ? (uint32_t)s->cpus : n->cpus;
 	n->memory_mib = s->memory_mib != 0 ? s->memory_mib : n->memory_mib;
-	if (s->has_uplinks) {
-		memcpy(n->uplinks, s->uplinks, sizeof(n->uplinks));
-		n->n_uplinks = s->n_uplinks;
-		memcpy(n->endpoint, s->endpoint, sizeof(n->endpoint));
-		memcpy(n->endpoint_gateway, s->endpoint_gateway, sizeof(n->endpoint_gateway));
-	}
+	memcpy(n->uplinks, s->uplinks, sizeof(n->uplinks));
+	n->n_uplinks = s->n_uplinks;
+	memcpy(n->endpoint, s->endpoint, sizeof(n->endpoint));
+	memcpy(n->endpoint_gateway, s->endpoint_gateway, sizeof(n->endpoint_gateway));
 }
 
 void node_settings_to_shell(const struct node_settings *s, struct buf *out)

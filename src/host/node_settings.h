@@ -40,7 +40,6 @@ struct node_settings {
 	char endpoint[64]; /* the tunnels' own address and its network's length */
 	char endpoint_gateway[64];
 	uint64_t port, cpus, memory_mib;
-	bool has_uplinks;
 	size_t n_uplinks;
 	struct node_uplink uplinks[NODE_UPLINKS_MAX];
 };
@@ -53,7 +52,8 @@ bool node_settings_read(const char *text, size_t n, struct node_settings *out, s
  * A `value` of NULL takes the setting out. */
 void node_settings_set(const char *text, const char *key, const char *value, struct buf *out);
 
-/* What the settings say of the node's identity, put into `n`, which node_save() checks again. */
+/* What the settings say of the node's identity, put into `n`, which node_save() checks again. Of
+ * migration_address and uplinks what is not set is taken out; others stay as the node has them. */
 void node_settings_to_node(const struct node_settings *s, struct node *n);
 
 /* The management network as shell assignments, one a line; the values need no quotes. */

@@ -50,6 +50,12 @@ static void everything_is_taken(void **state)
 	assert_string_equal(n->endpoint, "10.255.0.12/24");
 	assert_string_equal(n->migration_address, "10.30.0.1");
 	node_settings_to_shell(&s, &shell);
+	s = (struct node_settings){ 0 };
+	node_settings_to_node(&s, n);
+	assert_int_equal(n->n_uplinks, 0);
+	assert_string_equal(n->endpoint, "");
+	assert_string_equal(n->migration_address, "");
+	assert_string_equal(n->name, "dpu-1");
 	assert_string_equal(shell.data, "INTERFACE=eth0\nADDRESS=192.168.1.7/24\n"
 					"GATEWAY=192.168.1.1\nDNS=fd00::1\n"
 					"MIGRATION_INTERFACE=eth2\n"

@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import socket
 import ssl
 import urllib.parse
 
@@ -344,3 +345,28 @@ def test_card_says_what_it_is(rig):
         assert info["RemoraServerUuid"] == server.uuid
     finally:
         Disconnect(si)
+
+
+def test_it_is_served_wherever_it_has_an_address(rig):
+    """Of both families, as at the first start of a node that nobody has configured."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    node = rig.host("everywhere")
+    node.stop()
+    node.options, node.address, node.port = ["--listen", f"[::]:{port}"], "127.0.0.1", port
+    node.start()
+    places = ["127.0.0.1"]
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        places.append("::1")
+    except OSError:
+        pass  # not all machines have it
+    for place in places:
+        node.address = place
+        si = connect(node)
+        try:
+            assert si.content.sessionManager.currentSession.ipAddress == place
+            nic = host_of(si).config.network.vnic[0].spec.ip
+            assert nic.ipAddress not in ("0.0.0.0", "127.0.0.1")
+        finally:
+            Disconnect(si)
