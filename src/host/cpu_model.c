@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/macro.h"
 #include "base/mem.h"
-#include "base/number.h"
 #include "host/qemu_argv.h"
 
 #define VERSION	     1
@@ -95,7 +94,7 @@ static const char *const x86_features[] = {
 
 /* A description, read. Strings belong to the document. */
 struct model {
-	const char *arch, *accel, *cpu, *machine, *qemu, *vendor, *name;
+	const char *arch, *accel, *cpu, *machine, *vendor, *name;
 	uint32_t implementer, part, variant, revision, gic, family, model_id;
 	uint64_t timer_hz;
 	struct json_at features;
@@ -141,7 +140,7 @@ static struct json_object *describe_features(const struct hardware_cpu *c, enum 
 }
 
 struct json_object *cpu_model_describe(const struct hardware_cpu *cpu, enum machine_arch arch,
-				       const struct accel *accel, const char *qemu)
+				       const struct accel *accel)
 {
 	struct json_object *o = json_object_new_object();
 	bool arm = arch == MACHINE_AARCH64;
@@ -150,9 +149,6 @@ struct json_object *cpu_model_describe(const struct hardware_cpu *cpu, enum mach
 	json_put_str(o, "accel", machine_accel_name(accel->kind));
 	json_put_str(o, "cpu", qemu_argv_cpu(arch, accel->kind));
 	json_put_str(o, "machine", qemu_argv_machine(arch));
-	if (qemu && qemu[0]) {
-		json_put_str(o, "qemu", qemu);
-	}
 	json_put_str(o, "vendor", cpu->vendor);
 	json_put_str(o, "model", cpu->model);
 	if (arm) {
@@ -210,7 +206,7 @@ static bool read_str(const struct json_at *root, const char *key, const char **o
 static bool read_model(const struct json_at *root, struct model *m, struct error *e)
 {
 	uint32_t version;
-	*m = (struct model){ .qemu = "" };
+	*m = (struct model){ 0 };
 	if (!json_get_u32(root, "version", &version, e)) {
 		return false;
 	}
@@ -223,7 +219,6 @@ static bool read_model(const struct json_at *root, struct model *m, struct error
 	if (!read_str(root, "arch", &m->arch, e) || !read_str(root, "accel", &m->accel, e) ||
 	    !read_str(root, "cpu", &m->cpu, e) || !read_str(root, "machine", &m->machine, e) ||
 	    !read_str(root, "vendor", &m->vendor, e) || !read_str(root, "model", &m->name, e) ||
-	    (json_has(root, "qemu") && !read_str(root, "qemu", &m->qemu, e)) ||
 	    !read_features(root, m, e)) {
 		return false;
 	}
@@ -327,19 +322,6 @@ static bool same_x86(const struct model *s, const struct model *h, struct error 
 	return lacks_none(s, h, "this host lacks what the VM's processor has", e);
 }
 
-/* major * 1000 + minor; 0: not known. */
-static unsigned qemu_release(const char *text)
-{
-	uint64_t major = 0, minor = 0;
-	size_t n = strcspn(text, ".");
-	if (!number_u64_n(text, n, &major) || text[n] != '.' ||
-	    !number_u64_n(text + n + 1, strspn(text + n + 1, "0123456789"), &minor) ||
-	    major > 999 || minor > 999) {
-		return 0;
-	}
-	return (unsigned)(major * 1000 + minor);
-}
-
 static bool same_machine(const struct model *s, const struct model *h, struct error *e)
 {
 	if (strcmp(s->arch, h->arch) != 0) {
@@ -351,11 +333,7 @@ static bool same_machine(const struct model *s, const struct model *h, struct er
 	if (strcmp(s->machine, h->machine) != 0) {
 		return differs("machine", s->machine, h->machine, e);
 	}
-	if (strcmp(s->cpu, h->cpu) != 0) {
-		return differs("cpu", s->cpu, h->cpu, e);
-	}
-	unsigned from = qemu_release(s->qemu), to = qemu_release(h->qemu);
-	return from == 0 || to == 0 || from <= to || differs("qemu", s->qemu, h->qemu, e);
+	return strcmp(s->cpu, h->cpu) == 0 || differs("cpu", s->cpu, h->cpu, e);
 }
 
 bool cpu_model_accepts(struct json_object *source, struct json_object *here, struct error *e)

@@ -5,7 +5,6 @@
  * other end compares it with its own.
  *
  *   {"version": 1, "arch": "aarch64", "accel": "kvm", "cpu": "host", "machine": "virt-7.2",
- *    "qemu": "7.2.17",                            only where known
  *    "vendor": "arm", "model": "Cortex-A72",
  *    "implementer": 65, "part": 3336, "variant": 0, "revision": 3, "timer_hz": 62500000, "gic": 3,
  *    "family": 6, "model_id": 106,                x86 instead of the line above
@@ -20,7 +19,8 @@
  *    features the same, as are the timer's frequency and the interrupt controller;
  *  - under KVM on x86 with the host's own model: vendor, family and model are equal and no feature
  *    that guests see is missing.
- *  - an older QEMU does not take over from a newer one (major.minor).
+ * QEMU's version does not: the machine type bears one, which every later QEMU knows; an older QEMU
+ * that cannot read what a newer one sends says so, and the guest goes on where it was.
  *
  * Pure; any thread.
  */
@@ -33,10 +33,9 @@
 #include "host/accel.h"
 #include "host/hardware.h"
 
-/* The description of VMs that run here; the caller owns it. `arch` is the VMs'; `qemu` as QEMU
- * says its version ("7.2.17"), NULL where unknown. */
+/* The description of VMs that run here; the caller owns it. `arch` is the VMs'. */
 struct json_object *cpu_model_describe(const struct hardware_cpu *cpu, enum machine_arch arch,
-				       const struct accel *accel, const char *qemu);
+				       const struct accel *accel);
 
 /* Whether a guest of `source` (from another node: hostile) can go on at `here`
  * (cpu_model_describe() of this node). ERROR_UNSUPPORTED names what differs: both processors, or

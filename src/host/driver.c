@@ -422,6 +422,12 @@ bool machine_receive_run(struct machine *m, const struct machine_reply *r, struc
 	return began(m, m->driver->ops->receive_run(m, e), MACHINE_RECEIVING);
 }
 
+bool machine_can_send(const struct machine *m, struct error *e)
+{
+	const struct driver_ops *ops = m->driver->ops;
+	return want_op(m, ops->send != NULL, e) && (ops->can_send == NULL || ops->can_send(m, e));
+}
+
 bool machine_send(struct machine *m, const struct machine_outgoing *out,
 		  const struct machine_send_listener *l, void *arg, struct error *e)
 {

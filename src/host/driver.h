@@ -201,6 +201,8 @@ struct machine_send_listener {
 	void (*failed)(void *arg, const struct error *e);
 };
 
+/* Whether what it is made of can be moved at all; why not, for as long as it is powered on. */
+bool machine_can_send(const struct machine *m, struct error *e);
 bool machine_send(struct machine *m, const struct machine_outgoing *out,
 		  const struct machine_send_listener *l, void *arg, struct error *e);
 /* After `stopped`: gives the rest away. Cannot be cancelled any more. */

@@ -52,6 +52,7 @@ struct driver_ops {
 			const struct machine_incoming *in, struct error *e);
 	bool (*receive_stream)(struct machine *m, int fd, struct error *e); /* the same */
 	bool (*receive_run)(struct machine *m, struct error *e);
+	bool (*can_send)(const struct machine *m, struct error *e); /* NULL: all can be */
 	/* machine_send_stopped(), and after `send_go` machine_done(m, NULL), or machine_done() with
 	 * e: it runs on */
 	bool (*send)(struct machine *m, const struct machine_outgoing *out, struct error *e);

@@ -340,6 +340,7 @@ static enum machine_state adopt(struct side *s)
 	assert_true(machine_adopt(s->machine, &s->spec, &reply, &e));
 	rig_wait(s->rig, &s->replied);
 	if (s->error.kind != ERROR_NONE) {
+		print_message("not adopted: %s\n", s->error.msg);
 		assert_int_equal(s->error.kind, ERROR_NOT_FOUND);
 		assert_int_equal(machine_state(s->machine), MACHINE_OFF);
 		rig_expect_no_traces(s);

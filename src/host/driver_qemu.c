@@ -277,10 +277,24 @@ static void on_status(void *arg, const struct json_at *value, const struct error
 	}
 }
 
+static void on_kvm(void *arg, const struct json_at *value, const struct error *e)
+{
+	struct qemu_machine *m = arg;
+	bool enabled;
+	if (!e && json_has(value, "enabled") && json_get_bool(value, "enabled", &enabled, NULL)) {
+		m->accel = enabled ? MACHINE_KVM : MACHINE_TCG;
+	}
+}
+
 static void on_ready(void *arg)
 {
 	struct qemu_machine *m = arg;
 	const struct qmp_call call = { .done = on_status, .arg = m };
+	const struct qmp_call kvm_call = { .done = on_kvm, .arg = m };
+	if (m->is_up || m->base.op == MACHINE_OP_ADOPT) {
+		/* who started it may have found another accelerator here */
+		qmp_execute(m->qmp, "query-kvm", NULL, &kvm_call, NULL);
+	}
 	if (m->is_up) {
 		qmp_execute(m->qmp, "query-status", NULL, &call, NULL);
 	} else if (!m->is_ending) {
@@ -466,7 +480,7 @@ static void remember(struct qemu_machine *m, const struct machine_spec *s)
 	m->name = mem_strdup(s->name);
 	m->arch = s->arch;
 	m->memory = s->memory_mib << 20;
-	m->accel = s->accel;
+	m->accel = m->host_accel = s->accel;
 	m->uuid = mem_strdup(s->uuid);
 	if (s->state_file && s->state_file[0]) {
 		m->state_file = mem_strdup(s->state_file);
@@ -643,6 +657,11 @@ static const char *machine_words(const struct machine *base)
 	return ((const struct qemu_machine *)(const void *)base)->confinement;
 }
 
+static bool can_send(const struct machine *base, struct error *e)
+{
+	return qemu_move_is_possible((const struct qemu_machine *)(const void *)base, e);
+}
+
 static void place(struct driver *base, const struct placement *p)
 {
 	struct qemu_driver *d = CONTAINER_OF(base, struct qemu_driver, base);
@@ -667,6 +686,7 @@ static const struct driver_ops qemu_ops = {
 	.receive = receive,
 	.receive_stream = qemu_receive_stream,
 	.receive_run = qemu_receive_run,
+	.can_send = can_send,
 	.send = qemu_send,
 	.send_go = qemu_send_go,
 	.send_cancel = qemu_send_cancel,

@@ -440,8 +440,19 @@ static void test_killed_while_running(void **state)
 	assert_false(machine_start(f->machine, &f->spec, &r, &e));
 	assert_int_equal(e.kind, ERROR_BUSY);
 	do_adopt(f, ERROR_NONE);
+	assert_true(machine_can_send(f->machine, NULL));
 	assert_true(machine_usage(f->machine, &after, NULL));
 	assert_true(before.pid == after.pid);
+
+	/* a host that finds another accelerator than the one by which it was powered on */
+	enum machine_accel found = f->spec.accel;
+	machine_free(f->machine);
+	f->machine = machine_new(f->driver, &listener, f);
+	f->spec.accel = found == MACHINE_KVM ? MACHINE_TCG : MACHINE_KVM;
+	do_adopt(f, ERROR_NONE);
+	assert_false(machine_can_send(f->machine, &e));
+	assert_int_equal(e.kind, ERROR_UNSUPPORTED);
+	f->spec.accel = found;
 	console_expect(f, "root\n", "# ");
 
 	f->exited = false; /* the end of an adopted one is noticed */

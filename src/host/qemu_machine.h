@@ -65,8 +65,9 @@ struct qemu_machine {
 	char *confinement; /* for people; NULL: not known */
 
 	enum machine_arch arch;
-	enum machine_accel accel;
-	struct machine_nic nic; /* the one being plugged in */
+	enum machine_accel accel;      /* as QEMU says, of one that was adopted */
+	enum machine_accel host_accel; /* of what this host starts now */
+	struct machine_nic nic;	       /* the one being plugged in */
 	char nic_mac[18];
 	char unplugged[24]; /* the device being taken out; "": none */
 	bool is_unplugged;  /* the guest has let go of it */

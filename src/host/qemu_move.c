@@ -95,9 +95,19 @@ enum qemu_mark qemu_move_marked(const struct qemu_machine *m)
 
 bool qemu_move_is_possible(const struct qemu_machine *m, struct error *e)
 {
-	return !m->has_nvme ||
-	       error_set(e, ERROR_UNSUPPORTED,
-			 "\"%s\": has an NVMe controller, whose state cannot be moved", m->name);
+	if (m->has_nvme) {
+		return error_set(e, ERROR_UNSUPPORTED,
+				 "\"%s\": has an NVMe controller, whose state cannot be moved",
+				 m->name);
+	}
+	if (m->accel != m->host_accel) {
+		return error_set(e, ERROR_UNSUPPORTED,
+				 "\"%s\": runs with %s since it was powered on, while this host "
+				 "says of its machines that they run with %s; power it off and on",
+				 m->name, machine_accel_name(m->accel),
+				 machine_accel_name(m->host_accel));
+	}
+	return true;
 }
 
 struct qemu_move *qemu_move_new(const struct machine_credentials *tls)

@@ -189,6 +189,14 @@ static bool tell_progress(struct qemu_machine *m, const struct json_at *migrate)
 	return machine_release(&m->base) && m->base.state == MACHINE_SENDING;
 }
 
+/* The same. */
+static bool tell_stands(struct qemu_machine *m)
+{
+	machine_hold(&m->base);
+	machine_send_stands(&m->base);
+	return machine_release(&m->base) && m->base.state == MACHINE_SENDING;
+}
+
 static void add_downtime(struct qemu_machine *m, unsigned ms)
 {
 	struct json_object *o = json_object_new_object();
@@ -207,9 +215,7 @@ static void after_ask_memory(struct qemu_machine *m, const struct json_at *value
 		return;
 	}
 	if (strcmp(status, "pre-switchover") == 0) {
-		machine_hold(&m->base);
-		machine_send_stands(&m->base);
-		if (machine_release(&m->base)) {
+		if (tell_stands(m)) {
 			end_mirrors(m);
 		}
 	} else if (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0 ||
@@ -256,9 +262,7 @@ static void after_stop(struct qemu_machine *m, const struct json_at *value, cons
 	if (is_over(m, e)) {
 		return;
 	}
-	machine_hold(&m->base);
-	machine_send_stands(&m->base);
-	if (machine_release(&m->base) && m->base.state == MACHINE_SENDING) {
+	if (tell_stands(m)) {
 		add_migrate(m);
 		qemu_steps_run(m, after_migrate);
 	}

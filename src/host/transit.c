@@ -38,6 +38,11 @@ bool transit_has_ended(const struct transit *m)
 	return m->state >= TRANSIT_DONE;
 }
 
+bool transit_is_let_go(const struct error *e)
+{
+	return e != NULL && e->kind == ERROR_CANCELED;
+}
+
 struct vm_layer *transit_layer(const struct transit *m)
 {
 	return m->all->host->vm_layer;
@@ -45,7 +50,7 @@ struct vm_layer *transit_layer(const struct transit *m)
 
 struct json_object *transit_cpu(const struct host *h)
 {
-	return cpu_model_describe(&h->hardware->cpu, accel_arch(), &h->accel, NULL);
+	return cpu_model_describe(&h->hardware->cpu, accel_arch(), &h->accel);
 }
 
 /* ---- refusals ---- */
@@ -194,6 +199,7 @@ void transit_free(struct transit *m)
 	peer_free(peer);
 	transit_release(m);
 	transit_live_close(m);
+	machine_free(m->stray);
 	transit_identity_fini(&m->identity);
 	free(m->issuer);
 	free(m->uuid);
@@ -230,7 +236,7 @@ bool transit_machine_ended(struct vm *vm, const struct error *e)
 	error_set(&why, ERROR_UNREACHABLE, "its machine has ended%s%s", e == NULL ? "" : ": ",
 		  e == NULL ? "" : e->msg);
 	if (!m->is_source) {
-		if (vm->leaving && !m->is_busy) {
+		if (vm->leaving) {
 			transit_target_fail(m, &why);
 		}
 		return vm->leaving;
@@ -580,9 +586,13 @@ static struct vm *vm_by_id(struct vm_layer *l, uint32_t id)
 	return NULL;
 }
 
-/* What vms.json says counts: the VM is there, or it is not. */
+/* What vms.json says counts: the VM is there, or it is not. That it has come is on disk before
+ * anybody can touch it: once it were removed again, nothing else would say so. */
 static void go_on(struct host_transits *all)
 {
+	bool is_changed = false;
+	struct error e = { 0 };
+
 	list_each_safe (struct transit, m, &all->all, link) {
 		struct vm *vm = vm_by_id(all->host->vm_layer, m->vm);
 		if (m->is_source && m->state == TRANSIT_OFFERED) {
@@ -591,6 +601,7 @@ static void go_on(struct host_transits *all)
 			m->is_sent = m->is_live && machine_state(vm->machine) == MACHINE_SENT;
 			if (vm == NULL) {
 				m->state = TRANSIT_DONE;
+				is_changed = true;
 			} else {
 				transit_source_resume(m);
 			}
@@ -601,8 +612,12 @@ static void go_on(struct host_transits *all)
 				transit_free(m);
 			} else {
 				m->state = TRANSIT_DONE;
+				is_changed = true;
 			}
 		}
+	}
+	if (is_changed && !transits_save(all, &e)) {
+		log_warn("what has become of migrations could not be kept: %s", e.msg);
 	}
 }
 

@@ -107,6 +107,7 @@ struct transit {
 	struct transit_gate *gate;	  /* target: where the guest comes in; or NULL */
 	bool is_loaded;			  /* target: it is here, whole */
 	bool wants_commit;		  /* target: as soon as it is */
+	struct machine *stray;		  /* target: what an earlier run left waiting; or NULL */
 	bool is_sent;			  /* source: it has gone over whole */
 	int64_t stopped_us, downtime_us;  /* source: monotonic; its guest stood so long */
 };
@@ -136,6 +137,8 @@ struct transit *transit_new(struct host_transits *all, const char *id, bool is_s
 void transit_free(struct transit *m);
 struct transit *transit_find(struct host_transits *all, const char *id);
 bool transit_has_ended(const struct transit *m);
+/* A machine's reply that comes because the host ends: the migration may be gone already. */
+bool transit_is_let_go(const struct error *e);
 struct vm_layer *transit_layer(const struct transit *m);
 const char *transit_state_name(enum transit_state s);
 
@@ -201,11 +204,11 @@ bool transit_target_prepare(struct host_transits *all, const char *id, const str
 void transit_target_commit(struct transit *m);
 /* Gives up: CANCELLED or FAILED, as `why` (NULL: cancelled) says. */
 void transit_target_give_up(struct transit *m, const struct transit_refusal *why);
+void transit_target_fail(struct transit *m, const struct error *e);
 void transit_target_tick(struct transit *m);
 
 /* For transit_live.c: what was under way has ended; e NULL: well. False: nothing goes on. */
 bool transit_target_go_on(struct transit *m, const struct error *e);
-void transit_target_fail(struct transit *m, const struct error *e);
 /* All is ready, the PUT can be answered; the machine is stopped; the guest runs. */
 void transit_target_ready(struct transit *m);
 void transit_target_stopped(struct transit *m);

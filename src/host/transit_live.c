@@ -9,7 +9,6 @@
  * Who connects has to say the token first; then the connection is the machine's, whose QEMU takes
  * nobody but the source's QEMU.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,6 +22,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/socket.h"
 #include "host/host_plane.h"
 #include "host/plane_connections.h"
 #include "host/transit_impl.h"
@@ -121,13 +121,11 @@ static void loaded(void *arg, struct machine *machine, const struct error *e)
 	struct transit *m = arg;
 
 	(void)machine;
-	if (transit_has_ended(m) || m->is_cancelling) {
+	if (transit_is_let_go(e) || transit_has_ended(m) || m->is_cancelling) {
 		return;
 	}
 	if (e != NULL) {
-		struct transit_refusal why;
-		transit_refuse_error(&why, m->name, e);
-		transit_target_give_up(m, &why); /* after its connections, if they come just now */
+		transit_target_fail(m, e); /* after its connections, if they come just now */
 		return;
 	}
 	m->is_loaded = true;
@@ -213,28 +211,12 @@ static void on_connect(uv_poll_t *poll, int status, int events)
 	uv_poll_start(&k->poll, UV_READABLE, on_knock);
 }
 
-/* A TCP socket on the node's address, any port; -1. */
 static int listen_on(const char *address, struct error *e)
 {
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
-	bool is_v6 = inet_pton(AF_INET6, address, &v6.sin6_addr) == 1;
+	int fd = socket_listen_tcp(address[0] != '\0' ? address : "::", 0, BACKLOG, e);
 
-	if (!is_v6) {
-		inet_pton(AF_INET, address, &v4.sin_addr); /* any, where it is none */
-	}
-	int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	transit_set_prompt(fd); /* what is accepted is so, too */
-	if (fd >= 0 &&
-	    bind(fd, is_v6 ? (void *)&v6 : (void *)&v4, is_v6 ? sizeof(v6) : sizeof(v4)) == 0 &&
-	    listen(fd, BACKLOG) == 0) {
-		return fd;
-	}
-	error_set_sys(e, errno, "\"%.60s\": a guest cannot be waited for there", address);
-	if (fd >= 0) {
-		close(fd);
-	}
-	return -1;
+	return fd;
 }
 
 static bool gate_open(struct transit *m, struct error *e)
@@ -266,22 +248,10 @@ static bool gate_open(struct transit *m, struct error *e)
 	return true;
 }
 
-static int port_of(int fd)
-{
-	struct sockaddr_storage s;
-	socklen_t n = sizeof(s);
-
-	if (fd < 0 || getsockname(fd, (struct sockaddr *)&s, &n) != 0) {
-		return 0;
-	}
-	return ntohs(s.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&s)->sin6_port
-					     : ((struct sockaddr_in *)&s)->sin_port);
-}
-
 void transit_live_ticket(struct transit *m, struct json_object *ticket)
 {
-	json_put_i64(ticket, "stream_port", port_of(m->gate->listener));
-	json_put_i64(ticket, "export_port", port_of(m->gate->exporter));
+	json_put_i64(ticket, "stream_port", socket_port(m->gate->listener));
+	json_put_i64(ticket, "export_port", socket_port(m->gate->exporter));
 	json_put_str(ticket, "issuer", m->identity.issuer);
 	uv_poll_start(&m->gate->poll, UV_READABLE, on_connect);
 }
@@ -293,6 +263,9 @@ static void waits(void *arg, struct machine *machine, const struct error *e)
 	struct transit *m = arg;
 
 	(void)machine;
+	if (transit_is_let_go(e)) {
+		return;
+	}
 	if (m->gate != NULL) {
 		unwire(m->gate);
 	}
@@ -407,6 +380,9 @@ static void runs(void *arg, struct machine *machine, const struct error *e)
 	size_t n;
 
 	(void)machine;
+	if (transit_is_let_go(e)) {
+		return; /* the next run goes on with it */
+	}
 	transit_live_close(m);
 	vm_network_coming(m->entity, NULL);
 	if (e == NULL && m->all->host->plane != NULL) {
@@ -419,9 +395,13 @@ static void runs(void *arg, struct machine *machine, const struct error *e)
 void transit_live_run(struct transit *m)
 {
 	struct machine_reply reply = { .done = runs, .arg = m };
+	struct machine *machine = m->entity->machine;
 	struct error e = { 0 };
 
-	if (!machine_receive_run(m->entity->machine, &reply, &e)) {
+	if (machine == NULL) {
+		error_set(&e, ERROR_UNREACHABLE, "its machine has ended");
+		runs(m, NULL, &e);
+	} else if (!machine_receive_run(machine, &reply, &e)) {
 		runs(m, NULL, &e);
 	}
 }
@@ -429,8 +409,9 @@ void transit_live_run(struct transit *m)
 static void stopped(void *arg, struct machine *machine, const struct error *e)
 {
 	(void)machine;
-	(void)e;
-	transit_target_stopped(arg);
+	if (!transit_is_let_go(e)) {
+		transit_target_stopped(arg);
+	}
 }
 
 bool transit_live_stop(struct transit *m)
@@ -453,41 +434,30 @@ bool transit_live_stop(struct transit *m)
 
 /* ---- what an earlier run left ---- */
 
-struct clearing {
-	struct transit *m;
-	struct machine *machine;
-};
-
 static void cleared(void *arg, struct machine *machine, const struct error *e)
 {
-	struct clearing *x = arg;
+	struct transit *m = arg;
 
-	(void)e;
-	if (e != NULL && e->kind == ERROR_CANCELED) {
-		free(x);
-		return; /* the host ends; the next one finds the record again */
+	(void)machine;
+	if (transit_is_let_go(e)) {
+		return; /* the next run finds the record again */
 	}
-	x->m->is_busy = false;
-	transit_free(x->m);
-	free(x);
-	machine_free(machine);
+	transit_free(m);
 }
 
 static void found(void *arg, struct machine *machine, const struct error *e)
 {
-	struct clearing *x = arg;
-	struct machine_reply reply = { .done = cleared, .arg = x };
+	struct machine_reply reply = { .done = cleared, .arg = arg };
 
 	if (e != NULL || !machine_stop(machine, &reply, NULL)) {
-		cleared(x, machine, e);
+		cleared(arg, machine, e);
 	}
 }
 
 void transit_live_clear(struct transit *m)
 {
 	static const struct machine_listener deaf = { .exited = NULL };
-	struct clearing *x = mem_zalloc(sizeof(*x));
-	struct machine_reply reply = { .done = found, .arg = x };
+	struct machine_reply reply = { .done = found, .arg = m };
 	struct machine_spec spec = { .name = m->name,
 				     .uuid = m->uuid,
 				     .folder = m->all->host->state,
@@ -497,11 +467,10 @@ void transit_live_clear(struct transit *m)
 				     .memory_mib = 64 };
 	struct error e = { 0 };
 
-	x->m = m;
 	m->is_busy = true;
-	x->machine = machine_new(m->all->host->driver, &deaf, x);
-	if (!machine_adopt(x->machine, &spec, &reply, &e)) {
+	m->stray = machine_new(m->all->host->driver, &deaf, m);
+	if (!machine_adopt(m->stray, &spec, &reply, &e)) {
 		log_warn("what waited for \"%s\" cannot be looked for: %s", m->name, e.msg);
-		cleared(x, x->machine, &e);
+		transit_free(m);
 	}
 }

@@ -213,6 +213,9 @@ static void on_stopped(void *arg)
 	struct transit *m = arg;
 	size_t n;
 
+	if (m->peer == NULL || transit_has_ended(m)) {
+		return; /* the host ends */
+	}
 	on_stands(m);
 	transit_set_state(m, TRANSIT_SWITCHING);
 	if (m->all->host->plane == NULL || m->is_cancelling) {

@@ -62,6 +62,7 @@ static struct vm *vm_of_id(struct vm_layer *l, const char *id)
 static bool may_leave(struct vm *vm, struct transit_refusal *why)
 {
 	const char *name = vm_name(vm);
+	struct error e = { 0 };
 
 	if (vm->op != NULL) {
 		return transit_refuse(why, 409, "TaskInProgress", name,
@@ -75,6 +76,9 @@ static bool may_leave(struct vm *vm, struct transit_refusal *why)
 		return transit_refuse(why, 400, "NotSupported", name,
 				      "has a network card that is a function of the server's card, "
 				      "which stays behind");
+	}
+	if (vm->machine != NULL && !machine_can_send(vm->machine, &e)) {
+		return transit_refuse_error(why, name, &e);
 	}
 	return true;
 }
@@ -210,6 +214,9 @@ static void machine_left(void *arg, struct machine *machine, const struct error 
 	struct transit *m = arg;
 
 	(void)machine;
+	if (transit_is_let_go(e)) {
+		return;
+	}
 	m->is_busy = false;
 	if (e != NULL) {
 		log_warn("the machine that \"%s\" has left does not end: %s", m->name, e->msg);
@@ -257,6 +264,9 @@ static void revived(void *arg, struct machine *machine, const struct error *e)
 	struct transit *m = arg;
 
 	(void)machine;
+	if (transit_is_let_go(e)) {
+		return;
+	}
 	m->is_busy = false;
 	if (e != NULL) {
 		log_error("\"%s\" did not move and cannot go on here: %s", m->name, e->msg);
@@ -373,6 +383,11 @@ void transit_source_offer(struct transit *m)
 	struct machine *machine = m->entity->machine;
 	struct error e = { 0 };
 
+	if (machine == NULL) { /* it ended while its connections were asked for */
+		error_set(&e, ERROR_UNREACHABLE, "its machine has ended");
+		transit_source_failed(m, &e);
+		return;
+	}
 	if (m->is_cancelling) {
 		machine_send_cancel(machine, NULL); /* `failed` follows */
 		return;
@@ -522,6 +537,9 @@ static bool open_peer(struct transit *m, struct transit_refusal *why)
 				      .thumbprint = m->thumbprint,
 				      .max_connections = 2 };
 
+	struct peer *old = m->peer; /* of a ticket that was refused */
+	m->peer = NULL;
+	peer_free(old);
 	m->peer = peer_new(&config, &e);
 	if (m->peer == NULL) {
 		return transit_refuse_error(why, "ticket", &e);
@@ -600,6 +618,13 @@ void transit_source_stop(struct transit *m)
 {
 	struct peer *peer = m->peer;
 
+	if (m->is_live && !m->is_cancelling &&
+	    (m->state == TRANSIT_COPYING || m->state == TRANSIT_SWITCHING)) {
+		/* Its guest may stand, and would until the next start; the VM is held meanwhile,
+		 * so that the host does not end before it runs again, or time is up. */
+		transit_source_cancel(m);
+		return;
+	}
 	if (transit_has_ended(m) || m->is_busy) {
 		return; /* it is leaving: that is soon done */
 	}

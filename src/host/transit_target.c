@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -91,13 +92,19 @@ void transit_target_give_up(struct transit *m, const struct transit_refusal *why
 	}
 }
 
-static void fail(struct transit *m, const struct error *e)
+void transit_target_fail(struct transit *m, const struct error *e)
 {
 	struct transit_refusal why;
 
 	transit_refuse_error(&why, m->name, e);
-	m->is_busy = false;
 	transit_target_give_up(m, &why);
+}
+
+/* Nothing is under way any more. */
+static void fail(struct transit *m, const struct error *e)
+{
+	m->is_busy = false;
+	transit_target_fail(m, e);
 }
 
 /* Work has ended that nobody may interrupt. False: there is nothing to go on with. */
@@ -118,11 +125,6 @@ static bool go_on(struct transit *m, const struct error *e)
 bool transit_target_go_on(struct transit *m, const struct error *e)
 {
 	return go_on(m, e);
-}
-
-void transit_target_fail(struct transit *m, const struct error *e)
-{
-	fail(m, e);
 }
 
 void transit_target_stopped(struct transit *m)
@@ -187,7 +189,7 @@ static void answer_prepared(struct transit *m)
 	const char *address = http_header(r, "Host");
 	const char *own =
 		h->node.migration_address[0] != '\0' ? h->node.migration_address : h->node.address;
-	bool is_any = strcmp(own, "0.0.0.0") == 0 || strcmp(own, "::") == 0 || own[0] == '\0';
+	bool is_any = address_is_any(own);
 	char url[300];
 
 	/* One that listens everywhere is reached where its manager reaches it. */
@@ -387,9 +389,7 @@ static void written(void *arg, const struct error *e)
 	struct transit *m = arg;
 	struct error why = { 0 };
 
-	m->is_busy = false;
-	if (e != NULL) {
-		fail(m, e);
+	if (!go_on(m, e)) {
 		return;
 	}
 	/* Should we be killed between the two writes, the next start finds no such VM: not taken.

@@ -13,7 +13,7 @@ from conftest import need
 from daemon import build_folder, wait_until
 from test_arm_lab import UP_S, ping, say, vms
 from test_lab import Lab, ask_once, exit_status
-from vmomi import Disconnect, find, run, vim
+from vmomi import Disconnect, find, run, vim, vmodl, wait_for_task
 
 NAME, ADDRESS = "edge-1", "10.1.0.11"
 
@@ -81,8 +81,29 @@ def connect(lab):
     more_lines(lab)
 
 
+def cancel(lab, to):
+    """A move, while the guest's memory goes over, which takes long here."""
+    si = lab.connect()
+    try:
+        machine, host = find(si, vim.VirtualMachine, NAME), find(si, vim.HostSystem, to)
+        task = machine.MigrateVM_Task(None, host, "defaultPriority", None)
+        wait_until(lambda: (task.info.progress or 0) >= 20, UP_S, "a fifth is over there", 0.2)
+        task.CancelTask()
+        with pytest.raises(vmodl.fault.RequestCanceled):
+            wait_for_task(si, task)
+    finally:
+        Disconnect(si)
+
+
+def places(lab):
+    return [(vm["host"], vm["power"]) for vm in lab.status()["vms"] if vm["name"] == NAME]
+
+
 def test_a_guest_moves_from_card_to_card_under_kvm(equal):
     connect(equal)
+    cancel(equal, "dpu-3")
+    wait_until(lambda: places(equal) == [("dpu-1", "poweredOn")], UP_S, "it is where it was", 1)
+    more_lines(equal)
     for card in ("dpu-3", "dpu-1"):
         move(equal, card)
         edge = vms(equal)[NAME]

@@ -3,9 +3,13 @@
 both have, cancelled, and with either host killed on the way. In the end one machine has the guest,
 never two and never none."""
 
+import json
 import os
 import random
+import signal
+import socket
 import threading
+import time
 
 import pytest
 import requests
@@ -59,14 +63,18 @@ def test_a_real_machine_moves(hosts):
     destroy(one, "real")
 
 
-def test_a_real_machine_on_a_shared_datastore(hosts):
-    one, two = hosts
-    si = connect(one)
-    spec = spec_of("kept", deviceChange=[scsi(), disk(8 * 1024)])
+def make_shared(node, name):
+    si = connect(node)
+    spec = spec_of(name, deviceChange=[scsi(), disk(8 * 1024)])
     spec.files.vmPathName = "[common]"
     wait_for_task(si, folder_of(si).CreateVM_Task(
         spec, si.content.rootFolder.childEntity[0].hostFolder.childEntity[0].resourcePool))
     Disconnect(si)
+
+
+def test_a_real_machine_on_a_shared_datastore(hosts):
+    one, two = hosts
+    make_shared(one, "kept")
     switch_on(one, "kept")
     said = Move(one, two).prepare("kept").start().end()
     assert said["state"] == "done", said
@@ -93,6 +101,45 @@ def test_a_real_machine_stays_when_it_is_cancelled(hosts):
     wait_until(lambda: not two.machines() and is_clean(two, "real"), 20, "nothing is left there")
     assert one.machines() == pid and running(one, "real")
     destroy(one, "real")
+
+
+def monitor(node, command):
+    """What the only machine of a host says to a command; nobody else may be connected to it."""
+    (uuid,) = node.machines()
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(20)
+        wire.connect(os.path.join(node.state, "run", f"vm-{uuid}.qmp"))
+        lines = wire.makefile("r")
+        assert "QMP" in json.loads(lines.readline())
+        for word in ("qmp_capabilities", command):
+            wire.sendall(json.dumps({"execute": word}).encode() + b"\n")
+            said = {}
+            while "return" not in said:
+                said = json.loads(lines.readline())
+                assert "error" not in said, said
+    return said["return"]
+
+
+def test_a_host_that_is_stopped_leaves_its_guest_running(hosts):
+    """In good order, while the guest stands and its memory goes over, which here never ends."""
+    one, two = hosts
+    make_shared(one, "kept")
+    switch_on(one, "kept")
+    move = Move(one, two).prepare("kept")
+    (waiting,) = two.machines().values()
+    os.kill(waiting, signal.SIGSTOP)
+    move.start()
+    wait_until(lambda: ask(two, "GET", move.id).json()["state"] == "copying", 20,
+               "the source has come")
+    time.sleep(0.5)  # what the source's QEMU is told now nobody else hears
+    one.stop()
+    assert monitor(one, "query-status")["status"] == "running"
+    os.kill(waiting, signal.SIGCONT)
+    one.start()
+    assert running(one, "kept") and len(one.machines()) == 1
+    wait_until(lambda: not two.machines() and power(two, "kept") is None, 30,
+               "nothing is left there")
+    destroy(one, "kept")
 
 
 @pytest.mark.parametrize("who", ["source", "target"])

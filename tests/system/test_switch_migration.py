@@ -175,8 +175,9 @@ def test_a_guest_moves_and_its_connection_lives(fabric):
     print("pings:", b.run("tail -n 3 /tmp/pings")[1])
 
 
-def test_without_its_record_the_connection_would_be_refused(fabric):
-    """What the rules allow only as a part of a connection, a target that knows none drops."""
+def test_the_target_took_all_for_a_part_of_the_connection(fabric):
+    """Of the guest that has just come: what the rules allow only as a part of one was never seen
+    as anything else, which counts as a drop."""
     drops = fabric.node["target"].port("vmnic0")["drops"]
     assert drops.get("tcp_state", 0) == 0, drops
     # Nor does anything come that the target would send back to where the guest was.
