@@ -2,6 +2,7 @@
 """The system that cards, boards and servers boot: by UEFI from a disk larger than the image, on
 both architectures; what its console says and takes; the same bytes when it is built again."""
 
+import email.utils
 import hashlib
 import http.client
 import os
@@ -41,10 +42,11 @@ def free_port():
 class Node:
     """A machine that boots a copy of the image, with its console."""
 
-    def __init__(self, arch, folder, settings=""):
+    def __init__(self, arch, folder, settings="", more=()):
         self.disk = os.path.join(folder, "disk.img")
         self.port = free_port()
         self.said = self.new = ""
+        self.begun = 0
         subprocess.run(["cp", "--sparse=always", os.path.join(image_of(arch), "remora.img"),
                         self.disk], check=True)
         os.truncate(self.disk, 1 << 30)
@@ -58,11 +60,12 @@ class Node:
                         "-drive", f"file={self.disk},if=none,id=d,format=raw",
                         "-device", "virtio-blk-pci,drive=d",
                         "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:443",
-                        "-device", "virtio-net-pci,netdev=n,romfile="]
+                        "-device", "virtio-net-pci,netdev=n,romfile=", *more]
         self.process = None
 
     def start(self):
         self.new = ""
+        self.begun = len(self.said)
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -81,6 +84,9 @@ class Node:
             text = data.decode("utf-8", "replace").replace("\r", "")
             self.said += text
             self.new += text
+
+    def said_since_start(self):
+        return self.said[self.begun:]
 
     def wait_for(self, pattern):
         """What the console says from now on has to match."""
@@ -103,9 +109,11 @@ class Node:
                 c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30,
                                                 context=ssl._create_unverified_context())
                 c.request("GET", "/sdk/vimServiceVersions.xml")
-                answer = c.getresponse().read()
+                answer = c.getresponse()
+                self.date = email.utils.parsedate_to_datetime(answer.headers["Date"])
+                body = answer.read()
                 c.close()
-                return answer
+                return body
             except OSError:
                 assert time.monotonic() < end, self.said[-2000:]
                 self.read(1)
@@ -115,10 +123,10 @@ class Node:
 def node(request, tmp_path):
     nodes = []
 
-    def make(arch, settings=""):
+    def make(arch, settings="", more=()):
         if shutil.which(MACHINES[arch][0]) is None:
             pytest.skip(f"no {MACHINES[arch][0]}")
-        nodes.append(Node(arch, str(tmp_path), settings))
+        nodes.append(Node(arch, str(tmp_path), settings, more))
         nodes[-1].start()
         return nodes[-1]
 
@@ -141,7 +149,7 @@ def test_boots_by_uefi_and_says_where_it_is(node, arch):
     n.cut_power()
     n.start()
     n.wait_for(r"Remora [0-9.]+ on edge-7\n")
-    assert "making the data partition" not in n.new
+    assert "making the data partition" not in n.said_since_start()
     assert n.wait_for(r"SHA-256 +([0-9A-F:]{95})").group(1) == thumbprint
     n.wait_for_api()
 
@@ -174,7 +182,7 @@ def test_wrong_settings_are_refused_on_the_console(node):
     n.cut_power()
     n.start()
     n.wait_for(r"Remora [0-9.]+ on edge-8\n")
-    assert "is applied" not in n.new
+    assert "is applied" not in n.said_since_start()
 
 
 def test_a_stranger_at_the_console_gets_nothing(node):
@@ -187,6 +195,27 @@ def test_a_stranger_at_the_console_gets_nothing(node):
         n.say("wrong")
         n.wait_for(r"that is not the password")
         n.wait_for(r"choose: ")
+
+
+def test_the_clock_does_not_go_back(node):
+    """A machine that thinks that it is 2001 begins when the image was made, and after its power was
+    cut where it was."""
+    n = node("amd64", "password = correct horse\n", ["-rtc", "base=2001-01-02"])
+    n.wait_for(r"the clock was behind: it is 2026-01-01 ")
+    n.wait_for(r"choose: ")
+    n.wait_for_api()
+    assert n.date.year == 2026
+    n.say("5")
+    n.wait_for(r"root's password: ")
+    n.say("correct horse")
+    n.wait_for(r"# ")
+    n.say("date -s 2031-02-03 && touch /data/remora/clock && sync && echo kept-$((6*7))")
+    n.wait_for(r"kept-42")
+    n.cut_power()
+    n.start()
+    n.wait_for(r"the clock was behind: it is 2031-02-03 ")
+    n.wait_for_api()
+    assert n.date.year == 2031
 
 
 def digest(path):
