@@ -18,7 +18,7 @@ from test_survival import make_vm
 from vmomi import Disconnect, connect, find, vim
 
 UP_S = 900  # under 2 minutes where nothing else runs
-PULLS = int(os.environ.get("REMORA_PULLS", "1"))
+PULLS = int(os.environ.get("REMORA_PULLS", "2"))
 
 
 @pytest.fixture(scope="module")
