@@ -106,12 +106,20 @@ class Switch:
         self.log.close()
 
 
+def compile_tool(source, path):
+    """A guest's program, of whole sectors."""
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-static", "-O2", "-s", "-o", path, source],
+                   check=True, timeout=60)
+    os.truncate(path, (os.path.getsize(path) + 511) // 512 * 512)
+    return path
+
+
 class Guest:
     """A machine that boots the lab's disk; commands go over its serial port. Its network card is
     virtio over vhost-user or, where a model is named, emulated and on a stream socket."""
 
-    def __init__(self, rig, name, model=None, memory_mib=96, folder=None):
-        """folder: its files can be got by TFTP from 10.0.2.2, by a second card; see get()."""
+    def __init__(self, rig, name, model=None, memory_mib=96, tool=None):
+        """tool: a program from compile_tool(), as a second disk; see get_tool()."""
         self.name = name
         self.kind = "vhost" if model is None else "stream"
         self.socket = rig.path(f"{name}.sock")
@@ -123,7 +131,7 @@ class Guest:
              "-numa", "node,memdev=m", "-snapshot",
              "-drive", f"file={build_folder()}/guest/guest.raw,format=raw,if=virtio",
              "-chardev", f"socket,id=s,path={serial},server=on,wait=off", "-serial", "chardev:s",
-             *self.card(model), *self.second_card(folder)],
+             *self.card(model), *self.second_disk(tool)],
             stdin=subprocess.DEVNULL)
         self.console = socket.socket(socket.AF_UNIX)
         wait_until(lambda: self.connect(serial), 20, "the serial port")
@@ -139,14 +147,13 @@ class Guest:
                 "vectors=0,status=off"]
 
     @staticmethod
-    def second_card(folder):
-        return [] if folder is None else ["-netdev", f"user,id=n1,restrict=on,tftp={folder}",
-                                          "-device", "virtio-net-pci,netdev=n1,vectors=0"]
+    def second_disk(path):
+        return [] if path is None else ["-drive", f"file={path},format=raw,if=virtio"]
 
-    def get(self, name):
-        """A program out of the folder, into the guest's /tmp."""
-        assert self.run("ip addr add 10.0.2.15/24 dev eth1; ip link set eth1 up; cd /tmp && "
-                        f"tftp -g -r {name} -b 1400 10.0.2.2 && chmod +x {name}")[0] == 0
+    def get_tool(self, name):
+        """The program on the second disk, as /tmp/NAME."""
+        status, said = self.run(f"modprobe virtio_blk && cat /dev/vdb > /tmp/{name} && chmod +x /tmp/{name}")
+        assert status == 0, said
 
     def connect(self, path):
         try:

@@ -5,14 +5,13 @@ advertisements, DHCP answers, router advertisements, VLAN tags, tunnel packets. 
 import os
 import re
 import shutil
-import subprocess
 import threading
 
 import pytest
 
 from conftest import need
 from daemon import build_folder, wait_until
-from switch_rig import ADDRESS, MAC, QEMU, Guest, Peer, Switch
+from switch_rig import ADDRESS, MAC, QEMU, Guest, Peer, Switch, compile_tool
 
 COUNT = 100000
 SOURCE = os.path.join(os.path.dirname(__file__), "spoof.c")
@@ -49,12 +48,8 @@ def world(rig):
         pytest.skip("QEMU or the guest's disk is missing")
     if shutil.which("cc") is None:
         pytest.skip("there is no compiler for the guest's program")
-    folder = rig.path("tftp")
-    os.mkdir(folder)
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-static", "-O2", "-s", "-o", f"{folder}/spoof",
-                    SOURCE], check=True, timeout=60)
     switch = rig.keep(Switch(rig)).start()
-    guest = rig.keep(Guest(rig, "a", folder=folder))
+    guest = rig.keep(Guest(rig, "a", tool=compile_tool(SOURCE, rig.path("spoof"))))
     path = {name: rig.path(f"{name}.sock") for name in ("b", "c", "up")}
     everything = {"promiscuous": True, "any_address": True, "forged_transmits": True}
     switch.apply({
@@ -78,7 +73,7 @@ def world(rig):
 def test_nothing_that_is_forged_comes_out(world):
     switch, guest, watchers = world
     guest.login()
-    guest.get("spoof")
+    guest.get_tool("spoof")
     before = switch.port("a")
     said = guest.run(f"/tmp/spoof eth0 {ADDRESS['a']} {MAC['b']} {ADDRESS['b']} {COUNT}", 300)[1]
     assert int(re.search(r"sent=(\d+)", said).group(1)) == COUNT

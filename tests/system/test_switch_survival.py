@@ -16,7 +16,7 @@ import pytest
 
 from conftest import need
 from daemon import build_folder, program, wait_until
-from switch_rig import ADDRESS, MAC, QEMU, Guest, Switch, document
+from switch_rig import ADDRESS, MAC, QEMU, Guest, Switch, compile_tool, document
 
 SIZE = os.environ.get("REMORA_SURVIVAL", "500,50,4")
 CONNECTIONS, NEW, TIMES = (int(word) for word in SIZE.split(","))
@@ -32,7 +32,7 @@ class Load:
 
     def begin(self):
         for guest in (self.a, self.b):
-            guest.get("tcp_load")
+            guest.get_tool("tcp_load")
             guest.run("cd /proc/sys/net/ipv4; echo 1024 65000 > ip_local_port_range; "
                       "echo 200000 > tcp_max_tw_buckets; echo 1 > tcp_tw_reuse; "
                       "echo 4096 > /proc/sys/net/core/somaxconn")
@@ -89,13 +89,10 @@ def world(module_rig):
             pytest.skip(f"there is no {path}")
     if shutil.which("cc") is None:
         pytest.skip("there is no compiler for the guests' load")
-    folder = module_rig.path("tftp")
-    os.mkdir(folder)
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-static", "-O2", "-s", "-o", f"{folder}/tcp_load",
-                    SOURCE], check=True, timeout=60)
+    tool = compile_tool(SOURCE, module_rig.path("tcp_load"))
     switch = module_rig.keep(Switch(module_rig, options=("--flows", "262144"))).start()
     guests = {name: module_rig.keep(Guest(module_rig, name, memory_mib=256 + CONNECTIONS // 16,
-                                          folder=folder)) for name in MAC}
+                                          tool=tool)) for name in MAC}
     rules = [{"id": 1, "action": "allow", "sources": ["a"],
               "services": [{"protocol": "tcp", "ports": ["5000-5007"]}]},
              {"id": 2, "action": "allow", "sources": ["a"],
