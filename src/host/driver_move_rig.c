@@ -33,10 +33,12 @@ static const unsigned char guest[] = {
 	0xb9, 0x02, 0x00,       /*      mov cx, 2 */
 	0xba, 0x80, 0x00,       /*      mov dx, 0x80 */
 	0xcd, 0x13,             /*      int 0x13 */
-	0xfb, 0xf4,             /*      sti; hlt */
+	0xfb, 0xf4,             /*      sti; hlt; GUEST_WAITS */
 	0xeb, 0xe3,             /*      jmp next */
 };
 /* clang-format on */
+
+#define GUEST_WAITS (sizeof(guest) - 4)
 
 static void on_exited(void *arg, struct machine *m, enum machine_exit why, const struct error *e)
 {
@@ -317,6 +319,17 @@ static void end_side(struct side *s)
 	free(s->state);
 	free(s->certificate);
 	free(s->key);
+}
+
+int rig_set_up_busy(void **state)
+{
+	static const unsigned char nop[] = { 0x90, 0x90 };
+	rig_set_up(state);
+	struct rig *r = *state;
+	int fd = open(r->from.disk, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, nop, sizeof(nop), GUEST_WAITS), sizeof(nop));
+	close(fd);
+	return 0;
 }
 
 int rig_tear_down(void **state)

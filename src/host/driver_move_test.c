@@ -62,6 +62,13 @@ static void expect_stays(struct rig *r, enum error_kind kind)
 	machine_tidy(r->from.machine);
 }
 
+static void kill_machine(struct side *s)
+{
+	struct machine_usage u;
+	assert_true(machine_usage(s->machine, &u, NULL));
+	kill((pid_t)u.pid, SIGKILL);
+}
+
 static void cancel(struct rig *r)
 {
 	struct error e = { 0 };
@@ -92,6 +99,28 @@ static void test_cancelled_at_once(void **state)
 	rig_send(r, "to", 0);
 	cancel(r);
 	expect_stays(r, ERROR_CANCELED);
+}
+
+/* A guest that always has a write under way has one when its mirror is cancelled or fails. */
+static void test_cancelled_while_it_writes(void **state)
+{
+	struct rig *r = *state;
+	bool never = false;
+	rig_start(r);
+	for (int round = 0; round < 6; round++) {
+		rig_receive(r);
+		rig_take_stream(r);
+		rig_send(r, "to", 1 << 20);
+		rig_wait_some(r, &never, 200 + 30 * (unsigned)round);
+		if (round % 2 == 0) {
+			cancel(r);
+		} else {
+			kill_machine(&r->to);
+		}
+		expect_stays(r, ERROR_NONE);
+		rig_cut_wires(r);
+		rig_make_wires(r);
+	}
 }
 
 static void test_cancelled_at_switch(void **state)
@@ -157,13 +186,6 @@ static void test_wrong_certificate(void **state)
 	free(key);
 	rig_expect_runs(&r->from);
 	rig_stop(&r->to);
-}
-
-static void kill_machine(struct side *s)
-{
-	struct machine_usage u;
-	assert_true(machine_usage(s->machine, &u, NULL));
-	kill((pid_t)u.pid, SIGKILL);
 }
 
 static void test_target_dies(void **state)
@@ -401,6 +423,18 @@ static void test_killed_with_disks(void **state)
 	kill_and_conclude(*state, MOMENT_DISKS, MACHINE_RUNNING, MACHINE_OFF);
 }
 
+static void test_killed_while_it_writes(void **state)
+{
+	for (int round = 0;;) {
+		kill_and_conclude(*state, MOMENT_DISKS, MACHINE_RUNNING, MACHINE_OFF);
+		if (++round == 4) {
+			break;
+		}
+		rig_tear_down(state);
+		rig_set_up_busy(state);
+	}
+}
+
 static void test_killed_at_switch(void **state)
 {
 	kill_and_conclude(*state, MOMENT_SWITCH, MACHINE_RUNNING, MACHINE_OFF);
@@ -447,10 +481,12 @@ static void test_killed_any_time(void **state)
 int main(int argc, char **argv)
 {
 #define MOVE_TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+#define BUSY_TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up_busy, rig_tear_down)
 	const struct CMUnitTest tests[] = {
 		MOVE_TEST(test_moves),
 		MOVE_TEST(test_cancelled_with_disks),
 		MOVE_TEST(test_cancelled_at_once),
+		BUSY_TEST(test_cancelled_while_it_writes),
 		MOVE_TEST(test_cancelled_at_switch),
 		MOVE_TEST(test_again),
 		MOVE_TEST(test_wrong_name),
@@ -462,6 +498,7 @@ int main(int argc, char **argv)
 		MOVE_TEST(test_revived),
 		MOVE_TEST(test_killed_waiting),
 		MOVE_TEST(test_killed_with_disks),
+		BUSY_TEST(test_killed_while_it_writes),
 		MOVE_TEST(test_killed_at_switch),
 		MOVE_TEST(test_killed_going),
 		MOVE_TEST(test_killed_sent),

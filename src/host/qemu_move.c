@@ -285,6 +285,11 @@ void qemu_move_add_end(struct qemu_machine *m)
 
 /* ---- news ---- */
 
+void qemu_move_set_failed(const struct qemu_machine *m, const char *what, struct error *e)
+{
+	error_set(e, ERROR_IO, "\"%s\": copying a disk failed: %s", m->name, what);
+}
+
 static void on_poll(struct qemu_machine *m)
 {
 	void (*poll)(struct qemu_machine *) = m->move ? m->move->poll : NULL;
@@ -312,10 +317,14 @@ void qemu_move_take_event(struct qemu_machine *m, const char *name, const struct
 		return;
 	}
 	bool of_job = strncmp(name, "BLOCK_JOB_", 10) == 0;
-	if (of_job && is_mirror(qemu_move_text(data, "device")) && v->why.kind == ERROR_NONE &&
-	    json_has(data, "error")) {
-		error_set(&v->why, ERROR_IO, "copying the disk of \"%s\": %s",
-			  qemu_move_text(data, "device"), qemu_move_text(data, "error"));
+	bool of_mirror = of_job && is_mirror(qemu_move_text(data, "device"));
+	bool is_read = strcmp(qemu_move_text(data, "operation"), "read") == 0;
+	if (of_mirror && v->why.kind == ERROR_NONE && json_has(data, "error")) {
+		qemu_move_set_failed(m, qemu_move_text(data, "error"), &v->why);
+	} else if (of_mirror && v->why.kind == ERROR_NONE && strcmp(name, "BLOCK_JOB_ERROR") == 0) {
+		qemu_move_set_failed(
+			m, is_read ? "it cannot be read here" : "it cannot be written there",
+			&v->why);
 	}
 	if ((of_job || strcmp(name, "MIGRATION") == 0) && v->poll != NULL) {
 		qemu_machine_tick(m, 0, on_poll);
@@ -349,6 +358,7 @@ struct qemu_mirror_state qemu_move_mirrors(const struct json_at *jobs)
 		json_get_bool(&job, "ready", &ready, NULL);
 		s.n++;
 		s.n_ready += ready;
+		s.n_failed += strcmp(qemu_move_text(&job, "io-status"), "ok") != 0;
 		s.done += done;
 		s.total += total;
 	}

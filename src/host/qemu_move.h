@@ -87,10 +87,11 @@ const char *qemu_move_text(const struct json_at *value, const char *key);
 void qemu_move_mirror_name(int32_t key, char out[24]);
 /* The jobs that copy disks, of query-block-jobs. */
 struct qemu_mirror_state {
-	size_t n, n_ready;
+	size_t n, n_ready, n_failed; /* those that failed are paused */
 	uint64_t done, total;
 };
 struct qemu_mirror_state qemu_move_mirrors(const struct json_at *jobs);
+void qemu_move_set_failed(const struct qemu_machine *m, const char *what, struct error *e);
 
 /* ---- qemu_receive.c ---- */
 bool qemu_receive_prepare(struct qemu_machine *m, const struct machine_incoming *in,

@@ -15,7 +15,8 @@
  *    it stands.
  * 3. After it was told to go on, what QEMU says decides and nothing else: without an answer it is
  *    asked again.
- * 4. One sequence of steps at a time: a cancellation waits for its end, and cuts the connections
+ * 4. No mirror ends while the guest runs: one that fails is paused (see qemu_send_undo.c).
+ * 5. One sequence of steps at a time: a cancellation waits for its end, and cuts the connections
  *    so that the end comes.
  */
 #include <string.h>
@@ -129,7 +130,14 @@ static void after_ask_ended(struct qemu_machine *m, const struct json_at *value,
 	if (is_over(m, e)) {
 		return;
 	}
-	if (qemu_move_mirrors(value).n > 0) {
+	struct qemu_mirror_state s = qemu_move_mirrors(value);
+	if (s.n_failed > 0) {
+		struct error why = { 0 };
+		qemu_move_set_failed(m, "it was broken off", &why);
+		is_over(m, &why);
+		return;
+	}
+	if (s.n > 0) {
 		qemu_move_wait(m, POLL_SOON_MS, ask_ended);
 		return;
 	}
@@ -313,8 +321,8 @@ static void after_ask_disks(struct qemu_machine *m, const struct json_at *value,
 	struct qemu_mirror_state s = qemu_move_mirrors(value);
 	m->move->disk_done = s.done;
 	m->move->disk_total = s.total;
-	if (s.n < m->move->disks.n) {
-		error_set(&why, ERROR_IO, "\"%s\": copying a disk ended too early", m->name);
+	if (s.n_failed > 0 || s.n < m->move->disks.n) {
+		qemu_move_set_failed(m, "it was broken off", &why);
 		is_over(m, &why);
 	} else if (s.n_ready == s.n) {
 		begin_memory(m);
@@ -371,6 +379,9 @@ static struct json_object *mirror_job(const struct qemu_machine *m, int32_t key)
 	json_put_str(o, "sync", "full");
 	/* What the guest writes goes over before it hears that it is written: so it converges. */
 	json_put_str(o, "copy-mode", "write-blocking");
+	/* A job that ended while the guest writes would take QEMU with it: see qemu_send_undo.c. */
+	json_put_str(o, "on-source-error", "stop");
+	json_put_str(o, "on-target-error", "stop");
 	if (m->move->bandwidth > 0 && m->move->bandwidth < (uint64_t)BANDWIDTH_MAX) {
 		json_put_u64(o, "speed", m->move->bandwidth);
 	}

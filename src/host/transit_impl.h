@@ -235,8 +235,11 @@ void transit_live_clear(struct transit *m);
  * disks at one end and for memory at none; each of their agreements on TLS waits for a delayed
  * acknowledgement without it, with the source's guest standing still, and a source whose target
  * dies in that time stands still for ever: of a flight of which only a part could be sent, QEMU
- * waits to send the rest, in a loop that runs when the wait is over (QEMU 7.2). */
-void transit_set_prompt(int fd);
+ * waits to send the rest, in a loop that runs when the wait is over (QEMU 7.2).
+ *
+ * And one whose other end takes nothing for 20 s ends, since the guest may stand, or wait with what
+ * it writes. A listening socket hands all of this on. */
+void transit_set_up_socket(int fd);
 bool transit_send_start(struct transit *m, const struct json_at *ticket,
 			struct transit_refusal *why);
 void transit_send_cancel(struct transit *m);

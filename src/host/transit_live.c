@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,12 +139,7 @@ static void let_in(struct transit *m, int fd)
 {
 	struct machine_reply reply = { .done = loaded, .arg = m };
 	struct error e = { 0 };
-	int on = 1, idle = 10, count = 3;
 
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 	transit_set_state(m, TRANSIT_COPYING);
 	if (!machine_receive_stream(m->entity->machine, fd, &reply, &e)) {
 		transit_target_fail(m, &e);
@@ -215,7 +209,7 @@ static int listen_on(const char *address, struct error *e)
 {
 	int fd = socket_listen_tcp(address[0] != '\0' ? address : "::", 0, BACKLOG, e);
 
-	transit_set_prompt(fd); /* what is accepted is so, too */
+	transit_set_up_socket(fd); /* what is accepted is so, too */
 	return fd;
 }
 

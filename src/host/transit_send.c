@@ -37,6 +37,9 @@ enum {
 	CONNECTIONS_MAX = 32 << 20,
 	GREETING_EVERY_US = 10 * 1000 * 1000,
 	GREETING_LIMIT_MS = 10000,
+	ALIVE_AFTER_S = 10,
+	ALIVE_EVERY_S = 5,
+	SILENT_MS = 20000
 };
 
 /* Connections on the way; belongs to the worker, then to the loop. */
@@ -52,12 +55,17 @@ struct connecting {
 
 /* ---- connections ---- */
 
-void transit_set_prompt(int fd)
+void transit_set_up_socket(int fd)
 {
-	int on = 1;
+	int on = 1, after_s = ALIVE_AFTER_S, every_s = ALIVE_EVERY_S;
+	unsigned silent_ms = SILENT_MS;
 
 	if (fd >= 0) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof(silent_ms));
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &after_s, sizeof(after_s));
+		setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
 	}
 }
 
@@ -76,7 +84,7 @@ static int connect_one(const struct addrinfo *a)
 		errno = sys;
 		return -1;
 	}
-	transit_set_prompt(fd);
+	transit_set_up_socket(fd);
 	limit.tv_sec = 0;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	return fd;

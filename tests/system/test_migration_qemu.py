@@ -142,6 +142,26 @@ def test_a_host_that_is_stopped_leaves_its_guest_running(hosts):
     destroy(one, "kept")
 
 
+def test_a_target_that_does_not_answer(hosts):
+    """Nobody ends its connections, and nothing comes through: the guest runs on where it was."""
+    one, two = hosts
+    make_shared(one, "kept")
+    switch_on(one, "kept")
+    move = Move(one, two).prepare("kept")
+    (waiting,) = two.machines().values()
+    os.kill(waiting, signal.SIGSTOP)
+    said = move.start().end()
+    assert said["state"] == "failed" and "not answer" in said["error"]["reason"], said
+    one.stop()
+    assert monitor(one, "query-status")["status"] == "running"
+    one.start()
+    assert running(one, "kept") and len(one.machines()) == 1
+    os.kill(waiting, signal.SIGCONT)
+    wait_until(lambda: not two.machines() and power(two, "kept") is None, 30,
+               "nothing is left there")
+    destroy(one, "kept")
+
+
 @pytest.mark.parametrize("who", ["source", "target"])
 def test_killed_while_a_real_machine_moves(hosts, who):
     """Whenever a host is killed, exactly one machine runs the guest in the end."""
