@@ -27,7 +27,8 @@
 enum {
 	READY_S = 30,
 	STOP_S = 15,
-	POLL_MS = 30
+	POLL_MS = 30,
+	FREE_POLLS = 100
 };
 
 static const struct lab_node native_nodes[] = {
@@ -354,12 +355,24 @@ static void forget_boot(const struct lab *lab, const struct lab_node *n)
 	free(path);
 }
 
+/* One that has been killed just now may not be gone yet. */
+static bool is_taken(const struct lab_node *n)
+{
+	for (int i = 0; i < FREE_POLLS; i++) {
+		if (!answers(n)) {
+			return false;
+		}
+		nap();
+	}
+	return true;
+}
+
 bool lab_node_start(const struct lab *lab, const struct lab_node *n, struct error *e)
 {
 	if (lab_node_is_running(lab, n)) {
 		return wait_ready(lab, n, e);
 	}
-	if (!is_switch(n) && answers(n)) {
+	if (!is_switch(n) && is_taken(n)) {
 		return error_set(e, ERROR_BUSY,
 				 "%s:%d is in use by another program (another lab?): stop it first",
 				 n->address, LAB_PORT);

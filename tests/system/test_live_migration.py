@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest that runs moves from one card of the lab to the other and back, with a connection open."""
 
+import json
 import os
 import signal
+import subprocess
 
 import pytest
 
-from daemon import wait_until
+from daemon import program, wait_until
 from test_lab import (INFRA, Lab, ask_once, count_lines, exit_status, lab, log_in, put_edges_only,  # noqa: F401
                       realized, rest)
 from vmomi import Disconnect, collect, find, run, vim
@@ -58,13 +60,23 @@ def more_lines(lab_, before):
     return counts[-1]
 
 
+def records(lab_, node):
+    """What a card's switch knows of the connection: the state of each record."""
+    said = subprocess.run([program("remora"), "switch", "--json", "--state",
+                           f"{lab_.folder}/nodes/{node}/switchd", "show", "flows"], check=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=30).stdout
+    return [flow["state"] for flow in json.loads(said) if flow["protocol"] == 6]
+
+
 def test_a_connection_lives_on(moving):
     lines = count_lines(moving)
     reference = move(moving, "dpu-2")
     lines = more_lines(moving, lines)
+    assert records(moving, "dpu-2") == ["open"]  # the one of before: where its other end is
     assert next(v for v in moving.status()["vms"] if v["name"] == NAME)["host"] == "dpu-2"
     assert move(moving, "dpu-1") == reference
     more_lines(moving, lines)
+    assert records(moving, "dpu-2") == records(moving, "dpu-1") == ["open"]
 
 
 def test_the_firewall_knows_it_still(moving):
@@ -83,12 +95,25 @@ def test_the_firewall_knows_it_still(moving):
             rest(moving, "DELETE", path)
 
 
-def test_the_manager_is_killed_meanwhile(moving):
+def log_of(lab_, node):
+    with open(f"{lab_.folder}/nodes/{node}/log", encoding="utf-8") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("is_under_way", [False, True], ids=["at_once", "under_way"])
+def test_the_manager_is_killed_meanwhile(moving, is_under_way):
+    """What has not been begun is cancelled, what has been the hosts end by themselves."""
+    here = next(vm for vm in moving.status()["vms"] if vm["name"] == NAME)["host"]
+    there = "dpu-2" if here == "dpu-1" else "dpu-1"
+    lines, before = count_lines(moving), len(log_of(moving, here))
     si = moving.connect()
-    vm_of(si).MigrateVM_Task(None, host_of(si, "dpu-2"), "defaultPriority", None)
-    lines = count_lines(moving)
+    vm_of(si).MigrateVM_Task(None, host_of(si, there), "defaultPriority", None)
+    if is_under_way:
+        wait_until(lambda: ": copying" in log_of(moving, here)[before:], 30, "it moves")
     with open(f"{moving.folder}/nodes/center/process", encoding="utf-8") as file:
         os.kill(int(file.read().split(":")[0]), signal.SIGKILL)
+    if is_under_way:
+        lines = more_lines(moving, lines)
     moving.remora("start", "center")
 
     def places():
@@ -96,5 +121,6 @@ def test_the_manager_is_killed_meanwhile(moving):
         found = [v.runtime.host.name for v in collect(again, vim.VirtualMachine) if v.name == NAME]
         Disconnect(again)
         return found
-    wait_until(lambda: places() in (["dpu-1"], ["dpu-2"]), 60, "it is in one place", 0.5)
+    wanted = ([there],) if is_under_way else ([here], [there])
+    wait_until(lambda: places() in wanted, 60, "it is in one place", 0.5)
     more_lines(moving, lines)
