@@ -147,21 +147,13 @@ static bool enter(struct way *w)
 
 /* ---- records ---- */
 
-/* The record of the packet's connection, copied: following TCP may change it. False: there is
- * none, or TCP drops the packet. */
-static bool find_record(struct way *w, struct flow *out, unsigned *d)
+/* False: TCP drops the packet, or it opens another connection than the record's. */
+static bool follow_tcp(struct way *w, struct flow *f, unsigned d)
 {
-	const struct flow *f =
-		flow_find(w->in->flows, &w->p.key, flow_hash(w->in->flows, &w->p.key), d);
-
-	if (f == NULL) {
-		return false;
-	}
-	*out = *f;
 	if (f->proto != 6 || (w->p.flags & PACKET_LATER) != 0) {
 		return true;
 	}
-	switch (tcp_follow(out, *d, &w->p)) {
+	switch (tcp_follow(f, d, &w->p)) {
 	case TCP_GOOD:
 		return true;
 	case TCP_BAD_STATE:
@@ -173,6 +165,40 @@ static bool find_record(struct way *w, struct flow *out, unsigned *d)
 	}
 	tell(w, "flow", "opens an ended connection anew");
 	return false;
+}
+
+/* The record of the packet's connection, copied: following TCP may change it. False: there is
+ * none, or TCP drops the packet. */
+static bool find_record(struct way *w, struct flow *out, unsigned *d)
+{
+	const struct flow *f =
+		flow_find(w->in->flows, &w->p.key, flow_hash(w->in->flows, &w->p.key), d);
+
+	if (f == NULL) {
+		return false;
+	}
+	*out = *f;
+	return follow_tcp(w, out, *d);
+}
+
+/* The record of a connection whose sender has moved to where the packet came in, copied, as it will
+ * be then. */
+static bool find_moved(struct way *w, const struct fate_input *in, struct flow *out, unsigned *d)
+{
+	struct fate_input silent = *in;
+	struct fate decided = { 0 };
+
+	silent.trace = NULL;
+	fate_decide(&silent, &decided);
+	const struct flow *f = fate_find_moved(in, &decided, w->in->flows, d);
+	if (f == NULL) {
+		return false;
+	}
+	*out = *f;
+	out->iface[*d] = w->iface;
+	out->epoch = (uint16_t)(tables_epoch(in->tables) - 1);
+	tell(w, "flow", "of a known connection, whose sender has moved here");
+	return follow_tcp(w, out, *d);
 }
 
 static bool find_related(const struct way *w, struct flow *out, unsigned *d)
@@ -282,6 +308,7 @@ static void decide(struct way *w)
 	unsigned d = 0;
 	bool is_known = packet_has_connection(&w->p) && find_record(w, &f, &d);
 
+	is_known = is_known || (w->fate->reason == DROP_NONE && find_moved(w, &in, &f, &d));
 	if (w->fate->reason != DROP_NONE) {
 		return;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/macro.h"
 #include "switch/fate_guard.h"
+#include "switch/tcp_track.h"
 
 /* What the stages hand on to each other. */
 struct way {
@@ -713,4 +714,39 @@ void fate_decide(const struct fate_input *in, struct fate *out)
 		out->makes_flow = false;
 		out->n_copies = 0;
 	}
+}
+
+static bool is_in_midst_of_tcp(const struct packet *p)
+{
+	return p->key.proto == 6 && packet_has_connection(p) && (p->flags & PACKET_LATER) == 0 &&
+	       !tcp_opens(p);
+}
+
+struct flow *fate_find_moved(const struct fate_input *in, const struct fate *decided,
+			     const struct flow_table *flows, unsigned *d)
+{
+	const struct packet *p = in->packet;
+	const uint8_t *mac = p->data + 6;
+	uint16_t segment = tables_iface(in->tables, p->key.iface)->segment;
+	bool is_refused =
+		decided->reason == DROP_FIREWALL || decided->reason == DROP_FIREWALL_REJECT;
+	struct whereabouts at;
+	struct address source;
+
+	if ((decided->reason != DROP_NONE && !is_refused) || decided->out.iface == 0 ||
+	    !is_in_midst_of_tcp(p) || !tables_find_mac(in->tables, segment, mac, &at) ||
+	    at.iface != p->key.iface) {
+		return NULL;
+	}
+	struct flow_key answer = flow_key_reverse(&p->key, decided->out.iface);
+	struct flow *f = flow_find(flows, &answer, flow_hash(flows, &answer), d);
+	if (f == NULL) {
+		return NULL;
+	}
+	*d = 1 - *d;
+	fate_source(p, &source);
+	bool is_he = memcmp(f->mac[*d] + 6, mac, 6) == 0 ||
+		     (tables_find_address(in->tables, segment, &source, &at) &&
+		      at.iface == p->key.iface);
+	return is_he ? f : NULL;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "switch/dhcp.h"
+#include "switch/flow.h"
 #include "switch/learned.h"
 #include "switch/packet.h"
 #include "switch/reason.h"
@@ -118,5 +119,12 @@ bool fate_is_echo(const struct tables *t, uint16_t port, uint16_t way, uint16_t 
 
 /* out->copies and out->verdicts are the caller's to set before. */
 void fate_decide(const struct fate_input *in, struct fate *out);
+
+/* Of a packet without a record, and what was decided of it: the record of the TCP connection that
+ * it is amid, where its sender has moved to where it came in, from behind a tunnel to a port or the
+ * other way; found as his peer's packets find it. That it is he: the tables know his MAC address to
+ * be there, and that is the record's, or his address is there as well. *d: his end. NULL: none. */
+struct flow *fate_find_moved(const struct fate_input *in, const struct fate *decided,
+			     const struct flow_table *flows, unsigned *d);
 
 #endif

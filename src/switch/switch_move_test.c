@@ -2,6 +2,7 @@
 /* Connections of a port, out of a switch and into it, by a worker whose loop does not run. */
 #include "switch/switch_move.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,11 +13,16 @@
 #include "base/macro.h"
 #include "switch/connection.h"
 #include "switch/dpdk_test.h"
+#include "switch/explain.h"
 #include "switch/switch_impl.h"
 #include "switch/worker_impl.h"
 
 enum {
 	FLOWS = 64,
+	PORT_A = 0, /* in the document's order */
+	PORT_B,
+	PORT_U,
+	PORT_C,
 };
 
 static const char document[] =
@@ -25,9 +31,11 @@ static const char document[] =
 	" \"mac\":\"02:00:00:00:00:0a\",\"addresses\":[\"10.1.0.10\"],\"flows\":2},"
 	"{\"name\":\"b\",\"kind\":\"vhost\",\"path\":\"/b\",\"segment\":\"blue\","
 	" \"mac\":\"02:00:00:00:00:0b\",\"addresses\":[\"10.1.0.11\"]},"
-	"{\"name\":\"u\",\"kind\":\"vhost\",\"path\":\"/u\"}],"
+	"{\"name\":\"u\",\"kind\":\"vhost\",\"path\":\"/u\"},"
+	"{\"name\":\"c\",\"kind\":\"vhost\",\"path\":\"/c\",\"segment\":\"blue\","
+	" \"mac\":\"02:00:00:00:00:0c\",\"guard\":{\"any_address\":true}}],"
 	"\"teams\":[{\"name\":\"up\",\"ports\":[\"u\"],\"mac\":\"02:00:00:00:01:01\"}],"
-	"\"segments\":[{\"name\":\"blue\"}]}";
+	"\"segments\":[{\"name\":\"blue\",\"team\":\"up\",\"vlan\":5}]}";
 
 static struct rte_mempool *pool;
 static struct softswitch sw;
@@ -210,6 +218,150 @@ static void what_is_refused_changes_nothing(void **state)
 	assert_null(switch_connections_export(&sw, "x", 0, &e));
 }
 
+/* The record under other keys: end 0 has that address, there. */
+static struct flow *move_record(struct flow *f, uint32_t address, uint16_t iface)
+{
+	struct flow was = *f;
+	struct flow_key k;
+
+	flow_remove(flows, f);
+	was.iface[0] = iface;
+	was.address[0] = address;
+	was.epoch = (uint16_t)sw.wiring->epoch;
+	flow_key_of(&was, 0, &k);
+	f = flow_insert(flows, &k, flow_hash(flows, &k), was.iface[1], was.expires);
+	was.next = f->next;
+	was.previous = f->previous;
+	*f = was;
+	return f;
+}
+
+/* As it is for a guest that was behind the uplink until now. */
+static void put_behind_uplink(void)
+{
+	struct flow *f = flow_at(flows, 0);
+
+	(void)move_record(f, f->address[0], flow_iface(flows, "segment blue"));
+}
+
+/* From a to b, port 1 to 22: an acknowledgement with no data. */
+static const uint8_t ack[60] = "\x02\0\0\0\0\x0b\x02\0\0\0\0\x0a\x08\0"
+			       "\x45\0\0\x28\0\1\0\0\x40\6\x66\xb9\x0a\1\0\x0a\x0a\1\0\x0b"
+			       "\0\1\0\x16\0\0\3\xe8\0\0\3\xe9\x50\x10\x20\0";
+
+static void hear(void *arg, const char *stage, const char *text)
+{
+	bool *has_told = arg;
+
+	*has_told |= strcmp(stage, "flow") == 0 && strstr(text, "moved here") != NULL;
+}
+
+static struct fate explain_ack(bool *has_told_of_move)
+{
+	struct fate_trace trace = { hear, has_told_of_move };
+	struct fate fate = { 0 };
+	struct explain_input in = { .tables = sw.wiring->tables,
+				    .learned = sw.learned,
+				    .fragments = worker_fragments(sw.workers[0]),
+				    .seen = sw.seen,
+				    .flows = flows,
+				    .frame = ack,
+				    .n = sizeof(ack),
+				    .size = sizeof(ack),
+				    .now = worker_tick(),
+				    .trace = &trace };
+
+	*has_told_of_move = false;
+	explain_frame(&in, &fate);
+	return fate;
+}
+
+/* The worker takes a packet; how many leave by b's port. */
+static unsigned take(const uint8_t *frame, const char *iface, uint16_t port)
+{
+	struct worker *w = sw.workers[0];
+	struct item it = { .mbuf = rte_pktmbuf_alloc(pool),
+			   .key.iface = flow_iface(flows, iface),
+			   .port = port };
+	struct out *o = &w->out[PORT_B];
+
+	memcpy(rte_pktmbuf_append(it.mbuf, sizeof(ack)), frame, sizeof(ack));
+	worker_take_whole_way(w, &it);
+	unsigned n = o->n;
+	rte_pktmbuf_free_bulk(o->packets, n);
+	o->n = 0;
+	return n;
+}
+
+static void who_has_moved_here_takes_its_connection_along(void **state)
+{
+	struct json_object *list = json_object_new_array();
+	bool has_told;
+	uint64_t left;
+
+	(void)state;
+	/* Nothing is known of it, and a connection begins in the midst. */
+	struct fate fate = explain_ack(&has_told);
+	assert_int_equal(fate.reason, DROP_NONE);
+	assert_false(has_told);
+	json_object_array_add(list, connection(1, true));
+	assert_int_equal(import(list, NULL, &left), 1);
+	put_behind_uplink();
+	fate = explain_ack(&has_told);
+	assert_int_equal(fate.reason, DROP_NONE);
+	assert_true(has_told);
+	assert_int_equal(fate.out.iface, flow_iface(flows, "port b"));
+	assert_int_equal(flow_at(flows, 0)->iface[0], flow_iface(flows, "segment blue"));
+	assert_int_equal(take(ack, "port a", PORT_A), 1);
+	assert_int_equal(flow_count(flows), 1);
+	const struct flow *f = flow_at(flows, 0) == NULL ? flow_at(flows, 1) : flow_at(flows, 0);
+	assert_int_equal(f->iface[0], flow_iface(flows, "port a"));
+	assert_int_equal(f->packets[0], 4);
+	assert_int_equal(f->epoch, sw.wiring->epoch);
+	fate = explain_ack(&has_told);
+	assert_int_equal(fate.reason, DROP_NONE);
+	assert_false(has_told);
+}
+
+static void who_is_elsewhere_takes_nothing_along(void **state)
+{
+	struct json_object *list = json_object_new_array();
+	uint64_t left;
+
+	(void)state;
+	/* By the uplink comes what bears the address of the port's guest: a is known to be here. */
+	json_object_array_add(list, connection(1, true));
+	assert_int_equal(import(list, NULL, &left), 1);
+	assert_int_equal(take(ack, "segment blue", PORT_U), 1);
+	assert_int_equal(flow_at(flows, 0)->iface[0], flow_iface(flows, "port a"));
+	assert_int_equal(flow_at(flows, 0)->packets[0], 3);
+}
+
+static void nobody_takes_anothers_along(void **state)
+{
+	struct json_object *list = json_object_new_array();
+	uint8_t forged[sizeof(ack)];
+	uint64_t left;
+
+	(void)state;
+	json_object_array_add(list, connection(1, true));
+	assert_int_equal(import(list, NULL, &left), 1);
+	put_behind_uplink();
+	/* Nobody's whose address is listed; c bears it. */
+	struct flow *f = flow_at(flows, 0);
+	f = move_record(f, htonl(0x0a010063), f->iface[0]);
+	memcpy(forged, ack, sizeof(ack));
+	forged[11] = 0x0c;
+	forged[29] = 0x63;
+	forged[25] -= 0x63 - 0x0a; /* the checksum */
+	assert_int_equal(take(forged, "port c", PORT_C), 1);
+	assert_int_equal(flow_count(flows), 2);
+	assert_int_equal(f->iface[0], flow_iface(flows, "segment blue"));
+	assert_int_equal(f->packets[0], 3);
+	/* What goes to the other end is his still. */
+	assert_int_equal(flow_count_of(flows, f->iface[0]), 1);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -224,6 +376,11 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_ports_quota_holds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_refused_changes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_has_moved_here_takes_its_connection_along,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nobody_takes_anothers_along, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_elsewhere_takes_nothing_along, set_up,
+						tear_down),
 	};
 	return cmocka_run_group_tests(tests, begin, NULL);
 }

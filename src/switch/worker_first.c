@@ -231,35 +231,20 @@ static struct flow *find_flow(struct worker *w, const struct item *it, const str
 	return f;
 }
 
-/* A packet in the midst of a TCP connection, of which there is no record from where it came in:
- * its sender may have moved, from behind a tunnel to a port or the other way. Who it goes to is
- * where he was, so the record is found as his answer would find it. It becomes one of the place
- * where the tables know the sender to be, and the rules are asked again; *d: the packet's end of
- * it. */
-static struct flow *find_moved(struct worker *w, const struct item *it, const struct packet *p,
-			       const struct fate *fate, unsigned *d)
+/* A connection whose sender has moved to where the packet came in: its record becomes one of that
+ * place, and the rules are to be asked again. False: it is none. */
+static bool take_moved(struct worker *w, const struct fate_input *in, const struct fate *fate)
 {
-	const struct tables *t = w->wiring->tables;
-	bool is_refused = fate->reason == DROP_FIREWALL || fate->reason == DROP_FIREWALL_REJECT;
-	struct whereabouts at;
+	unsigned d;
+	struct flow *f = fate_find_moved(in, fate, w->o.flows, &d);
 
-	if ((fate->reason != DROP_NONE && !is_refused) || p->key.proto != 6 || tcp_opens(p) ||
-	    !packet_has_connection(p) || (p->flags & PACKET_LATER) != 0 || fate->out.iface == 0) {
-		return NULL;
+	if (f != NULL) {
+		f = flow_move(w, f, 1 - d, in->packet->key.iface);
 	}
-	struct flow_key answer = flow_key_reverse(&it->key, fate->out.iface);
-	struct flow *f = flow_find(w->o.flows, &answer, flow_hash(w->o.flows, &answer), d);
-	if (f == NULL ||
-	    !tables_find_mac(t, tables_iface(t, it->key.iface)->segment, p->data + 6, &at) ||
-	    at.iface != it->key.iface) {
-		return NULL;
-	}
-	*d = 1 - *d;
-	f = flow_move(w, f, 1 - *d, it->key.iface);
 	if (f != NULL) {
 		f->epoch = (uint16_t)(w->wiring->epoch - 1);
 	}
-	return f;
+	return f != NULL;
 }
 
 /* For captures: is it a guest's packet that its guard let pass? */
@@ -303,7 +288,7 @@ static enum drop_reason decide(struct worker *w, struct item *it, const struct p
 		in.is_answer = d == 1;
 	}
 	fate_decide(&in, &fate);
-	if (known == NULL && find_moved(w, it, p, &fate, &d) != NULL) {
+	if (known == NULL && take_moved(w, &in, &fate)) {
 		return decide(w, it, p); /* of a connection that is known, then */
 	}
 	if (UNLIKELY(w->capturing != NULL) && has_passed_guard(w, p, &fate)) {
