@@ -170,7 +170,8 @@ bool machine_receive(struct machine *m, const struct machine_spec *s,
  * all is there; where it fails the machine is gone. */
 bool machine_receive_stream(struct machine *m, int fd, const struct machine_reply *r,
 			    struct error *e);
-/* Lets the guest run; only when the other side never will again. Success: RUNNING. */
+/* Lets the guest run; only when the other side never will again. Success: RUNNING, perhaps
+ * stalled, where what runs it does not answer. */
 bool machine_receive_run(struct machine *m, const struct machine_reply *r, struct error *e);
 
 struct machine_mirror {
@@ -209,7 +210,8 @@ bool machine_send(struct machine *m, const struct machine_outgoing *out,
 bool machine_send_go(struct machine *m, struct error *e);
 /* Before machine_send_go(); `failed` follows, with ERROR_CANCELED. */
 bool machine_send_cancel(struct machine *m, struct error *e);
-/* SENT: the guest goes on here; only when the other side never will. Success: RUNNING. */
+/* SENT: the guest goes on here; only when the other side never will. Success: RUNNING, perhaps
+ * stalled, as above. */
 bool machine_send_revive(struct machine *m, const struct machine_reply *r, struct error *e);
 
 /* The name under which a disk's content is taken in; out of at least 24 bytes. */

@@ -62,11 +62,16 @@ static void expect_stays(struct rig *r, enum error_kind kind)
 	machine_tidy(r->from.machine);
 }
 
-static void kill_machine(struct side *s)
+static void signal_machine(struct side *s, int signal)
 {
 	struct machine_usage u;
 	assert_true(machine_usage(s->machine, &u, NULL));
-	kill((pid_t)u.pid, SIGKILL);
+	kill((pid_t)u.pid, signal);
+}
+
+static void kill_machine(struct side *s)
+{
+	signal_machine(s, SIGKILL);
 }
 
 static void cancel(struct rig *r)
@@ -250,22 +255,58 @@ static void test_hardware_that_cannot(void **state)
 	rig_expect_no_traces(&r->to);
 }
 
-static void test_revived(void **state)
+static void bring_over(struct rig *r)
 {
-	struct rig *r = *state;
 	struct error e = { 0 };
 	rig_bring_to_switch(r);
 	assert_true(machine_send_go(r->from.machine, &e));
 	rig_wait(r, &r->sent);
 	rig_wait_ok(&r->to);
+}
+
+static void test_revived(void **state)
+{
+	struct rig *r = *state;
+	bring_over(r);
 	rig_stop(&r->to);
 	rig_expect_stands(&r->from);
 	struct machine_reply reply = rig_reply(&r->from);
-	assert_true(machine_send_revive(r->from.machine, &reply, &e));
+	assert_true(machine_send_revive(r->from.machine, &reply, NULL));
 	rig_wait_ok(&r->from);
 	assert_int_equal(machine_state(r->from.machine), MACHINE_RUNNING);
 	rig_expect_runs(&r->from);
 	assert_int_equal(rig_said(&r->to), 0);
+}
+
+/* A QEMU with the only guest there is, that does not answer when it is told to run it. */
+static void test_frozen_when_it_is_to_run(void **state)
+{
+	struct rig *r = *state;
+	bring_over(r);
+	signal_machine(&r->to, SIGSTOP);
+	rig_run_there(r); /* until what it is told has taken too long */
+	assert_int_equal(rig_said(&r->to), 0);
+	signal_machine(&r->to, SIGCONT);
+	rig_expect_runs(&r->to);
+	rig_expect_continued(r);
+	rig_stop(&r->from);
+	rig_expect_runs(&r->to);
+	rig_stop(&r->to);
+}
+
+static void test_frozen_when_it_is_revived(void **state)
+{
+	struct rig *r = *state;
+	bring_over(r);
+	rig_stop(&r->to);
+	signal_machine(&r->from, SIGSTOP);
+	struct machine_reply reply = rig_reply(&r->from);
+	assert_true(machine_send_revive(r->from.machine, &reply, NULL));
+	rig_wait_ok(&r->from);
+	assert_int_equal(machine_state(r->from.machine), MACHINE_RUNNING);
+	signal_machine(&r->from, SIGCONT);
+	rig_expect_runs(&r->from);
+	rig_stop(&r->from);
 }
 
 /* ---- the process that drives both is killed ---- */
@@ -496,6 +537,8 @@ int main(int argc, char **argv)
 		MOVE_TEST(test_source_dies),
 		MOVE_TEST(test_hardware_that_cannot),
 		MOVE_TEST(test_revived),
+		MOVE_TEST(test_frozen_when_it_is_to_run),
+		MOVE_TEST(test_frozen_when_it_is_revived),
 		MOVE_TEST(test_killed_waiting),
 		MOVE_TEST(test_killed_with_disks),
 		BUSY_TEST(test_killed_while_it_writes),

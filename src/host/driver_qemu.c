@@ -169,6 +169,15 @@ void qemu_machine_up(struct qemu_machine *m)
 	machine_done(&m->base, NULL);
 }
 
+void qemu_machine_up_stalled(struct qemu_machine *m, const struct error *e)
+{
+	machine_hold(&m->base);
+	qemu_machine_up(m);
+	if (machine_release(&m->base) && m->base.state == MACHINE_RUNNING) {
+		qemu_machine_stall(m, e->msg);
+	}
+}
+
 void qemu_machine_name(struct qemu_machine *m, int32_t set, const char *path)
 {
 	vec_each (&m->names, n) {
@@ -320,6 +329,8 @@ static void on_revived(void *arg, const struct json_at *value, const struct erro
 	(void)value;
 	if (e) {
 		qemu_machine_stall(m, e->msg);
+	} else if (m->base.op == MACHINE_OP_NONE) {
+		qemu_move_mark(m, QEMU_MARK_NONE, NULL); /* it may have come here */
 	}
 }
 

@@ -112,6 +112,9 @@ struct qemu_driver *qemu_driver_of(const struct qemu_machine *m);
 void qemu_machine_fail(struct qemu_machine *m, const struct error *e);
 /* Power-on is complete: the guest runs. */
 void qemu_machine_up(struct qemu_machine *m);
+/* The guest is here and nowhere else, and QEMU did not do, or say, what was to let it run: the
+ * machine is up, and its processors are set going again until they run. */
+void qemu_machine_up_stalled(struct qemu_machine *m, const struct error *e);
 /* Calls tick(m) once after ms. */
 void qemu_machine_tick(struct qemu_machine *m, int64_t ms, void (*tick)(struct qemu_machine *m));
 /* Watches QEMU and talks to it; errors where it cannot be reached yet. */

@@ -73,6 +73,7 @@ static void take_in(struct qemu_machine *m, const char *status, enum qemu_mark m
 		qemu_steps_run(m, after_run);
 	} else {
 		qemu_step_add_tolerant(m, "nbd-server-stop", NULL);
+		qemu_state_add_links(m);
 		qemu_move_add_end(m);
 		qemu_steps_run(m, after_loaded);
 	}

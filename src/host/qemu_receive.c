@@ -148,6 +148,7 @@ static void after_ask_stream(struct qemu_machine *m, const struct json_at *value
 		if (m->move->disks.n > 0) {
 			qemu_step_add(m, "nbd-server-stop", NULL);
 		}
+		qemu_state_add_links(m);
 		qemu_move_add_end(m);
 		qemu_steps_run(m, after_loaded);
 	} else if (strcmp(status, "failed") == 0) {
@@ -203,36 +204,35 @@ bool qemu_receive_stream(struct machine *base, int fd, struct error *e)
 
 /* ---- running ---- */
 
+/* A QEMU that does not answer may do what it was told when it can; and it has the only guest. */
 static void after_run(struct qemu_machine *m, const struct json_at *value, const struct error *e)
 {
 	(void)value;
+	qemu_move_drop(m);
 	if (e) {
-		machine_done(&m->base, e);
+		qemu_machine_up_stalled(m, e); /* marked still: the next process lets it run, too */
 		return;
 	}
 	qemu_move_mark(m, QEMU_MARK_NONE, NULL);
-	qemu_move_drop(m);
 	qemu_machine_up(m);
 }
 
 bool qemu_receive_run(struct machine *base, struct error *e)
 {
 	struct qemu_machine *m = qemu_machine(base);
+	struct error why = { 0 };
 	if (m->move == NULL || !m->move->is_loaded) {
 		return error_set(e, ERROR_STATE, "\"%s\": its guest has not arrived", m->name);
 	}
-	if (!qmp_is_ready(m->qmp)) {
-		return error_set(e, ERROR_UNREACHABLE, "\"%s\": QEMU does not answer", m->name);
-	}
-	if (!qemu_move_mark(m, QEMU_MARK_RUN, e)) {
-		return false;
+	/* Without it the next process finds a guest that came, and the caller lets it run. */
+	if (!qemu_move_mark(m, QEMU_MARK_RUN, &why)) {
+		log_warn("\"%s\": %s", m->name, why.msg);
 	}
 	struct json_object *o = json_object_new_object();
 	json_put_i64(o, "initial", ANNOUNCE_MS);
 	json_put_i64(o, "max", ANNOUNCE_MAX_MS);
 	json_put_i64(o, "rounds", ANNOUNCE_ROUNDS);
 	json_put_i64(o, "step", ANNOUNCE_MS);
-	qemu_state_add_links(m);
 	qemu_step_add(m, "cont", NULL);
 	qemu_step_add_tolerant(m, "announce-self", o);
 	qemu_steps_run(m, after_run);

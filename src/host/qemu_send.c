@@ -474,18 +474,18 @@ bool qemu_send_cancel(struct machine *base, struct error *e)
 static void after_revive(struct qemu_machine *m, const struct json_at *value, const struct error *e)
 {
 	(void)value;
-	if (e == NULL) {
-		qemu_move_mark(m, QEMU_MARK_NONE, NULL);
+	qemu_move_mark(m, QEMU_MARK_NONE, NULL);
+	if (e) {
+		qemu_machine_up_stalled(m, e);
+		return;
 	}
-	machine_done(&m->base, e);
+	machine_done(&m->base, NULL);
 }
 
 bool qemu_send_revive(struct machine *base, struct error *e)
 {
 	struct qemu_machine *m = qemu_machine(base);
-	if (!qmp_is_ready(m->qmp)) {
-		return error_set(e, ERROR_UNREACHABLE, "\"%s\": QEMU does not answer", m->name);
-	}
+	(void)e;
 	qemu_move_add_end(m);
 	qemu_move_add_capability(m, "pause-before-switchover", false);
 	qemu_step_add(m, "cont", NULL);

@@ -162,6 +162,43 @@ def test_a_target_that_does_not_answer(hosts):
     destroy(one, "kept")
 
 
+def freeze_when_written(path, pid):
+    """Stops a process as soon as a file has been replaced."""
+    before = os.stat(path).st_ino
+    until = time.monotonic() + 30
+    while os.stat(path).st_ino == before:
+        assert time.monotonic() < until, f"{path} is as it was"
+    os.kill(pid, signal.SIGSTOP)
+
+
+def test_a_target_that_freezes_at_the_last_moment(hosts):
+    """The guest is the target's by now, and its machine does not do what it is told."""
+    one, two = hosts
+    make(two, "other", 1)  # by which there is a list to watch
+    (path,) = (os.path.join(folder, "vms.json") for folder, _, files in os.walk(two.state)
+               if "vms.json" in files)
+    make_shared(one, "kept")
+    switch_on(one, "kept")
+    move = Move(one, two).prepare("kept")
+    (waiting,) = two.machines().values()
+    watch = threading.Thread(target=freeze_when_written, args=(path, waiting))
+    watch.start()
+    try:
+        said = move.start().end()
+    finally:
+        watch.join()
+    assert said["state"] == "done", said
+    assert running(two, "kept") and power(one, "kept") is None and not one.machines()
+    os.kill(waiting, signal.SIGCONT)
+    assert list(two.machines().values()) == [waiting]
+    two.stop()
+    wait_until(lambda: monitor(two, "query-status")["status"] == "running", 20, "the guest runs")
+    two.start()
+    destroy(two, "kept")
+    destroy(two, "other")
+    assert not two.machines()
+
+
 @pytest.mark.parametrize("who", ["source", "target"])
 def test_killed_while_a_real_machine_moves(hosts, who):
     """Whenever a host is killed, exactly one machine runs the guest in the end."""
