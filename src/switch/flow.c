@@ -63,6 +63,39 @@ static void note_away(struct flow_bucket *first, int by)
 	}
 }
 
+/* Of a full bucket one entry goes to its other one, or away, if it names a record that has gone. It
+ * is in both meanwhile. False: its others are full, too. */
+static bool make_room(struct flow_table *t, struct flow_bucket *b)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(b->at); i++) {
+		uint32_t at = b->at[i];
+		const struct flow *f = &t->flows[at & t->mask];
+		struct flow_key k;
+		flow_key_of(f, at >> 31, &k);
+		uint64_t hash = flow_hash(t, &k);
+		struct flow_bucket *first = flow_bucket(t, hash, 0);
+		struct flow_bucket *second = flow_bucket(t, hash, 1);
+		struct flow_bucket *other = b == first ? second : first;
+		bool is_stale = (f->flags & FLOW_IN_USE) == 0 || (b != first && b != second) ||
+				b->signature[i] != flow_signature(hash);
+		unsigned room = free_entries(other);
+		if (!is_stale && room == 0) {
+			continue;
+		}
+		if (!is_stale) {
+			note_away(first, other == second ? 1 : 0);
+			STORED();
+			entry_set(other, (unsigned)__builtin_ctz(room), hash, at);
+		}
+		STORED();
+		b->signature[i] = 0;
+		STORED();
+		note_away(first, !is_stale && other == first ? -1 : 0);
+		return true;
+	}
+	return false;
+}
+
 /* Into the first bucket while it has room to spare or is no fuller than the second, so that most
  * keys are found by their first look. */
 static bool index_add(struct flow_table *t, uint64_t hash, uint32_t at)
@@ -80,8 +113,8 @@ static bool index_add(struct flow_table *t, uint64_t hash, uint32_t at)
 		entry_set(first, (unsigned)__builtin_ctz(here), hash, at);
 		return true;
 	}
-	if (there == 0) {
-		return false;
+	if (UNLIKELY(there == 0)) {
+		return (make_room(t, first) || make_room(t, second)) && index_add(t, hash, at);
 	}
 	note_away(first, 1);
 	STORED();
@@ -273,8 +306,13 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *forward, u
 	unsigned direction;
 	flow_key_turn(forward, answer_iface, &answer);
 	uint64_t answer_hash = flow_key_hash(&answer, t->seed);
-	if (flow_find(t, &answer, answer_hash, &direction) == NULL) {
-		index_add(t, answer_hash, at | FLOW_DIRECTION);
+	if (flow_find(t, &answer, answer_hash, &direction) == NULL &&
+	    !index_add(t, answer_hash, at | FLOW_DIRECTION)) {
+		index_remove(t, hash, at);
+		STORED();
+		f->flags = 0;
+		t->free[t->n_free++] = at;
+		return NULL;
 	}
 	wheel_add(t, f);
 	t->n++;

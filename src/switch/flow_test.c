@@ -115,28 +115,58 @@ static void a_flow_is_found_by_both_directions(void **state)
 	flow_table_close(t);
 }
 
+static void fill(struct flow_table *t, uint32_t n_max)
+{
+	uint32_t n = 0;
+
+	while (n < 2 * n_max && insert(t, n, 100) != NULL) {
+		n++;
+	}
+	assert_int_equal(n, n_max); /* every record can be used */
+	assert_int_equal(flow_count(t), n_max);
+	for (uint32_t i = 0; i < n_max; i++) {
+		assert_non_null(find(t, i, 0));
+		assert_non_null(find(t, i, 1));
+	}
+}
+
 static void a_full_table_says_so_and_goes_on(void **state)
 {
 	enum {
 		N = 4096
 	};
 	struct flow_table *t = open_private(N);
-	uint32_t n = 0;
 
 	(void)state;
-	while (n < 2 * N && insert(t, n, 100) != NULL) {
-		n++;
-	}
-	assert_int_equal(n, N); /* every record can be used */
-	assert_int_equal(flow_count(t), N);
-	for (uint32_t i = 0; i < N; i++) {
-		assert_non_null(find(t, i, 0));
-		assert_non_null(find(t, i, 1));
-	}
+	fill(t, N);
 	flow_remove(t, find(t, 9, 1));
 	assert_non_null(insert(t, N + 1, 100));
 	assert_null(insert(t, N + 2, 100));
 	flow_table_close(t);
+}
+
+/* Of some tables in a hundred, each with a secret of its own, a key finds both of its buckets full:
+ * others make room, and leave nothing where they were. */
+static void every_secret_has_room_for_all(void **state)
+{
+	enum {
+		N = 4096,
+		TABLES = 150
+	};
+
+	(void)state;
+	for (int round = 0; round < TABLES; round++) {
+		struct flow_table *t = open_private(N);
+		fill(t, N);
+		for (uint32_t i = 0; i < N; i++) {
+			flow_remove(t, find(t, i, i & 1));
+		}
+		for (uint32_t i = 0; i <= t->bucket_mask; i++) {
+			assert_int_equal(t->buckets[i].n_away, 0);
+			assert_int_equal(flow_candidates(&t->buckets[i], 0), 0xff);
+		}
+		flow_table_close(t);
+	}
 }
 
 struct ended {
@@ -534,6 +564,7 @@ int main(void)
 		cmocka_unit_test(a_bucket_is_searched_at_once_as_one_by_one),
 		cmocka_unit_test(a_flow_is_found_by_both_directions),
 		cmocka_unit_test(a_full_table_says_so_and_goes_on),
+		cmocka_unit_test(every_secret_has_room_for_all),
 		cmocka_unit_test(flows_end_when_unused),
 		cmocka_unit_test(ageing_is_done_in_portions),
 		cmocka_unit_test(the_table_is_what_a_model_says),
